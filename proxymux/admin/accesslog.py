@@ -1,0 +1,75 @@
+"""The access log: one JSON object a line, one line a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import IO, Any
+
+from proxymux.core.outcome import Record
+from proxymux.errors import ConfigError
+
+
+def to_json(record: Record) -> str:
+    """The line for ``record``, without its newline."""
+    fields: dict[str, Any] = asdict(record)
+    when = datetime.fromtimestamp(record.time, timezone.utc)
+    fields["time"] = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields["outcome"] = record.outcome.value
+    for name, value in fields.items():
+        if isinstance(value, float):
+            fields[name] = round(value, 6)
+    return json.dumps(fields)
+
+
+class AccessLog:
+    """Writes records to a file, or with ``-`` to standard output.
+
+    :param path: the file; it is appended to.
+    :param stdout: what ``-`` means.
+    :param report: called with an error that keeps a line from being written; the service goes on.
+    :raises ConfigError: if the file cannot be opened.
+    """
+
+    def __init__(self, path: str, stdout: IO[str], report: Callable[[OSError], None]) -> None:
+        self._path = path
+        self._stdout = stdout
+        self._report = report
+        self._file = self._open()
+
+    def write(self, record: Record) -> None:
+        """Write one line; it is in the file when this returns."""
+        try:
+            self._file.write(to_json(record) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._report(error)
+
+    def reopen(self) -> None:
+        """Write to the file that has the name now, after a rotation.  If that fails, the old one goes on."""
+        if self._path == "-":
+            return
+        try:
+            fresh = self._open()
+        except ConfigError as error:
+            self._report(OSError(str(error)))
+            return
+        self._file.close()
+        self._file = fresh
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._path != "-":
+            self._file.close()
+
+    def _open(self) -> IO[str]:
+        if self._path == "-":
+            return self._stdout
+        try:
+            return open(self._path, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise ConfigError(
+                "--access-log", f"{self._path}: {error.strerror}; name a file that can be written, or -"
+            ) from error

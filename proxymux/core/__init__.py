@@ -1,0 +1,1 @@
+"""What decides: values and state machines without Twisted, sockets or clocks."""

@@ -1,0 +1,138 @@
+"""Admission: who may be a client, decided by address and by how many there are."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable
+
+from proxymux.errors import BadAddress
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parse_network(text: str) -> Network:
+    """Read a CIDR such as ``10.0.0.0/8`` or ``2001:db8::/32``, or one address.
+
+    :raises BadAddress: if it is neither, or has bits set beyond its prefix.
+    """
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    try:
+        meant = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise BadAddress(f"{text!r:.80} is not an address or CIDR such as 10.0.0.0/8 or 2001:db8::/32") from None
+    raise BadAddress(f"{text!r:.80} has bits set beyond its prefix; {meant} may be meant")
+
+
+def parse_networks(lines: Iterable[str]) -> tuple[Network, ...]:
+    """Read one CIDR a line; ``#`` begins a comment and empty lines do not count.
+
+    :raises BadAddress: naming the line by its number.
+    """
+    networks = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if text:
+            try:
+                networks.append(parse_network(text))
+            except BadAddress as error:
+                raise BadAddress(f"line {number}: {error}") from None
+    return tuple(networks)
+
+
+def parse_address(text: str) -> Address | None:
+    """The IP address that ``text`` is, an IPv4 address mapped into IPv6 as IPv4; None if it is no IP address."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+class Networks:
+    """A set of networks that answers membership in one look-up a prefix length, however many networks there are."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._by_prefix: dict[tuple[int, int], set[int]] = {}
+        for network in networks:
+            shift = network.max_prefixlen - network.prefixlen
+            key = (network.version, shift)
+            self._by_prefix.setdefault(key, set()).add(int(network.network_address) >> shift)
+
+    def __contains__(self, address: Address) -> bool:
+        number, version = int(address), address.version
+        return any(
+            version == of_version and number >> shift in prefixes
+            for (of_version, shift), prefixes in self._by_prefix.items()
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._by_prefix)
+
+
+class Admission:
+    """Decides who may come in and counts who is in.
+
+    Clients that have no IP address (a Unix socket's) are under the total limit only: the socket's permissions say who
+    may connect.
+
+    :param allow: networks that may connect; empty is all.
+    :param deny: networks that may not; it wins over ``allow``.
+    :param total: clients at once, or None.
+    :param per_client: clients at once from one address, or None.
+    """
+
+    def __init__(
+        self,
+        allow: Iterable[Network] = (),
+        deny: Iterable[Network] = (),
+        total: int | None = None,
+        per_client: int | None = None,
+    ) -> None:
+        self._allow = Networks(allow)
+        self._deny = Networks(deny)
+        self._total = total
+        self._per_client = per_client
+        self._present = 0
+        self._by_address: Counter[str] = Counter()
+
+    def deny(self, networks: Iterable[Network]) -> None:
+        """Replace the networks that may not connect; those who are in stay."""
+        self._deny = Networks(networks)
+
+    def arrive(self) -> str | None:
+        """Count one more connection, or answer why it is one too many; it is not counted then."""
+        if self._total is not None and self._present >= self._total:
+            return f"more than {self._total} clients (--max-connections)"
+        self._present += 1
+        return None
+
+    def admit(self, host: str) -> str | None:
+        """Judge a client by its address.  Answers why it is refused, or None and counts it under that address."""
+        address = parse_address(host)
+        if address is None:
+            return None
+        if address in self._deny:
+            return "address denied (--deny, --deny-file)"
+        if self._allow and address not in self._allow:
+            return "address not allowed (--allow)"
+        if self._per_client is not None:
+            if self._by_address[str(address)] >= self._per_client:
+                return f"more than {self._per_client} clients from one address (--max-per-client)"
+            self._by_address[str(address)] += 1
+        return None
+
+    def leave(self, host: str | None) -> None:
+        """Undo :meth:`arrive` that counted and, where ``host`` had been admitted, :meth:`admit`."""
+        self._present -= 1
+        address = parse_address(host) if host is not None and self._per_client is not None else None
+        if address is not None:
+            self._by_address[str(address)] -= 1
+            if self._by_address[str(address)] <= 0:
+                del self._by_address[str(address)]

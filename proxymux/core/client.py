@@ -1,0 +1,52 @@
+"""What user code may know of a client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxymux.core.proxy_protocol import Header
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+#: An IP address and port; ``("unix:/path", 0)`` for a Unix socket (the path is empty for an unnamed one).
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What the client's TLS handshake said.
+
+    :param server_name: the name the client asked for (SNI), or None.
+    :param alpn: the protocol agreed on, or None.
+    :param certificate: the client's certificate, if it gave one.
+    """
+
+    server_name: str | None = None
+    alpn: str | None = None
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client, as its router sees it.
+
+    :param address: where it comes from; behind ``haproxy:`` what the header says.
+    :param local: the address that it connected to.
+    :param tls: set if the listener speaks TLS.
+    :param proxy_protocol: the PROXY header, if the listener takes one.
+    """
+
+    address: Address
+    local: Address
+    tls: Tls | None = None
+    proxy_protocol: Header | None = None
+
+
+def show(address: Address) -> str:
+    """``ip:port``, ``[v6]:port`` or ``unix:/path``, as logs have it."""
+    host, port = address
+    if host.startswith("unix:"):
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

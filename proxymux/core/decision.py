@@ -1,0 +1,232 @@
+"""Decisions: what a decider says about the bytes that it has seen."""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from proxymux.core.target import Target, parse_target
+from proxymux.errors import BadAddress, BadResult
+
+#: How often a failed connect is tried again if the decision does not say, as the ancestor did.
+RETRIES: Final = 10
+
+
+class NeedData(enum.Enum):
+    """The type of :data:`NEED_DATA`."""
+
+    NEED_DATA = "need data"
+
+    def __repr__(self) -> str:
+        return "NEED_DATA"
+
+
+#: "I cannot tell yet": ask again when more bytes have come.
+NEED_DATA: Final = NeedData.NEED_DATA
+
+
+def _set(decision: object, name: str, value: object) -> None:
+    """Put a checked value into a frozen decision while it is being made."""
+    object.__setattr__(decision, name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Connect to ``remote``, replay the buffer there and join both connections.
+
+    :param remote: ``host:port``, ``[v6]:port``, ``unix:/path``, or a list of them, tried in order.
+    :param data: sent to the upstream instead of the buffer.
+    :param reply: sent to the client at the decision.
+    :param connect_timeout: seconds for each attempt; None or 0 is the service's default.
+    :param inactivity_timeout: seconds from connect to the upstream's first byte; None or 0 is off.
+    :param reply_on_connect: sent to the client when the upstream is there.
+    :param reply_on_failure: sent to the client when connecting was given up.
+    :param retries: how often connecting is tried again, 0.1 s apart.
+    :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY protocol header to the upstream; None is the service's default.
+    :param tls: True, or the server name to verify: TLS to the upstream.
+    :param bind: the local address to connect from.
+    :raises BadResult: if a value is of the wrong type or out of range.
+    """
+
+    remote: str | Sequence[str]
+    data: bytes | None = None
+    reply: bytes = b""
+    connect_timeout: float | None = None
+    inactivity_timeout: float | None = None
+    reply_on_connect: bytes = b""
+    reply_on_failure: bytes = b""
+    retries: int = RETRIES
+    send_proxy: Literal["v1", "v2", False] | None = None
+    tls: bool | str = False
+    bind: str | None = None
+    #: ``remote``, parsed.
+    targets: tuple[Target, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _set(self, "targets", _targets(self.remote))
+        if not isinstance(self.remote, str):
+            _set(self, "remote", tuple(self.remote))
+        if self.data is not None:
+            _set(self, "data", _bytes("data", self.data))
+        for name in ("reply", "reply_on_connect", "reply_on_failure"):
+            value = getattr(self, name)
+            if value != b"":
+                _set(self, name, _bytes(name, value))
+        for name in ("connect_timeout", "inactivity_timeout"):
+            value = getattr(self, name)
+            if value is not None:
+                _set(self, name, _seconds(name, value))
+        _check_count("retries", self.retries)
+        if self.send_proxy is not None and self.send_proxy not in ("v1", "v2", False):
+            raise BadResult(f"send_proxy: {self.send_proxy!r:.60} is not 'v1', 'v2' or False")
+        if self.tls not in (True, False):
+            _set(self, "tls", _server_name(self.tls))
+        if self.bind is not None:
+            _set(self, "bind", _ip("bind", self.bind))
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Close the client, after sending it ``close`` if that is not empty.
+
+    :param close: True, or the bytes of a last word.
+    """
+
+    close: bytes | Literal[True] = b""
+
+    def __post_init__(self) -> None:
+        _set(self, "close", b"" if self.close is True else _bytes("close", self.close))
+
+    @property
+    def last_word(self) -> bytes:
+        """The bytes to send before the close."""
+        return b"" if self.close is True else self.close
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send ``reply``, drop the first ``consume`` bytes of the buffer and wait on: one step of a negotiation.
+
+    If bytes are left in the buffer after some were consumed, the decider is asked again at once; otherwise when more
+    have come.
+    """
+
+    reply: bytes = b""
+    consume: int = 0
+
+    def __post_init__(self) -> None:
+        _set(self, "reply", _bytes("reply", self.reply))
+        _check_count("consume", self.consume)
+
+
+Decision = Forward | Reject | Reply | NeedData
+
+_FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets"}
+_KINDS: dict[str, frozenset[str]] = {
+    "remote": _FORWARD_KEYS,
+    "close": frozenset({"close"}),
+    "noop": frozenset({"noop"}),
+    "consume": frozenset({"reply", "consume"}),
+    "reply": frozenset({"reply", "consume"}),
+}
+
+
+def from_result(result: object) -> Decision:
+    """The decision that a router's result means.
+
+    :param result: a decision, a dictionary of the contract's keys, or None.
+    :raises BadResult: if it is anything else; the text says what is wrong.
+    """
+    if isinstance(result, (Forward, Reject, Reply, NeedData)):
+        return result
+    if result is None:
+        return NEED_DATA
+    if isinstance(result, dict):
+        return _from_dict(result)
+    raise BadResult(f"returned {result!r:.80}, which is not a decision: a dict, Forward, Reject, Reply or NEED_DATA is")
+
+
+def in_words(decision: object) -> str:
+    """What a decision does, for people; of the bytes that it holds only their number."""
+    if isinstance(decision, Forward):
+        return f"forwards to {', '.join(map(str, decision.targets))}"
+    if isinstance(decision, Reject):
+        return f"rejects with {len(decision.last_word)} bytes" if decision.close else "rejects"
+    if isinstance(decision, Reply):
+        return f"replies with {len(decision.reply)} bytes and consumes {decision.consume}"
+    return "waits for more" if decision is NEED_DATA else f"fails ({decision})"
+
+
+def _from_dict(result: dict[Any, Any]) -> Decision:
+    for kind, allowed in _KINDS.items():
+        if kind in result:
+            break
+    else:
+        raise BadResult(f"returned {result!r:.80}, which has none of the keys remote, close, noop and reply")
+    unknown = [key for key in result if key not in allowed]
+    if unknown:
+        raise BadResult(f"returned a dict with {kind!r} in which {unknown[0]!r:.60} has no place")
+    if kind == "remote":
+        return Forward(**result)
+    if kind in ("reply", "consume"):
+        return Reply(**result)
+    value = result[kind]
+    if kind == "close":
+        return Reject(value)
+    if value is not True:
+        raise BadResult(f"noop: {value!r:.60} is not True")
+    return NEED_DATA
+
+
+def _targets(remote: object) -> tuple[Target, ...]:
+    if isinstance(remote, (list, tuple)):
+        if not remote:
+            raise BadResult("remote: the list of targets is empty")
+        return tuple(_target(each) for each in remote)
+    return (_target(remote),)
+
+
+def _target(text: object) -> Target:
+    try:
+        return parse_target(text)
+    except BadAddress as error:
+        raise BadResult(f"remote: {error}") from None
+
+
+def _bytes(name: str, value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    hint = ", write b'...' or .encode()" if isinstance(value, str) else ""
+    raise BadResult(f"{name}: {value!r:.60} is {type(value).__name__}, not bytes{hint}")
+
+
+def _seconds(name: str, value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise BadResult(f"{name}: {value!r:.60} is not a number of seconds")
+    return float(value) or None
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadResult(f"{name}: {value!r:.60} is not a whole number of at least 0")
+
+
+def _server_name(value: object) -> str:
+    try:
+        parse_target(f"{value}:1" if isinstance(value, str) else value)
+    except BadAddress:
+        raise BadResult(f"tls: {value!r:.60} is not True, False or a server name") from None
+    return str(value)
+
+
+def _ip(name: str, value: object) -> str:
+    try:
+        return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise BadResult(f"{name}: {value!r:.60} is not an IP address") from None

@@ -1,0 +1,59 @@
+"""The PROXY protocol, versions 1 and 2: who the client of a proxied connection is.
+
+Strict to https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, whose sections the docstrings here name.
+
+Section 2 forbids to guess whether there is a header: call :func:`parse` only where one must come, and close the
+connection if it raises.  It also asks that only trusted proxies be let in there, which is up to the caller as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from proxymux.core.proxy_protocol import v1, v2
+from proxymux.core.proxy_protocol.header import Endpoint, Header
+from proxymux.core.proxy_protocol.tlv import Ssl
+from proxymux.errors import BadHeader
+
+__all__ = ["Endpoint", "Header", "Ssl", "encode", "parse"]
+
+
+def parse(data: bytes | bytearray | memoryview) -> tuple[Header, int] | None:
+    """The header at the start of ``data`` and its length; None while more bytes are needed (section 2).
+
+    Bytes beyond the header are never looked at.
+
+    :raises BadHeader: as soon as ``data`` cannot become a header, whatever follows: at the first wrong byte, but for
+        a TLV when its type and length are there, and for a checksum when all is there.
+    """
+    data = bytes(data[: v2.LIMIT])
+    if v2.SIGNATURE.startswith(data[: len(v2.SIGNATURE)]):
+        return v2.parse(data)
+    if v1.START.startswith(data[: len(v1.START)]):
+        return v1.parse(data)
+    raise BadHeader(f"{data[:12]!r} is the start of neither version of the PROXY protocol")
+
+
+def encode(
+    version: Literal["v1", "v2"],
+    source: Endpoint,
+    destination: Endpoint,
+    tlvs: Iterable[tuple[int, bytes]] = (),
+) -> bytes:
+    """The header that announces a connection from ``source`` to ``destination`` (sections 2.1 and 2.2).
+
+    If one end is IPv4 and the other is IPv6, the first is mapped into ``::ffff:0:0/96``, as HAProxy does.  Ends that
+    the version cannot express are announced as unknown: ``UNKNOWN`` in v1, the command PROXY with AF_UNSPEC in v2.
+
+    :param source: an (ip, port) pair, the path of a Unix socket (empty if it has none), or None if it is not known.
+    :param destination: likewise.
+    :param tlvs: (type, value) pairs, for example those of a received :class:`Header`.  Version 1 has no place for
+        them and leaves them out.
+    :raises BadHeader: if an argument cannot stand in a header; :func:`parse` accepts all that this returns.
+    """
+    if version == "v1":
+        return v1.encode(source, destination)
+    if version == "v2":
+        return v2.encode(source, destination, tlvs)
+    raise BadHeader(f"{version!r:.60} is not a version of the PROXY protocol, v1 and v2 are")

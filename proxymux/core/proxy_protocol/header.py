@@ -1,0 +1,97 @@
+"""What a header says, whichever version it came in."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from proxymux.core.proxy_protocol import tlv
+from proxymux.errors import BadHeader
+
+#: One end of a connection: (ip, port), the path of a Unix socket, or None if the header does not tell.
+Endpoint = tuple[str, int] | str | None
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A received header (section 2).
+
+    Where ``source`` and ``destination`` are None the connection's real ends hold.  An empty ``str``, on the other hand,
+    is a Unix socket without a name, and one that starts with NUL is an abstract one.
+    """
+
+    #: 1 or 2.
+    version: int
+    source: Endpoint
+    destination: Endpoint
+    #: True if the sender speaks for itself, for example in a health check: the command LOCAL of v2 (section 2.2).
+    local: bool
+    #: The (type, value) pairs of v2 in their order.  NOOP and CRC32C are not among them: they have done their work, and
+    #: a checksum that is passed on would be wrong.
+    tlvs: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def alpn(self) -> bytes | None:
+        """The application protocol that was negotiated, for example ``b"h2"`` (section 2.2.1)."""
+        return tlv.first(self.tlvs, tlv.ALPN)
+
+    @property
+    def authority(self) -> str | None:
+        """The host name that the client asked for, in TLS the server name (section 2.2.2)."""
+        return tlv.text(self.tlvs, tlv.AUTHORITY)
+
+    @property
+    def unique_id(self) -> bytes | None:
+        """The sender's name for the connection (section 2.2.5)."""
+        return tlv.first(self.tlvs, tlv.UNIQUE_ID)
+
+    @property
+    def ssl(self) -> tlv.Ssl | None:
+        """How the client spoke TLS with the sender (section 2.2.6)."""
+        value = tlv.first(self.tlvs, tlv.SSL)
+        return None if value is None else tlv.Ssl.from_value(value)
+
+    @property
+    def netns(self) -> str | None:
+        """The name of the network namespace (section 2.2.7)."""
+        return tlv.text(self.tlvs, tlv.NETNS)
+
+
+def address_text(address: Address) -> str:
+    """The canonical text: RFC 5952, and what socket functions give.
+
+    Written out here because ``str()`` writes ``::ffff:192.0.2.1`` in this way only since Python 3.13.
+    """
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(address) if mapped is None else f"::ffff:{mapped}"
+
+
+def inet_ends(source: Endpoint, destination: Endpoint) -> tuple[tuple[Address, int], tuple[Address, int]] | None:
+    """Both ends in the same address family, or None if not both are (ip, port) pairs."""
+    if not isinstance(source, tuple) or not isinstance(destination, tuple):
+        return None
+    first, second = _address(source), _address(destination)
+    if first.version != second.version:
+        first, second = _as_v6(first), _as_v6(second)
+    return (first, _port(source)), (second, _port(destination))
+
+
+def _address(end: tuple[str, int]) -> Address:
+    try:
+        # Packed, it loses its zone (fe80::1%eth0), which no header can carry and which means nothing to another host.
+        return ipaddress.ip_address(ipaddress.ip_address(end[0]).packed)
+    except ValueError:
+        raise BadHeader(f"{end[0]!r:.60} is not an IP address") from None
+
+
+def _port(end: tuple[str, int]) -> int:
+    if not 0 <= end[1] <= 65535:
+        raise BadHeader(f"{end[1]!r:.60} is not a port from 0 to 65535")
+    return end[1]
+
+
+def _as_v6(address: Address) -> Address:
+    if isinstance(address, ipaddress.IPv6Address):
+        return address
+    return ipaddress.IPv6Address(b"\0" * 10 + b"\xff\xff" + address.packed)

@@ -1,0 +1,341 @@
+"""The session: one client from accept to close, as a state machine.
+
+Rules of this file: whatever decides the course of a session lives here; nothing here knows of sockets, clocks or
+user code.  :meth:`Session.take` is given what has happened and returns what to do.  The table :data:`TRANSITIONS` says
+what counts in which state; an input that has no place in it came too late (a decision for a client that has gone, say)
+and changes nothing.  Exactly one :class:`~proxymux.core.commands.Finish` ends every session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from proxymux.core.commands import (
+    Ask,
+    Await,
+    Blame,
+    Cancel,
+    Close,
+    Closing,
+    Command,
+    Connect,
+    Consult,
+    Deadline,
+    Finish,
+    Join,
+    Pause,
+    Resume,
+    Send,
+)
+from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
+from proxymux.core.outcome import Ending, Outcome
+from proxymux.core.states import Cause, ConnectFailure, Input, RelayEnd, State
+
+#: Steps of a negotiation (:class:`Reply`) in one session; a router that needs more goes in circles.
+MAX_REPLIES: Final = 1000
+
+_RELAY_ENDINGS: Final = {
+    Cause.COMPLETED: (Outcome.COMPLETED, Closing.CLOSE),
+    Cause.CLIENT_ABORTED: (Outcome.CLIENT_ABORTED, Closing.ABORT),
+    Cause.UPSTREAM_ABORTED: (Outcome.UPSTREAM_ABORTED, Closing.ABORT),
+    Cause.IDLE: (Outcome.IDLE, Closing.CLOSE),
+}
+
+
+class Session:
+    """The course of one client.
+
+    :param max_buffer: bytes that are kept while undecided or connecting.
+    :param greets: ask the decider once before any byte has come.
+    """
+
+    def __init__(self, max_buffer: int, greets: bool = False) -> None:
+        self.state = State.OPENING
+        self._max_buffer = max_buffer
+        self._greets = greets
+        self._buffer = b""
+        self._seen = 0  # how much of the buffer the decider was asked about
+        self._unseen = False  # bytes have come that the decider was not asked about
+        self._output_full = False
+        self._paused = False
+        self._client_finished = False
+        self._sent = False
+        self._replies = 0
+        self._forward: Forward | None = None
+        self._ending: Ending | None = None
+
+    def __repr__(self) -> str:
+        return f"<Session {self.state.value}, {len(self._buffer)} bytes kept>"
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the session ends, from the moment that this is known."""
+        return self._ending
+
+    def take(self, what: Input, value: Any = None) -> list[Command]:
+        """Take note of what has happened; answer what to do, in this order."""
+        react = TRANSITIONS[self.state].get(what)
+        return react(self, value) if react is not None else []
+
+    # Opening
+
+    def _opened(self, _: None) -> list[Command]:
+        if self._greets:
+            self.state = State.DECIDING
+            return [Ask(None)]
+        self.state = State.READING
+        return []
+
+    def _barred(self, ending: Ending) -> list[Command]:
+        return self._close(ending)
+
+    # Reading and deciding
+
+    def _read(self, data: bytes) -> list[Command]:
+        self._buffer += data
+        self._unseen = True
+        if self._output_full:
+            return self._limit_reading()
+        return self._ask()
+
+    def _ask(self) -> list[Command]:
+        view = self._buffer[: self._max_buffer]
+        self.state, self._seen, self._unseen = State.DECIDING, len(view), False
+        return [Ask(view)]
+
+    def _kept(self, data: bytes) -> list[Command]:
+        self._buffer += data
+        self._unseen = True
+        return self._limit_reading()
+
+    def _limit_reading(self) -> list[Command]:
+        if self._paused or len(self._buffer) < self._max_buffer:
+            return []
+        self._paused = True
+        return [Pause()]
+
+    def _resume(self) -> list[Command]:
+        if self._paused and not self._output_full:
+            self._paused = False
+            return [Resume()]
+        return []
+
+    def _resume_with_room(self) -> list[Command]:
+        return self._resume() if len(self._buffer) < self._max_buffer else []
+
+    def _full(self, _: None) -> list[Command]:
+        self._output_full = True
+        if self._paused:
+            return []
+        self._paused = True
+        return [Pause()]
+
+    def _free(self, _: None) -> list[Command]:
+        self._output_full = False
+        return self._resume_with_room()
+
+    def _free_reading(self, _: None) -> list[Command]:
+        self._output_full = False
+        return self._go_on()
+
+    def _go_on(self) -> list[Command]:
+        """Ask about bytes that are still unseen, or wait for more."""
+        self.state = State.READING
+        if self._output_full:
+            return []
+        if self._unseen:
+            return self._resume_with_room() + self._ask()
+        if self._client_finished:
+            return self._close(Ending(Outcome.UNDECIDED, "client finished before a decision"))
+        return self._resume()
+
+    def _finished_reading(self, _: None) -> list[Command]:
+        self._client_finished = True
+        return self._go_on()
+
+    def _finished(self, _: None) -> list[Command]:
+        self._client_finished = True
+        return []
+
+    def _decided(self, decision: Decision) -> list[Command]:
+        if decision is NEED_DATA:
+            return self._need_data()
+        if isinstance(decision, Reply):
+            return self._reply(decision)
+        if isinstance(decision, Reject):
+            return self._send(decision.last_word) + self._close(Ending(Outcome.REJECTED))
+        assert isinstance(decision, Forward)
+        if decision.data is not None:
+            self._buffer = decision.data + self._buffer[self._seen :]
+        self.state, self._forward = State.CONNECTING, decision
+        return [Await(None), *self._send(decision.reply), Connect(decision)]
+
+    def _need_data(self) -> list[Command]:
+        if len(self._buffer) > self._max_buffer:
+            problem = f"no decision within {self._max_buffer} bytes (--max-buffer)"
+            return [Blame(problem), *self._close(Ending(Outcome.UNDECIDED, problem))]
+        return self._go_on()
+
+    def _reply(self, step: Reply) -> list[Command]:
+        self._replies += 1
+        if self._replies > MAX_REPLIES:
+            return self._faulted_here(f"more than {MAX_REPLIES} replies without a decision")
+        if step.consume > self._seen:
+            return self._faulted_here(f"consume: {step.consume} of {self._seen} bytes")
+        self._buffer = self._buffer[step.consume :]
+        self._unseen = bool(self._buffer) and (self._unseen or step.consume > 0)
+        return self._send(step.reply) + self._go_on()
+
+    def _faulted_here(self, problem: str) -> list[Command]:
+        return [Blame(problem, fault=True), *self._faulted(problem)]
+
+    def _faulted(self, problem: str) -> list[Command]:
+        return self._close(Ending(Outcome.ROUTER_ERROR, problem))
+
+    def _undecided(self, limit: str) -> list[Command]:
+        problem = f"no decision within {limit}"
+        router_waits = self.state is State.DECIDING or bool(self._buffer)
+        blame: list[Command] = [Blame(problem)] if router_waits else []
+        return [*blame, Cancel(), *self._close(Ending(Outcome.UNDECIDED, problem))]
+
+    def _left_undecided(self, reason: str) -> list[Command]:
+        return [Cancel(), *self._end(Ending(Outcome.UNDECIDED, reason))]
+
+    # Connecting and joined
+
+    def _left_connecting(self, reason: str) -> list[Command]:
+        return [Cancel(), *self._end(Ending(Outcome.CLIENT_ABORTED, reason))]
+
+    def _connected(self, _: None) -> list[Command]:
+        assert self._forward is not None
+        self.state = State.JOINED
+        data, self._buffer = self._buffer, b""
+        return [*self._send(self._forward.reply_on_connect), Join(data, self._forward, self._client_finished)]
+
+    def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
+        assert self._forward is not None
+        outcome = Outcome.CONNECT_TIMEOUT if failure.timed_out else Outcome.UNREACHABLE
+        return [
+            *self._send(self._forward.reply_on_failure),
+            *self._consult("connect_error", Ending(outcome, failure.reason)),
+        ]
+
+    def _relay_ended(self, end: RelayEnd) -> list[Command]:
+        self._client_finished = end.client_finished
+        self._sent = True
+        if end.cause is Cause.SILENT:
+            return self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason))
+        if end.cause is Cause.INACTIVE:
+            return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason))
+        outcome, how = _RELAY_ENDINGS[end.cause]
+        return [Cancel(), *self._close(Ending(outcome, end.reason), how)]
+
+    # Answering and closing
+
+    def _consult(self, callback: Any, ending: Ending) -> list[Command]:
+        """Ask the user's callback for a last word, but not for a client that has sent FIN: it may have left."""
+        if self._client_finished:
+            return [Cancel(), *self._close(ending)]
+        self.state, self._ending = State.ANSWERING, ending
+        return [Cancel(), Await(Deadline.ANSWER), Consult(callback)]
+
+    def _answered(self, last_word: bytes) -> list[Command]:
+        assert self._ending is not None
+        return self._send(last_word) + self._close(self._ending)
+
+    def _unanswered(self, limit: str) -> list[Command]:
+        assert self._ending is not None
+        return [Blame(f"no answer from the error callback within {limit}"), Cancel(), *self._close(self._ending)]
+
+    def _left(self, _: str) -> list[Command]:
+        assert self._ending is not None
+        return [Cancel(), *self._end(self._ending)]
+
+    def _drained(self, _: None) -> list[Command]:
+        return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED), Closing.CLOSE)]
+
+    def _finished_closing(self, _: None) -> list[Command]:
+        self._client_finished = True
+        return [Close(Closing.CLOSE)]
+
+    def _abort(self, _: Any) -> list[Command]:
+        return [Close(Closing.ABORT)]
+
+    def _send(self, data: bytes) -> list[Command]:
+        if not data:
+            return []
+        self._sent = True
+        return [Send(data)]
+
+    def _close(self, ending: Ending, how: Closing | None = None) -> list[Command]:
+        if how is None:
+            how = Closing.LINGER if self._sent and not self._client_finished else Closing.CLOSE
+        self.state, self._ending, self._buffer = State.CLOSING, ending, b""
+        return [Await(Deadline.LINGER), Close(how)]
+
+    def _end(self, ending: Ending) -> list[Command]:
+        self.state, self._ending, self._buffer = State.ENDED, ending, b""
+        return [Await(None), Finish(ending)]
+
+
+_Reaction = Callable[[Session, Any], list[Command]]
+
+#: What counts in which state.
+TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
+    State.OPENING: {
+        Input.OPENED: Session._opened,
+        Input.BARRED: Session._barred,
+        Input.CLIENT_LOST: Session._left_undecided,
+        Input.DEADLINE: Session._undecided,
+        Input.DRAIN: Session._drained,
+    },
+    State.READING: {
+        Input.RECEIVED: Session._read,
+        Input.OUTPUT_FULL: Session._full,
+        Input.OUTPUT_FREE: Session._free_reading,
+        Input.CLIENT_FINISHED: Session._finished_reading,
+        Input.CLIENT_LOST: Session._left_undecided,
+        Input.DEADLINE: Session._undecided,
+        Input.DRAIN: Session._drained,
+    },
+    State.DECIDING: {
+        Input.RECEIVED: Session._kept,
+        Input.OUTPUT_FULL: Session._full,
+        Input.OUTPUT_FREE: Session._free,
+        Input.CLIENT_FINISHED: Session._finished,
+        Input.DECIDED: Session._decided,
+        Input.FAULTED: Session._faulted,
+        Input.CLIENT_LOST: Session._left_undecided,
+        Input.DEADLINE: Session._undecided,
+        Input.DRAIN: Session._drained,
+    },
+    State.CONNECTING: {
+        Input.RECEIVED: Session._kept,
+        Input.OUTPUT_FULL: Session._full,
+        Input.OUTPUT_FREE: Session._free,
+        Input.CLIENT_FINISHED: Session._finished,
+        Input.CONNECTED: Session._connected,
+        Input.CONNECT_FAILED: Session._connect_failed,
+        Input.CLIENT_LOST: Session._left_connecting,
+        Input.DRAIN: Session._drained,
+    },
+    State.JOINED: {
+        Input.RELAY_ENDED: Session._relay_ended,
+        Input.DRAIN: Session._drained,
+    },
+    State.ANSWERING: {
+        Input.CLIENT_FINISHED: Session._finished,
+        Input.ANSWERED: Session._answered,
+        Input.CLIENT_LOST: Session._left,
+        Input.DEADLINE: Session._unanswered,
+        Input.DRAIN: Session._drained,
+    },
+    State.CLOSING: {
+        Input.CLIENT_FINISHED: Session._finished_closing,
+        Input.CLIENT_LOST: Session._left,
+        Input.DEADLINE: Session._abort,
+        Input.DRAIN: Session._abort,
+    },
+    State.ENDED: {},
+}

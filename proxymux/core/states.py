@@ -1,0 +1,91 @@
+"""The states of a session and what can happen to it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class State(enum.Enum):
+    """Where a session is."""
+
+    #: Accepted; the PROXY header or the TLS handshake is not done.
+    OPENING = "opening"
+    #: The decider wants more bytes.
+    READING = "reading"
+    #: The decider has been asked.
+    DECIDING = "deciding"
+    CONNECTING = "connecting"
+    #: The relay has both connections.
+    JOINED = "joined"
+    #: The user's error callback has been asked for a last word.
+    ANSWERING = "answering"
+    #: The outcome is known, the last bytes are on their way.
+    CLOSING = "closing"
+    ENDED = "ended"
+
+
+class Input(enum.Enum):
+    """What can happen to a session, with the value that comes with it."""
+
+    OPENED = "opened"
+    #: An :class:`Ending`: admission, PROXY header or TLS handshake failed.
+    BARRED = "barred"
+    #: bytes.
+    RECEIVED = "received"
+    #: The client has sent FIN.
+    CLIENT_FINISHED = "client finished"
+    #: A reason: the client's connection is gone.
+    CLIENT_LOST = "client lost"
+    #: The client does not read what it is sent, or reads again.
+    OUTPUT_FULL = "output full"
+    OUTPUT_FREE = "output free"
+    #: A :class:`Decision`.
+    DECIDED = "decided"
+    #: A problem: the decider failed.
+    FAULTED = "faulted"
+    CONNECTED = "connected"
+    #: A :class:`ConnectFailure`.
+    CONNECT_FAILED = "connect failed"
+    #: A :class:`RelayEnd`.
+    RELAY_ENDED = "relay ended"
+    #: bytes, the last word of the user's callback.
+    ANSWERED = "answered"
+    #: The running deadline has passed; the value says how long it was, in words.
+    DEADLINE = "deadline"
+    #: The time to drain is over.
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailure:
+    """Connecting was given up.
+
+    :param reason: one line.
+    :param timed_out: True if every attempt timed out.
+    """
+
+    reason: str
+    timed_out: bool = False
+
+
+class Cause(enum.Enum):
+    """What ended a relay."""
+
+    COMPLETED = "completed"
+    CLIENT_ABORTED = "client aborted"
+    UPSTREAM_ABORTED = "upstream aborted"
+    #: The upstream closed before it had sent a byte, and the client was still waiting.
+    SILENT = "silent"
+    #: The upstream's first byte did not come in time.
+    INACTIVE = "inactive"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEnd:
+    """How a relay ended, and whether the client had sent FIN by then."""
+
+    cause: Cause
+    client_finished: bool = False
+    reason: str | None = None

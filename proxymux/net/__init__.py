@@ -1,0 +1,1 @@
+"""What touches sockets.  No policy here: it is told what to do by :mod:`proxymux.core`."""

@@ -1,0 +1,167 @@
+"""Listening: any of Twisted's server endpoints, with our backlog and, behind ``haproxy:``, a PROXY header first.
+
+An endpoint listens by calling its reactor's public ``listenTCP``, ``listenSSL``, ``listenUNIX`` or ``adoptStreamPort``.
+The reactor that it is given here is a stand-in for these four, so that the header is read before TLS begins, as the
+PROXY protocol wants it, whatever the endpoint is.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from proxymux.core.admission import Networks
+from proxymux.errors import ConfigError
+from proxymux.net.arrival import ArrivalFactory, HeaderFactory
+from proxymux.net.live import LiveSession
+
+_PROXY_PREFIX = "haproxy:"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a service listens.
+
+    :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
+    :param backlog: length of the listen queue where the description does not say.
+    :param trusted: who may send a PROXY header.
+    """
+
+    description: str
+    backlog: int
+    trusted: Networks
+
+    @property
+    def takes_header(self) -> bool:
+        """True if a connection begins with a PROXY header."""
+        return self.description.startswith(_PROXY_PREFIX)
+
+    def listen(self, reactor: Any, begin: Callable[[], LiveSession]) -> Deferred[IListeningPort]:
+        """Listen; every client becomes a session that ``begin`` makes."""
+        stand_in = _Listening(reactor, self, begin)
+        listening: Deferred[IListeningPort] = self._endpoint(stand_in).listen(ArrivalFactory(reactor, begin))
+        return listening
+
+    def check(self, clock: IReactorTime) -> None:
+        """See whether it could listen now, without doing so.
+
+        :raises ConfigError: if it could not.
+        """
+        problems: list[Any] = []
+        self._endpoint(_Checking(clock)).listen(Factory()).addErrback(problems.append)
+        if problems:
+            raise self.problem(problems[0].value)
+
+    def problem(self, error: Exception) -> ConfigError:
+        """What to tell the operator about a failure to listen."""
+        reason: object = error
+        if isinstance(error, CannotListenError):
+            where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
+            place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
+            cause = error.socketError
+            reason = f"{place}: {getattr(cause, 'strerror', None) or cause}"
+        return ConfigError("--listen", f"{self.description}: cannot listen on {reason}; choose an address that is free")
+
+    def _endpoint(self, reactor: Any) -> Any:
+        try:
+            return serverFromString(reactor, self.description.removeprefix(_PROXY_PREFIX))
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(
+                "--listen",
+                f"{self.description!r}: {reason}; a Twisted server endpoint such as tcp:8000 or"
+                " tcp:8000:interface=127.0.0.1 is accepted",
+            ) from error
+
+    def backlog_of(self, given: int) -> int:
+        """The listen queue's length, ``given`` being the endpoint's own."""
+        return given if "backlog=" in self.description else self.backlog
+
+
+class _Listening:
+    """A reactor whose listening goes our way."""
+
+    def __init__(self, reactor: Any, listener: Listener, begin: Callable[[], LiveSession]) -> None:
+        self._reactor = reactor
+        self._listener = listener
+        self._begin = begin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def _opens(self, factory: Any) -> Any:
+        if not self._listener.takes_header:
+            return factory
+        return HeaderFactory(self._reactor, self._begin, factory, self._listener.trusted)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        backlog = self._listener.backlog_of(backlog)
+        return self._reactor.listenTCP(port, self._opens(factory), backlog=backlog, interface=interface)
+
+    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
+        secure = TLSMemoryBIOFactory(contextFactory, False, factory)
+        secure.noisy = False
+        return self.listenTCP(port, secure, backlog, interface)
+
+    def listenUNIX(self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False) -> Any:
+        backlog = self._listener.backlog_of(backlog)
+        return self._reactor.listenUNIX(address, self._opens(factory), backlog=backlog, mode=mode, wantPID=wantPID)
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        return self._reactor.adoptStreamPort(fileDescriptor, addressFamily, self._opens(factory))
+
+
+class _Checking:
+    """A reactor that binds and lets go again."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> None:
+        family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+        try:
+            address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            raise CannotListenError(interface, port, error) from error
+
+    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
+        self.listenTCP(port, factory, backlog, interface)
+
+    def listenUNIX(self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False) -> None:
+        folder = os.path.dirname(address) or "."
+        try:
+            if not os.path.isdir(folder):
+                raise FileNotFoundError(2, f"no folder {folder}")
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(13, f"no permission to write in {folder}")
+            if os.path.exists(address) and _answers(address):
+                raise OSError(98, "Address already in use")
+        except OSError as error:
+            raise CannotListenError(address, None, error) from error
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> None:
+        try:
+            os.fstat(fileDescriptor)
+        except OSError as error:
+            raise CannotListenError(f"descriptor {fileDescriptor}", None, error) from error
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0

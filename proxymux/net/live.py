@@ -1,0 +1,411 @@
+"""A live session: does on real connections what the pure session says, and tells it what happens there."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from proxymux.core import commands
+from proxymux.core.admission import Admission
+from proxymux.core.client import Address, Client, show
+from proxymux.core.commands import Closing, Deadline
+from proxymux.core.decision import Decision, Forward, Reject
+from proxymux.core.events import Events
+from proxymux.core.outcome import Ending, Outcome, Record
+from proxymux.core.proxy_protocol import Header
+from proxymux.core.session import Session
+from proxymux.core.states import Input, RelayEnd, State
+from proxymux.core.target import Target
+from proxymux.errors import DecisionFailed
+from proxymux.interfaces import ILegOwner
+from proxymux.net.connector import Connector, GaveUp
+from proxymux.net.leg import LINGER, UNOWNED, Leg, explain
+from proxymux.net.relay import Opening
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a session may take.  Times are in seconds, sizes in bytes; None is off."""
+
+    decide_timeout: float = 30.0
+    max_buffer: int = 65536
+    idle_timeout: float | None = None
+
+
+@dataclass(slots=True)
+class Path:
+    """The choices that make a service, and what its sessions share."""
+
+    service: str
+    clock: IReactorTime
+    wall: Callable[[], float]
+    decider: Any
+    connector: Connector
+    relay: Any
+    admission: Admission
+    limits: Limits
+    events: Events
+    log: Logger
+
+
+@implementer(ILegOwner, IPushProducer)
+class LiveSession:
+    """One client.
+
+    :param number: tells it from the other sessions of its service.
+    :param path: the choices of its service.
+    :param over: called with it and its :class:`Record` when it has ended.
+    """
+
+    def __init__(self, number: int, path: Path, over: Callable[[LiveSession, Record], None]) -> None:
+        self.number = number
+        self._path = path
+        self._decider = path.decider  # a reload is for the sessions after it
+        self._over = over
+        self._session = Session(path.limits.max_buffer, path.decider.greets)
+        self._inbox: deque[tuple[Input, Any]] = deque()
+        self._is_busy = False
+        self._leg: Leg | None = None
+        self._client = Client(("", 0), ("", 0))
+        self._counted = False
+        self._admitted: str | None = None
+        self._pending: Deferred[Any] | None = None
+        self._upstream: Leg | None = None
+        self._exchange: Any = None
+        self._timer: IDelayedCall | None = None
+        self._target: str | None = None
+        self._bytes_in = self._bytes_out = 0
+        self._wall = path.wall()
+        self._accepted_at = path.clock.seconds()
+        self._decided_at: float | None = None
+        self._connected_at: float | None = None
+
+    # The client's connection
+
+    def opening(self, leg: Leg) -> bool:
+        """The client was accepted on ``leg``; more may have to be read before it is known.  False if it is refused."""
+        self._take_leg(leg)
+        self._client = Client(_address(leg.transport.getPeer()), _address(leg.transport.getHost()))
+        self._await(commands.Await(Deadline.DECISION))
+        refusal = self._path.admission.arrive()
+        self._counted = refusal is None
+        if refusal is not None:
+            self.bar(Ending(Outcome.REFUSED, refusal))
+        return refusal is None
+
+    def introduced(self, header: Header) -> None:
+        """A PROXY header has come."""
+        here = self._client
+        source = here.address if header.source is None else _header_address(header.source)
+        local = here.local if header.destination is None else _header_address(header.destination)
+        self._client = Client(source, local, None, header)
+
+    def bar(self, ending: Ending) -> None:
+        """The client does not come in."""
+        self._take(Input.BARRED, ending)
+
+    def attach(self, leg: Leg) -> None:
+        """The client will speak on ``leg``."""
+        self._take_leg(leg)
+        refusal = self._path.admission.admit(self._client.address[0])
+        if refusal is not None:
+            self.bar(Ending(Outcome.REFUSED, refusal))
+            return
+        self._admitted = self._client.address[0]
+        leg.guard(self)
+        if not leg.is_tls:
+            self._open()
+
+    def _take_leg(self, leg: Leg) -> None:
+        if self._leg is not None and self._leg is not leg:
+            self._leg.owner = UNOWNED
+        self._leg = leg
+        leg.owner = self
+
+    def _open(self) -> None:
+        if self._path.events.heard("connected"):
+            error = self._path.events.emit("connected", self._path.log, show(self._client.address))
+            if error is not None:
+                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {error}"))
+                return
+        self._take(Input.OPENED)
+
+    def made(self) -> None:
+        """Whoever made the leg calls :meth:`opening` or :meth:`attach`."""
+
+    def secured(self) -> None:
+        from proxymux.net.tls import describe
+
+        assert self._leg is not None
+        here = self._client
+        self._client = Client(here.address, here.local, describe(self._leg.transport), here.proxy_protocol)
+        self._open()
+
+    def received(self, data: bytes) -> None:
+        self._bytes_in += len(data)
+        self._take(Input.RECEIVED, data)
+
+    def finished(self) -> None:
+        self._take(Input.CLIENT_FINISHED)
+
+    def flushed(self) -> None:
+        """Our FIN is out; the client's is awaited."""
+
+    def lost(self, reason: Failure) -> None:
+        assert self._leg is not None
+        handshakes = self._session.state is State.OPENING and self._leg.is_tls
+        if handshakes and not reason.check(ConnectionDone, ConnectionLost):
+            self._take(Input.BARRED, Ending(Outcome.BAD_HANDSHAKE, f"TLS: {explain(reason)}"))
+        self._take(Input.CLIENT_LOST, explain(reason))
+
+    def pauseProducing(self) -> None:
+        self._take(Input.OUTPUT_FULL)
+
+    def resumeProducing(self) -> None:
+        self._take(Input.OUTPUT_FREE)
+
+    def stopProducing(self) -> None:
+        """The client is lost: :meth:`lost` says so."""
+
+    def drain(self) -> None:
+        """The time is over: end now, in good order at the first call, by a reset at the next."""
+        self._take(Input.DRAIN)
+
+    # Inputs and commands
+
+    def _take(self, what: Input, value: Any = None) -> None:
+        self._inbox.append((what, value))
+        if self._is_busy:
+            return
+        self._is_busy = True
+        try:
+            while self._inbox:
+                for command in self._session.take(*self._inbox.popleft()):
+                    _DO[type(command)](self, command)
+        finally:
+            self._is_busy = False
+
+    def _ask(self, command: commands.Ask) -> None:
+        try:
+            if command.data is None:
+                result = self._decider.accepted(self._client)
+            else:
+                result = self._decider.decide(command.data, self._client)
+        except DecisionFailed as problem:
+            self._faulted(problem)
+            return
+        if isinstance(result, Deferred):
+            self._pend(result, self._decided, self._failed_deciding)
+        else:
+            self._decided(result)
+
+    def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, (Forward, Reject)):
+            self._decided_at = self._path.clock.seconds()
+            if self._path.events.heard("decided"):
+                self._path.events.emit("decided", self._path.log, decision)
+        self._take(Input.DECIDED, decision)
+
+    def _failed_deciding(self, failure: Failure) -> None:
+        failure.trap(DecisionFailed)
+        assert isinstance(failure.value, DecisionFailed)
+        self._faulted(failure.value)
+
+    def _faulted(self, problem: DecisionFailed) -> None:
+        self._path.log.error("{problem} ({client})", problem=problem, client=show(self._client.address))
+        if problem.details:
+            self._path.log.debug("{details}", details=problem.details)
+        self._take(Input.FAULTED, str(problem))
+
+    def _blame(self, command: commands.Blame) -> None:
+        log = self._path.log.error if command.fault else self._path.log.warn
+        log(
+            "{place}: {problem} ({client})",
+            place=self._decider.place,
+            problem=command.problem,
+            client=show(self._client.address),
+        )
+
+    def _connect(self, command: commands.Connect) -> None:
+        connecting = self._path.connector.connect(command.forward, self._client, self._trying, self._failed_attempt)
+        self._pend(connecting, self._connected, self._failed_connecting)
+
+    def _trying(self, target: Target) -> None:
+        self._target = str(target)
+
+    def _failed_attempt(self, target: Target, reason: str) -> None:
+        self._path.log.debug("session {number}: {target}: {reason}", number=self.number, target=target, reason=reason)
+        if self._path.events.heard("connect_failed"):
+            self._path.events.emit("connect_failed", self._path.log, str(target), reason)
+
+    def _connected(self, upstream: Leg) -> None:
+        self._connected_at = self._path.clock.seconds()
+        self._upstream = upstream
+        self._take(Input.CONNECTED)
+        if self._exchange is None:
+            upstream.abort()
+
+    def _failed_connecting(self, failure: Failure) -> None:
+        failure.trap(GaveUp)
+        assert isinstance(failure.value, GaveUp)
+        self._path.log.warn(
+            "{client}: gave up connecting: {reason}", client=show(self._client.address), reason=failure.value
+        )
+        self._take(Input.CONNECT_FAILED, failure.value.failure)
+
+    def _join(self, command: commands.Join) -> None:
+        opening = Opening(
+            command.data,
+            command.client_finished,
+            command.forward.inactivity_timeout,
+            self._path.limits.idle_timeout,
+            self._relay_ended,
+        )
+        self._exchange = self._path.relay.join(self._leg, self._upstream, opening)
+
+    def _relay_ended(self, end: RelayEnd) -> None:
+        assert self._leg is not None
+        self._leg.owner = self
+        self._take(Input.RELAY_ENDED, end)
+
+    def _consult(self, command: commands.Consult) -> None:
+        callback = getattr(self._decider, command.callback)
+        answer = callback(self._target, self._client)
+        if isinstance(answer, Deferred):
+            self._pend(answer, self._answered, lambda _: self._answered(b""))
+        else:
+            self._answered(answer)
+
+    def _answered(self, last_word: bytes) -> None:
+        self._take(Input.ANSWERED, last_word)
+
+    def _pend(self, waiting: Deferred[Any], done: Callable[[Any], None], failed: Callable[[Failure], None]) -> None:
+        """Wait for a Deferred, until it is cancelled."""
+        self._pending = waiting
+
+        def settle(result: Any) -> None:
+            if self._pending is not waiting:
+                return  # cancelled: whatever comes of it came too late
+            self._pending = None
+            if isinstance(result, Failure):
+                failed(result)
+            else:
+                done(result)
+
+        waiting.addBoth(settle)
+
+    def _cancel(self, _: commands.Cancel) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.cancel()
+        if self._exchange is not None:
+            self._exchange.abort()
+
+    def _send(self, command: commands.Send) -> None:
+        assert self._leg is not None
+        self._bytes_out += len(command.data)
+        self._leg.send(command.data)
+
+    def _pause(self, _: commands.Pause) -> None:
+        assert self._leg is not None
+        self._leg.pause()
+
+    def _resume(self, _: commands.Resume) -> None:
+        assert self._leg is not None
+        self._leg.resume()
+
+    def _close(self, command: commands.Close) -> None:
+        leg = self._leg
+        assert leg is not None
+        leg.owner = self
+        if leg.is_lost:
+            self._take(Input.CLIENT_LOST, "lost")
+        elif command.how is Closing.ABORT:
+            leg.abort()
+        elif command.how is Closing.LINGER:
+            leg.resume()
+            leg.finish()
+        else:
+            leg.close()
+
+    def _await(self, command: commands.Await) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if command.deadline is None:
+            return
+        seconds = LINGER if command.deadline is Deadline.LINGER else self._path.limits.decide_timeout
+        self._timer = self._path.clock.callLater(seconds, self._expired, seconds)
+
+    def _expired(self, seconds: float) -> None:
+        self._timer = None
+        self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
+
+    def _finish(self, command: commands.Finish) -> None:
+        if self._counted:
+            self._path.admission.leave(self._admitted)
+        record = self._record(command.ending)
+        if self._path.events.heard("ended"):
+            self._path.events.emit("ended", self._path.log, record)
+        self._over(self, record)
+
+    def _record(self, ending: Ending) -> Record:
+        exchange, now = self._exchange, self._path.clock.seconds()
+        first_byte_at = exchange.first_byte_at if exchange is not None else None
+        return Record(
+            time=self._wall,
+            service=self._path.service,
+            session=self.number,
+            client=show(self._client.address),
+            local=show(self._client.local),
+            target=self._target,
+            outcome=ending.outcome,
+            reason=ending.reason,
+            bytes_in=self._bytes_in + (exchange.bytes_in if exchange is not None else 0),
+            bytes_out=self._bytes_out + (exchange.bytes_out if exchange is not None else 0),
+            decide_seconds=_between(self._accepted_at, self._decided_at),
+            connect_seconds=_between(self._decided_at, self._connected_at),
+            first_byte_seconds=_between(self._connected_at, first_byte_at),
+            seconds=now - self._accepted_at,
+        )
+
+
+_DO: dict[type, Callable[[LiveSession, Any], None]] = {
+    commands.Ask: LiveSession._ask,
+    commands.Send: LiveSession._send,
+    commands.Connect: LiveSession._connect,
+    commands.Join: LiveSession._join,
+    commands.Consult: LiveSession._consult,
+    commands.Pause: LiveSession._pause,
+    commands.Resume: LiveSession._resume,
+    commands.Cancel: LiveSession._cancel,
+    commands.Await: LiveSession._await,
+    commands.Blame: LiveSession._blame,
+    commands.Close: LiveSession._close,
+    commands.Finish: LiveSession._finish,
+}
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else end - start
+
+
+def _address(address: Any) -> Address:
+    if isinstance(address, UNIXAddress):
+        name = address.name or b""
+        return f"unix:{name.decode('utf-8', 'backslashreplace')}", 0
+    return str(address.host), int(address.port)
+
+
+def _header_address(address: tuple[str, int] | str) -> Address:
+    return (f"unix:{address}", 0) if isinstance(address, str) else address

@@ -1,0 +1,53 @@
+"""TLS on a connection that already carries bytes, and what a handshake said."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from proxymux.core.client import Tls
+
+
+@functools.lru_cache(maxsize=256)
+def client_options(server_name: str) -> Any:
+    """How to speak TLS to ``server_name``, verified against OpenSSL's default trust store.
+
+    Kept, because to load the trust store takes milliseconds.
+    """
+    return optionsForClientTLS(server_name)
+
+
+def start_client_tls(transport: Any, protocol: IProtocol, server_name: str) -> None:
+    """Begin TLS as the client on ``transport``; from now on ``protocol`` has the connection, decrypted."""
+    factory = Factory.forProtocol(lambda: protocol)  # type: ignore[arg-type]
+    factory.noisy = False
+    wrapper = TLSMemoryBIOFactory(client_options(server_name), True, factory)
+    wrapper.noisy = False
+    hand_to(transport, wrapper.buildProtocol(None))
+
+
+def hand_to(transport: Any, protocol: Any, received: bytes = b"") -> None:
+    """Put ``protocol`` in the place of the one that ``transport`` has, and give it what was ``received``."""
+    transport.protocol = protocol
+    protocol.makeConnection(transport)
+    if received and not transport.disconnected:
+        protocol.dataReceived(received)
+
+
+def describe(transport: Any) -> Tls:
+    """What the handshake on a TLS ``transport`` said."""
+    connection: SSL.Connection = transport.getHandle()
+    name = connection.get_servername()
+    alpn = transport.negotiatedProtocol
+    certificate = transport.getPeerCertificate()
+    return Tls(
+        server_name=name.decode("ascii", "replace") if name else None,
+        alpn=alpn.decode("ascii", "replace") if alpn else None,
+        certificate=certificate.to_cryptography() if certificate is not None else None,
+    )

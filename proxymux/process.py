@@ -1,0 +1,133 @@
+"""The process: what there is once however many services run in it — signals, title, descriptors."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import setproctitle
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.python.logfile import LogFile
+
+from proxymux import __version__
+
+
+class Running(Protocol):
+    """What the process asks of a service."""
+
+    def summary(self) -> str:
+        """Its part of the process title."""
+
+    def drain(self, limit: float | None) -> Deferred[None]:
+        """Stop accepting; fires when the last session has ended, at the latest ``limit`` seconds from now."""
+
+    def abort(self) -> None:
+        """End every session now."""
+
+    def reload(self) -> None:
+        """Read the router file and the like again."""
+
+    def reopen(self) -> None:
+        """Open log files again."""
+
+
+class Process:
+    """Connects the services of a process to its signals and its title.
+
+    :param reactor: the reactor that the process runs.
+    """
+
+    _of_reactor: dict[Any, Process] = {}
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._services: list[Running] = []
+        self._is_stopping = False
+        self._is_installed = False
+
+    @classmethod
+    def of(cls, reactor: Any) -> Process:
+        """The one for ``reactor``."""
+        if reactor not in cls._of_reactor:
+            cls._of_reactor[reactor] = cls(reactor)
+        return cls._of_reactor[reactor]
+
+    def add(self, service: Running) -> None:
+        """Have ``service`` take part."""
+        self._services.append(service)
+        self.show()
+        if not self._is_installed:
+            self._is_installed = True
+            self._reactor.callWhenRunning(self._install)  # after the reactor's own handlers
+
+    def remove(self, service: Running) -> None:
+        """Undo :meth:`add`."""
+        if service in self._services:
+            self._services.remove(service)
+
+    def show(self) -> None:
+        """Bring the process title up to date."""
+        parts = ", ".join(service.summary() for service in self._services)
+        setproctitle.setproctitle(f"proxymux {__version__} - {parts}")
+
+    def _install(self) -> None:
+        _raise_descriptor_limit()
+        log_file = _twistd_log_file()
+        actions: dict[signal.Signals, Callable[[], None]] = {
+            signal.SIGTERM: self._terminate,
+            signal.SIGINT: self._terminate,
+            signal.SIGQUIT: self._quit,
+            signal.SIGHUP: self._reload,
+            signal.SIGUSR1: lambda: self._reopen(log_file),
+        }
+        for number, action in actions.items():
+            signal.signal(number, lambda _number, _frame, action=action: self._reactor.callFromThread(action))
+
+    def _terminate(self) -> None:
+        if self._is_stopping:
+            for service in tuple(self._services):
+                service.abort()
+            return
+        self._is_stopping = True
+        self._reactor.stop()  # each service drains when it is stopped
+
+    def _quit(self) -> None:
+        drains = [service.drain(None) for service in self._services]
+        DeferredList(drains).addCallback(lambda _: self._stop())
+
+    def _stop(self) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._reactor.stop()
+
+    def _reload(self) -> None:
+        for service in self._services:
+            service.reload()
+
+    def _reopen(self, log_file: LogFile | None) -> None:
+        if log_file is not None:
+            log_file.reopen()
+        for service in self._services:
+            service.reopen()
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the system lets us: each session takes two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _twistd_log_file() -> LogFile | None:
+    """The file that twistd logs to, if it does.
+
+    twistd answers USR1 by rotating that file itself, which does nothing after logrotate has moved it away; the
+    handler that it has installed is the only place where the file can be found.
+    """
+    handler = signal.getsignal(signal.SIGUSR1)
+    for cell in getattr(handler, "__closure__", None) or ():
+        if isinstance(cell.cell_contents, LogFile):
+            return cell.cell_contents
+    return None

@@ -1,0 +1,190 @@
+"""Loading a router: plain Python from a file or a module, run once."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from proxymux.errors import RouterError
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One of the user's functions.
+
+    :param function: to be called with the first ``takes`` of the arguments that there are.
+    :param place: ``file:line`` of its definition.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    takes: int
+    place: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments[: self.takes])
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A loaded router.
+
+    :param name: what logs and the process title call it.
+    :param filename: the file whose lines its errors name.
+    """
+
+    name: str
+    filename: str
+    proxy: Hook
+    accepted: Hook | None = None
+    connect_error: Hook | None = None
+    inactivity_error: Hook | None = None
+
+
+def load(name: str) -> Router:
+    """Load the router that ``name`` names: a file, ``package.module`` or ``package.module:attribute``.
+
+    An attribute is the ``proxy`` function itself, or an object that has the functions as attributes.
+
+    :raises RouterError: if that cannot be done, in one line that begins with the file and line where they are known.
+    """
+    if name.endswith(".py") or os.sep in name or os.path.exists(name):
+        return _from_file(name)
+    module_name, _, attribute = name.partition(":")
+    module = _from_module(module_name)
+    found: Any = module
+    for part in attribute.split(".") if attribute else ():
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise RouterError(f"{module.__file__}: there is no {attribute!r} in it") from None
+    return from_object(found, attribute or module_name, str(module.__file__))
+
+
+def from_object(found: Any, name: str, filename: str) -> Router:
+    """The router that a module, an object with the functions, or a ``proxy`` function is.
+
+    :raises RouterError: if it is none.
+    """
+    if inspect.isroutine(found):
+        return Router(name, filename, _hook("proxy", found, filename, 2))
+    proxy = getattr(found, "proxy", None)
+    if proxy is None:
+        raise RouterError(f"{filename}: it defines no proxy(data); see docs/router.rst for what a router defines")
+    return Router(
+        name,
+        filename,
+        _hook("proxy", proxy, filename, 2),
+        _optional(found, "proxy_accepted", filename, 1),
+        _optional(found, "proxy_connect_error", filename, 2),
+        _optional(found, "proxy_inactivity_error", filename, 2),
+    )
+
+
+def _from_file(path: str) -> Router:
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        raise RouterError(f"{path}: {error.strerror}; name the file that defines proxy(data)") from None
+    name = os.path.basename(path).removesuffix(".py")
+    folder = os.path.dirname(os.path.abspath(path))
+    if folder not in sys.path:
+        sys.path.append(folder)  # what stands beside a router can be imported, but shadows nothing
+    return from_object(_run(f"proxymux_router_{name}", path, source), name, path)
+
+
+def _from_module(name: str) -> ModuleType:
+    # Modules are run afresh from their source, so that a reload neither half-replaces the one in use nor trusts
+    # byte code whose time stamp is a second coarse.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    importlib.invalidate_caches()
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError) as error:
+        raise RouterError(f"{name}: {error}; name a file or an importable module") from None
+    if spec is None or spec.origin is None or not hasattr(spec.loader, "get_source"):
+        raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
+    with open(spec.origin, "rb") as file:
+        return _run(name, spec.origin, file.read())
+
+
+def _run(name: str, path: str, source: bytes) -> ModuleType:
+    module = ModuleType(name)
+    module.__file__ = path
+    if "." in name:
+        module.__package__ = name.rpartition(".")[0]
+    with _registered(name, module):
+        try:
+            exec(compile(source, path, "exec"), module.__dict__)
+        except SyntaxError as error:
+            raise RouterError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+        except BaseException as error:  # a router may even call exit()
+            raise RouterError(f"{place_of(error, path) or path}: {describe(error)}") from None
+    return module
+
+
+@contextmanager
+def _registered(name: str, module: ModuleType) -> Iterator[None]:
+    """Have the module under its name while it runs, as dataclasses want it, and afterwards if it ran well."""
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+        raise
+
+
+def _optional(found: Any, name: str, filename: str, most: int) -> Hook | None:
+    function = getattr(found, name, None)
+    return None if function is None else _hook(name, function, filename, most)
+
+
+def _hook(name: str, function: Any, filename: str, most: int) -> Hook:
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    place = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else filename
+    if not callable(function):
+        raise RouterError(f"{place}: {name} is not a function")
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return Hook(name, function, most, place)  # built-in, does not say
+    for takes in range(most, 0, -1):
+        try:
+            signature.bind(*range(takes))
+        except TypeError:
+            continue
+        return Hook(name, function, takes, place)
+    accepts = {"proxy": "(data) or (data, client)", "proxy_accepted": "(client)"}.get(name, "(remote) or (remote, client)")
+    raise RouterError(f"{place}: {name}{signature} cannot be called; {name}{accepts} can")
+
+
+def place_of(error: BaseException, filename: str) -> str | None:
+    """``file:line`` of the last line of the router that the error went through, or of where it came from."""
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if not frames:
+        # An error of a Deferred keeps its frames only here.
+        frames = [(frame[1], frame[2]) for frame in getattr(getattr(error, "__failure__", None), "frames", ())]
+    own = [place for place in frames if place[0] == filename]
+    if not own:
+        return None
+    return f"{own[-1][0]}:{own[-1][1]}"
+
+
+def describe(error: BaseException) -> str:
+    """One line on an exception."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

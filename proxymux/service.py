@@ -1,0 +1,249 @@
+"""A service: it listens, keeps its live sessions, drains and reloads."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from proxymux.admin.accesslog import AccessLog
+from proxymux.core.admission import Network, parse_networks
+from proxymux.core.outcome import Record
+from proxymux.errors import BadAddress, ConfigError, ProxymuxError
+from proxymux.net.listening import Listener
+from proxymux.net.live import LiveSession, Path
+from proxymux.process import Process
+
+#: Seconds between closing what is left and resetting what even then does not go.
+_GRACE = 1.0
+
+
+class ProxyService(Service):
+    """One service of this process.
+
+    :param reactor: to listen and measure time with.
+    :param path: the choices that make it what it is.
+    :param listeners: where it listens.
+    :param process: whose signals and title it takes part in, or None.
+    :param drain_timeout: seconds that a stop waits for sessions to end.
+    :param access_log: opens the access log, or None.
+    :param deny: networks denied for good.
+    :param deny_files: files of networks denied until the next reload.
+    :param load: makes a decider afresh, for a reload.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        path: Path,
+        listeners: Iterable[Listener],
+        process: Process | None,
+        drain_timeout: float,
+        access_log: Callable[[], AccessLog] | None,
+        deny: tuple[Network, ...],
+        deny_files: tuple[str, ...],
+        load: Callable[[], Any],
+    ) -> None:
+        self._reactor = reactor
+        self._path = path
+        self._listeners = tuple(listeners)
+        self._process = process
+        self._drain_timeout = drain_timeout
+        self._open_access_log = access_log
+        self._access_log: AccessLog | None = None
+        self._deny = deny
+        self._deny_files = deny_files
+        self._load = load
+        self._log: Logger = path.log
+        self._ports: list[IListeningPort] = []
+        self._sessions: dict[int, LiveSession] = {}
+        self._most = self._total = 0
+        self._is_draining = False
+        self._drained: list[Deferred[None]] = []
+        self._drain_timer: IDelayedCall | None = None
+        #: How many sessions have ended, by outcome.
+        self.outcomes: Counter[str] = Counter()
+        self.events = path.events
+
+    # Starting
+
+    def check(self) -> None:
+        """See whether it could start.
+
+        :raises ConfigError: if it could not.
+        """
+        self._read_deny_files()
+        for listener in self._listeners:
+            listener.check(self._reactor)
+
+    def privilegedStartService(self) -> None:
+        """Listen and open the access log, while ports below 1024 and root's files are still within reach.
+
+        :raises SystemExit: if that cannot be done, after one line on standard error.
+        """
+        super().privilegedStartService()
+        try:
+            if self._open_access_log is not None:
+                self._access_log = self._open_access_log()
+            self._path.admission.deny(self._deny + self._read_deny_files())
+            for listener in self._listeners:
+                listening = listener.listen(self._reactor, self._begin)
+                listening.addCallbacks(self._listens, self._does_not_listen, (listener,), errbackArgs=(listener,))
+        except ConfigError as error:
+            self._log.critical("{error}", error=error)
+            print(f"proxymux: {error}", file=sys.__stderr__, flush=True)
+            raise SystemExit(1) from None
+        if self._process is not None:
+            self._process.add(self)
+
+    def _listens(self, port: IListeningPort, listener: Listener) -> None:
+        self._ports.append(port)
+        self._log.info(
+            "{name} listens on {address} ({description})",
+            name=self._path.decider.name,
+            address=_where(port),
+            description=listener.description,
+        )
+
+    def _does_not_listen(self, failure: Failure, listener: Listener) -> None:
+        raise listener.problem(failure.value)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens: ``ip:port`` or ``unix:/path``."""
+        return [_where(port) for port in self._ports]
+
+    # Sessions
+
+    def _begin(self) -> LiveSession:
+        self._total += 1
+        session = LiveSession(self._total, self._path, self._over)
+        self._sessions[session.number] = session
+        self._most = max(self._most, len(self._sessions))
+        if self._process is not None:
+            self._process.show()
+        return session
+
+    def _over(self, session: LiveSession, record: Record) -> None:
+        del self._sessions[session.number]
+        self.outcomes[record.outcome.value] += 1
+        if self._access_log is not None:
+            self._access_log.write(record)
+        if self._process is not None:
+            self._process.show()
+        if self._is_draining:
+            self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
+            self._see_whether_drained()
+
+    def summary(self) -> str:
+        """``NAME HOST:PORT - CUR/MAX/TOT cur/max/tot conns``, as the ancestor's title had it."""
+        where = " ".join(self.addresses)
+        return f"{self._path.decider.name} {where} - {len(self._sessions)}/{self._most}/{self._total} cur/max/tot conns"
+
+    # Stopping
+
+    def stopService(self) -> Deferred[None]:
+        """Drain for as long as ``drain_timeout`` allows, then end what is left."""
+        super().stopService()
+        return self.drain(self._drain_timeout).addCallback(self._stopped)
+
+    def _stopped(self, _: None) -> None:
+        if self._access_log is not None:
+            self._access_log.close()
+            self._access_log = None
+        if self._process is not None:
+            self._process.remove(self)
+
+    def drain(self, limit: float | None) -> Deferred[None]:
+        """Stop accepting; fires when the last session has ended.
+
+        :param limit: seconds after which those that are left are ended, or None.
+        """
+        self._is_draining = True
+        ports, self._ports = self._ports, []
+        stopped: Deferred[Any] = DeferredList([port.stopListening() or succeed(None) for port in ports])
+        if ports:
+            self._log.info("stopped accepting; {count} sessions are left", count=len(self._sessions))
+        if limit is not None and self._sessions and self._drain_timer is None:
+            self._drain_timer = self._reactor.callLater(limit, self._cut)
+        done: Deferred[None] = Deferred()
+        self._drained.append(done)
+        stopped.addCallback(lambda _: self._see_whether_drained())
+        return done
+
+    def abort(self) -> None:
+        """End every session now."""
+        self._cancel_cut()
+        for session in tuple(self._sessions.values()):
+            session.drain()
+            session.drain()
+
+    def _cut(self) -> None:
+        """The time to drain is over: close in good order, and soon reset what does not go."""
+        self._log.warn("closing {count} sessions that have not ended in time", count=len(self._sessions))
+        self._drain_timer = self._reactor.callLater(_GRACE, self._cut_hard)
+        for session in tuple(self._sessions.values()):
+            session.drain()
+
+    def _cut_hard(self) -> None:
+        self._drain_timer = None
+        self.abort()
+
+    def _cancel_cut(self) -> None:
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
+
+    def _see_whether_drained(self) -> None:
+        if not self._sessions:
+            self._cancel_cut()
+            waiting, self._drained = self._drained, []
+            for done in waiting:
+                done.callback(None)
+
+    # While running
+
+    def reload(self) -> None:
+        """Load the router and the deny files again; what fails to load is reported and the old one stays."""
+        try:
+            self._path.decider = self._load()
+            self._log.info("reloaded {name}", name=self._path.decider.name)
+        except ProxymuxError as error:
+            self._log.error("not reloaded, the old one stays: {error}", error=error)
+        try:
+            self._path.admission.deny(self._deny + self._read_deny_files())
+        except ConfigError as error:
+            self._log.error("not reloaded, the old one stays: {error}", error=error)
+
+    def reopen(self) -> None:
+        """Open the access log again, after a rotation."""
+        if self._access_log is not None:
+            self._access_log.reopen()
+
+    def _read_deny_files(self) -> tuple[Network, ...]:
+        networks: tuple[Network, ...] = ()
+        for name in self._deny_files:
+            try:
+                with open(name, encoding="utf-8") as file:
+                    networks += parse_networks(file)
+            except BadAddress as error:
+                raise ConfigError("--deny-file", f"{name}, {error}") from None
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not a text file"
+                raise ConfigError("--deny-file", f"{name}: {reason}; name a readable file of CIDRs") from None
+        return networks
+
+
+def _where(port: Any) -> str:
+    address = port.getHost()
+    if isinstance(address, UNIXAddress):
+        return f"unix:{(address.name or b'').decode('utf-8', 'backslashreplace')}"
+    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"

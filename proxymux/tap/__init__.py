@@ -1,0 +1,1 @@
+"""The twistd plugins' options and wiring."""

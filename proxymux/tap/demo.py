@@ -1,0 +1,104 @@
+"""``--demo``: two upstreams and a router between them, in one process."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import DeferredList
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import LineReceiver
+
+from proxymux.core.client import Client
+from proxymux.core.decision import NEED_DATA, Forward, Reject
+from proxymux.core.settings import Settings
+from proxymux.router.decider import RouterDecider
+from proxymux.router.loading import from_object
+from proxymux.sniff import http_request
+from proxymux.tap.wiring import make_log, make_service
+
+_HELLO = """\
+
+proxymux demo: a router between two upstreams, "red" and "blue".
+
+    curl http://{address}/red
+    curl http://{address}/blue
+    curl http://{address}/green
+
+It reads the first bytes of each connection and picks the upstream by the path.
+Stop it with Ctrl-C.
+
+"""
+
+
+class _Upstream(LineReceiver):
+    """An HTTP server of one page."""
+
+    MAX_LENGTH = 8192
+
+    def __init__(self, colour: str) -> None:
+        self._colour = colour
+
+    def lineReceived(self, line: bytes) -> None:
+        if not line:
+            body = f"this is the {self._colour} upstream\n".encode()
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            self.transport.write(head + body)
+            self.transport.loseConnection()
+
+
+class _DemoRouter:
+    """Picks the upstream whose colour the path names."""
+
+    def __init__(self) -> None:
+        self.ports: dict[str, Any] = {}
+
+    def proxy(self, data: bytes, client: Client) -> Any:
+        request = http_request(data)
+        if request is NEED_DATA:
+            return NEED_DATA
+        if request is None:
+            return Reject(b"this demo speaks HTTP\n")
+        port = self.ports.get(request.path.strip("/"))
+        if port is None:
+            return Reject(b"HTTP/1.1 404 Not Found\r\nContent-Length: 24\r\n\r\ntry /red or /blue, then\n")
+        return Forward(f"127.0.0.1:{port.getHost().port}")
+
+
+class _Demo(MultiService):
+    """The upstreams and the router, started in this order."""
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._router = _DemoRouter()
+        log = make_log(settings.log_level)
+        loaded = replace(from_object(self._router, "demo", __file__), name="demo")
+        self._proxy = make_service(
+            reactor, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
+        )
+        self._proxy.check()
+        self._proxy.setServiceParent(self)
+
+    def privilegedStartService(self) -> None:
+        for colour in ("red", "blue"):
+            factory = Factory.forProtocol(lambda colour=colour: _Upstream(colour))
+            factory.noisy = False
+            self._router.ports[colour] = self._reactor.listenTCP(0, factory, interface="127.0.0.1")
+        super().privilegedStartService()
+        self._reactor.callWhenRunning(self._greet)
+
+    def stopService(self) -> Any:
+        stopped = super().stopService()
+        return stopped.addCallback(lambda _: DeferredList([p.stopListening() for p in self._router.ports.values()]))
+
+    def _greet(self) -> None:
+        print(_HELLO.format(address=self._proxy.addresses[0]), file=sys.__stdout__, flush=True)
+
+
+def make_demo(reactor: Any, settings: Settings) -> MultiService:
+    """The demonstration."""
+    return _Demo(reactor, settings)

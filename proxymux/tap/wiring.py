@@ -1,0 +1,98 @@
+"""Putting a service together from its settings."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import (
+    FilteringLogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogPublisher,
+)
+
+from proxymux.admin.accesslog import AccessLog
+from proxymux.core.admission import Admission, Networks
+from proxymux.core.events import Events, Listener
+from proxymux.core.settings import Settings
+from proxymux.net import listening
+from proxymux.net.connector import Connector
+from proxymux.net.live import Limits, Path
+from proxymux.net.relay.transport import TransportRelay
+from proxymux.process import Process
+from proxymux.service import ProxyService
+
+#: Seconds for one attempt to connect, where the decision does not say; the ancestor's.
+CONNECT_TIMEOUT = 20.0
+
+
+def make_log(level: str) -> Logger:
+    """The text log, from ``level`` upwards."""
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+    return Logger("proxymux", observer=FilteringLogObserver(globalLogPublisher, [predicate]))
+
+
+def make_events(log: Logger) -> Events:
+    """Events whose listeners' errors go to ``log``."""
+
+    def report(listener: Listener, error: Exception) -> None:
+        name = getattr(listener, "__qualname__", repr(listener))
+        log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
+
+    def spawn(listener: Listener, awaitable: Any) -> None:
+        waiting: Deferred[Any] = (
+            ensureDeferred(awaitable) if asyncio.iscoroutine(awaitable) or isinstance(awaitable, Deferred) else awaitable
+        )
+        waiting.addErrback(lambda failure: report(listener, failure.value))
+
+    return Events(report, spawn)
+
+
+def make_service(
+    reactor: Any, name: str, decider: Callable[[], Any], settings: Settings, log: Logger
+) -> ProxyService:
+    """A service that decides by what ``decider`` makes, now and at every reload.
+
+    :raises ProxymuxError: if it makes none.
+    """
+    path = Path(
+        service=name,
+        clock=reactor,
+        wall=time.time,
+        decider=decider(),
+        connector=Connector(reactor, CONNECT_TIMEOUT, settings.send_proxy),
+        relay=TransportRelay(reactor),
+        admission=Admission(settings.allow, settings.deny, settings.max_connections, settings.max_per_client),
+        limits=Limits(settings.decide_timeout, settings.max_buffer, settings.idle_timeout or None),
+        events=make_events(log),
+        log=log,
+    )
+    trusted = Networks(settings.trust_proxy)
+    return ProxyService(
+        reactor,
+        path,
+        [listening.Listener(each, settings.backlog, trusted) for each in settings.listen],
+        Process.of(reactor),
+        settings.drain_timeout,
+        _access_log(settings, log),
+        settings.deny,
+        settings.deny_file,
+        decider,
+    )
+
+
+def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | None:
+    if settings.access_log is None:
+        return None
+
+    def report(error: OSError) -> None:
+        log.error("--access-log: a line could not be written: {error}", error=error)
+
+    return functools.partial(AccessLog, settings.access_log, sys.__stdout__, report)

@@ -1,0 +1,79 @@
+"""What every test gets: a reactor that it must leave as it found it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, globalLogPublisher
+
+
+def until(condition: Callable[[], Any], what: str = "condition", seconds: float = 30.0) -> Any:
+    """Wait, without a reactor, until ``condition()`` is true; its value then."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.01)):
+        value = condition()
+        if value:
+            return value
+        pause.wait(0.01)
+    raise AssertionError(f"{what} did not come true within {seconds} s")
+
+
+def open_sockets() -> set[str]:
+    """The sockets and pipes that this process has open."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            status = os.stat(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if stat.S_ISSOCK(status.st_mode) or stat.S_ISFIFO(status.st_mode):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return found
+
+
+def _left_behind(readers: set[Any], writers: set[Any], sockets: set[str]) -> list[str]:
+    from twisted.internet import reactor
+
+    gc.collect()
+    left = [f"delayed call {call}" for call in reactor.getDelayedCalls()]  # type: ignore[attr-defined]
+    left += [f"reader {each}" for each in set(reactor.getReaders()) - readers]  # type: ignore[attr-defined]
+    left += [f"writer {each}" for each in set(reactor.getWriters()) - writers]  # type: ignore[attr-defined]
+    left += [f"open {each}" for each in open_sockets() - sockets]
+    return left
+
+
+@pytest.fixture(autouse=True)
+def clean_reactor() -> Iterator[None]:
+    """Fail a test that leaves a delayed call, a reader, a writer, a socket or a logged failure behind."""
+    from twisted.internet import reactor
+
+    failures: list[LogEvent] = []
+
+    def observe(event: LogEvent) -> None:
+        if "log_failure" in event:
+            failures.append(event)
+
+    readers = set(reactor.getReaders())  # type: ignore[attr-defined]
+    writers = set(reactor.getWriters())  # type: ignore[attr-defined]
+    sockets = open_sockets()
+    globalLogPublisher.addObserver(observe)
+    yield
+    left = _left_behind(readers, writers, sockets)
+    for _ in range(200):  # what was closed by the test's last line needs turns of the reactor to be gone
+        if not left:
+            break
+        pytest_twisted.blockon(deferLater(reactor, 0.005))  # type: ignore[arg-type]
+        left = _left_behind(readers, writers, sockets)
+    globalLogPublisher.removeObserver(observe)
+    for call in reactor.getDelayedCalls():  # type: ignore[attr-defined]
+        call.cancel()
+    assert not left, "\n".join(["the test left behind:", *left])
+    assert not failures, "\n".join(["the test logged:", *(event["log_failure"].getTraceback() for event in failures)])

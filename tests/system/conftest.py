@@ -1,0 +1,199 @@
+"""Running twistd and real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import until
+
+
+def need(program: str) -> str:
+    """The path of a program; the test is skipped where there is none, but fails in CI."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/lib/git-core")
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is not installed, and in CI nothing is skipped")
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def free_port() -> int:
+    """A port for a server that cannot choose one by itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """True if somebody listens on ``port``."""
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Twistd:
+    """A running ``twistd -n proxymux``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path, access_log: Path) -> None:
+        self.process = process
+        self.folder = folder
+        self.access_log = access_log
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def log(self) -> str:
+        """What it has logged so far, standard error included."""
+        return (self.folder / "output").read_text(errors="replace")
+
+    def wait_for_log(self, pattern: str) -> re.Match[str]:
+        """Wait for a line that matches ``pattern``."""
+
+        def look() -> re.Match[str] | None:
+            found = re.search(pattern, self.log())
+            if found is None and self.process.poll() is not None:
+                raise AssertionError(f"it ended with {self.process.returncode}:\n{self.log()}")
+            return found
+
+        found: re.Match[str] = until(look, f"{pattern!r} in the log")
+        return found
+
+    @property
+    def port(self) -> int:
+        """The port of the first TCP listener."""
+        return int(self.wait_for_log(r"listens on \S*:(\d+)").group(1))
+
+    def connect(self) -> socket.socket:
+        """A client."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def ask(self, data: bytes) -> bytes:
+        """What a client that sends ``data`` and FIN is sent."""
+        with self.connect() as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            return read_all(client)
+
+    def records(self, count: int = 0) -> list[dict[str, Any]]:
+        """The access log, once it has at least ``count`` lines."""
+
+        def read() -> list[str]:
+            return self.access_log.read_text().splitlines() if self.access_log.exists() else []
+
+        until(lambda: len(read()) >= count, f"{count} lines in the access log")
+        return [json.loads(line) for line in read()]
+
+    def title(self) -> str:
+        """The process title."""
+        return Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Its exit status."""
+        return self.process.wait(seconds)
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Everything up to the end."""
+    parts = []
+    while True:
+        part = client.recv(1 << 16)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+Start = Callable[..., Twistd]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start ``twistd -n proxymux`` with a router's source; it listens on loopback, on a port of the system's choice."""
+    running: list[Twistd] = []
+
+    def start(router: str | Path | None, *arguments: str, listen: bool = True, **environment: str) -> Twistd:
+        folder = tmp_path / f"run{len(running)}"
+        folder.mkdir()
+        access_log = folder / "access.log"
+        command = [*twistd(), "-n", "--pidfile=", "proxymux"]
+        if isinstance(router, str):
+            path = folder / "router.py"
+            path.write_text(router)
+            router = path
+        if router is not None:
+            command += ["--router", str(router)]
+        if listen:
+            command += ["--listen", "tcp:0:interface=127.0.0.1"]
+        command += ["--access-log", str(access_log), *arguments]
+        with open(folder / "output", "wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+            )
+        running.append(Twistd(process, folder, access_log))
+        return running[-1]
+
+    yield start
+    for each in running:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.wait()
+
+
+def twistd() -> list[str]:
+    """The command twistd, of this Python."""
+    script = Path(sys.executable).with_name("twistd")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "twisted"]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a real server in the background; it is killed when the test is over."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start_server(*command: str, port: int | None = None, **options: Any) -> subprocess.Popen[bytes]:
+        output = open(tmp_path / f"server{len(running)}.log", "wb")  # noqa: SIM115
+        with output:
+            process = subprocess.Popen(
+                command, **{"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT, **options}
+            )
+        running.append(process)
+        if port is not None:
+            until(lambda: answers(port), f"{command[0]} on port {port}")
+        return process
+
+    yield start_server
+    for process in running:
+        process.terminate()
+    for process in running:
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
