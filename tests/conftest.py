@@ -61,6 +61,7 @@ def clean_reactor() -> Iterator[None]:
         if "log_failure" in event:
             failures.append(event)
 
+    pytest_twisted.blockon(deferLater(reactor, 0))  # type: ignore[arg-type]  # its own pipes are there then
     readers = set(reactor.getReaders())  # type: ignore[attr-defined]
     writers = set(reactor.getWriters())  # type: ignore[attr-defined]
     sockets = open_sockets()
