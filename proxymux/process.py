@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import resource
 import signal
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import setproctitle
 from twisted.internet.defer import Deferred, DeferredList
@@ -39,7 +40,7 @@ class Process:
     :param reactor: the reactor that the process runs.
     """
 
-    _of_reactor: dict[Any, Process] = {}
+    _of_reactor: ClassVar[dict[Any, Process]] = {}
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -83,7 +84,10 @@ class Process:
             signal.SIGUSR1: lambda: self._reopen(log_file),
         }
         for number, action in actions.items():
-            signal.signal(number, lambda _number, _frame, action=action: self._reactor.callFromThread(action))
+            signal.signal(number, functools.partial(self._received, action))
+
+    def _received(self, action: Callable[[], None], _number: int, _frame: object) -> None:
+        self._reactor.callFromThread(action)
 
     def _terminate(self) -> None:
         if self._is_stopping:

@@ -114,7 +114,7 @@ class ProxyService(Service):
         )
 
     def _does_not_listen(self, failure: Failure, listener: Listener) -> None:
-        raise listener.problem(failure.value)
+        raise listener.problem(failure)
 
     @property
     def addresses(self) -> list[str]:

@@ -90,9 +90,7 @@ def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Conv
     return conversation
 
 
-def decide_later(
-    router: AnyRouter, *chunks: bytes, client: Client = CLIENT
-) -> Deferred[Forward | Reject | NeedData]:
+def decide_later(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Deferred[Forward | Reject | NeedData]:
     """As :func:`decide`, for a router that waits."""
     return converse_later(router, *chunks, client=client).addCallback(lambda conversation: conversation.decision)
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.task import deferLater
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from zope.interface import implementer
 
 
 def until(condition: Callable[[], Any], what: str = "condition", seconds: float = 30.0) -> Any:
@@ -43,9 +44,9 @@ def _left_behind(readers: set[Any], writers: set[Any], sockets: set[str]) -> lis
     from twisted.internet import reactor
 
     gc.collect()
-    left = [f"delayed call {call}" for call in reactor.getDelayedCalls()]  # type: ignore[attr-defined]
-    left += [f"reader {each}" for each in set(reactor.getReaders()) - readers]  # type: ignore[attr-defined]
-    left += [f"writer {each}" for each in set(reactor.getWriters()) - writers]  # type: ignore[attr-defined]
+    left = [f"delayed call {call}" for call in reactor.getDelayedCalls()]
+    left += [f"reader {each}" for each in set(reactor.getReaders()) - readers]
+    left += [f"writer {each}" for each in set(reactor.getWriters()) - writers]
     left += [f"open {each}" for each in open_sockets() - sockets]
     return left
 
@@ -57,13 +58,14 @@ def clean_reactor() -> Iterator[None]:
 
     failures: list[LogEvent] = []
 
+    @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         if "log_failure" in event:
             failures.append(event)
 
-    pytest_twisted.blockon(deferLater(reactor, 0))  # type: ignore[arg-type]  # its own pipes are there then
-    readers = set(reactor.getReaders())  # type: ignore[attr-defined]
-    writers = set(reactor.getWriters())  # type: ignore[attr-defined]
+    pytest_twisted.blockon(deferLater(reactor, 0))  # its own pipes are there then
+    readers = set(reactor.getReaders())
+    writers = set(reactor.getWriters())
     sockets = open_sockets()
     globalLogPublisher.addObserver(observe)
     yield
@@ -71,10 +73,10 @@ def clean_reactor() -> Iterator[None]:
     for _ in range(200):  # what was closed by the test's last line needs turns of the reactor to be gone
         if not left:
             break
-        pytest_twisted.blockon(deferLater(reactor, 0.005))  # type: ignore[arg-type]
+        pytest_twisted.blockon(deferLater(reactor, 0.005))
         left = _left_behind(readers, writers, sockets)
     globalLogPublisher.removeObserver(observe)
-    for call in reactor.getDelayedCalls():  # type: ignore[attr-defined]
+    for call in reactor.getDelayedCalls():
         call.cancel()
     assert not left, "\n".join(["the test left behind:", *left])
     assert not failures, "\n".join(["the test logged:", *(event["log_failure"].getTraceback() for event in failures)])

@@ -68,7 +68,7 @@ class AccessLog:
         if self._path == "-":
             return self._stdout
         try:
-            return open(self._path, "a", encoding="utf-8")  # noqa: SIM115
+            return open(self._path, "a", encoding="utf-8")
         except OSError as error:
             raise ConfigError(
                 "--access-log", f"{self._path}: {error.strerror}; name a file that can be written, or -"

@@ -23,9 +23,7 @@ def check_router(
     return ensureDeferred(_check(clock, router, samples, timeout, out, err))
 
 
-async def _check(
-    clock: Any, router: str, samples: Sequence[str], timeout: float, out: IO[str], err: IO[str]
-) -> bool:
+async def _check(clock: Any, router: str, samples: Sequence[str], timeout: float, out: IO[str], err: IO[str]) -> bool:
     try:
         decider = as_decider(router)
     except RouterError as error:

@@ -46,7 +46,7 @@ class Forward:
     :param reply_on_connect: sent to the client when the upstream is there.
     :param reply_on_failure: sent to the client when connecting was given up.
     :param retries: how often connecting is tried again, 0.1 s apart.
-    :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY protocol header to the upstream; None is the service's default.
+    :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY header to the upstream; None is the service's default.
     :param tls: True, or the server name to verify: TLS to the upstream.
     :param bind: the local address to connect from.
     :raises BadResult: if a value is of the wrong type or out of range.
@@ -162,12 +162,10 @@ def in_words(decision: object) -> str:
 
 
 def _from_dict(result: dict[Any, Any]) -> Decision:
-    for kind, allowed in _KINDS.items():
-        if kind in result:
-            break
-    else:
+    kind = next((each for each in _KINDS if each in result), None)
+    if kind is None:
         raise BadResult(f"returned {result!r:.80}, which has none of the keys remote, close, noop and reply")
-    unknown = [key for key in result if key not in allowed]
+    unknown = [key for key in result if key not in _KINDS[kind]]
     if unknown:
         raise BadResult(f"returned a dict with {kind!r} in which {unknown[0]!r:.60} has no place")
     if kind == "remote":

@@ -14,7 +14,6 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
 )
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -24,10 +23,10 @@ from proxymux.core.client import Address, Client
 from proxymux.core.decision import Forward
 from proxymux.core.proxy_protocol import encode
 from proxymux.core.states import ConnectFailure
-from proxymux.core.target import InetTarget, Target, UnixTarget
+from proxymux.core.target import Target, UnixTarget
 from proxymux.interfaces import ILegOwner
 from proxymux.net.leg import EARLY, Leg, explain
-from proxymux.net.tls import start_client_tls
+from proxymux.net.tls import OneProtocol, start_client_tls
 
 #: Called with a target that is about to be tried.
 Trying = Callable[[Target], None]
@@ -164,9 +163,7 @@ class _Connecting:
     async def _open(self, target: Target) -> Leg:
         leg = Leg(self._clock, EARLY)
         endpoint = _endpoint(self._reactor, target, self._forward.bind)
-        factory = Factory.forProtocol(lambda: leg)  # type: ignore[arg-type]
-        factory.noisy = False
-        await endpoint.connect(factory)
+        await endpoint.connect(OneProtocol(leg))
         leg.pause()
         if self._header:
             leg.send(self._header)
@@ -223,14 +220,15 @@ class _Securing:
 
 
 def _endpoint(reactor: Any, target: Target, bind: str | None) -> Any:
+    # The attempt's own limit is the only one: Twisted's, of 30 seconds, might come before it.
+    unlimited: Any = None
     local = (bind, 0) if bind is not None else None
     if isinstance(target, UnixTarget):
-        return UNIXClientEndpoint(reactor, target.path, timeout=None)
-    assert isinstance(target, InetTarget)
+        return UNIXClientEndpoint(reactor, target.path, timeout=unlimited)
     if not target.is_address:
-        return HostnameEndpoint(reactor, target.host, target.port, timeout=None, bindAddress=local)
+        return HostnameEndpoint(reactor, target.host, target.port, timeout=unlimited, bindAddress=local)
     kind = TCP6ClientEndpoint if ":" in target.host else TCP4ClientEndpoint
-    return kind(reactor, target.host, target.port, timeout=None, bindAddress=local)
+    return kind(reactor, target.host, target.port, timeout=unlimited, bindAddress=local)
 
 
 def _header_address(address: Address) -> tuple[str, int] | str | None:

@@ -198,4 +198,4 @@ def explain(reason: Failure) -> str:
     """One line on why a connection was lost."""
     if reason.check(ConnectionDone):
         return "closed"
-    return " ".join(str(reason.value).split()).rstrip(".") or reason.type.__name__
+    return " ".join(str(reason.value).split()).rstrip(".") or type(reason.value).__name__

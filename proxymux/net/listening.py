@@ -19,10 +19,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 
 from proxymux.core.admission import Networks
 from proxymux.errors import ConfigError
 from proxymux.net.arrival import ArrivalFactory, HeaderFactory
+from proxymux.net.leg import explain
 from proxymux.net.live import LiveSession
 
 _PROXY_PREFIX = "haproxy:"
@@ -57,14 +59,15 @@ class Listener:
 
         :raises ConfigError: if it could not.
         """
-        problems: list[Any] = []
+        problems: list[Failure] = []
         self._endpoint(_Checking(clock)).listen(Factory()).addErrback(problems.append)
         if problems:
-            raise self.problem(problems[0].value)
+            raise self.problem(problems[0])
 
-    def problem(self, error: Exception) -> ConfigError:
+    def problem(self, failure: Failure) -> ConfigError:
         """What to tell the operator about a failure to listen."""
-        reason: object = error
+        reason: object = explain(failure)
+        error = failure.value
         if isinstance(error, CannotListenError):
             where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
             place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
@@ -113,7 +116,9 @@ class _Listening:
         secure.noisy = False
         return self.listenTCP(port, secure, backlog, interface)
 
-    def listenUNIX(self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False) -> Any:
+    def listenUNIX(
+        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+    ) -> Any:
         backlog = self._listener.backlog_of(backlog)
         return self._reactor.listenUNIX(address, self._opens(factory), backlog=backlog, mode=mode, wantPID=wantPID)
 
@@ -143,7 +148,9 @@ class _Checking:
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
         self.listenTCP(port, factory, backlog, interface)
 
-    def listenUNIX(self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False) -> None:
+    def listenUNIX(
+        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+    ) -> None:
         folder = os.path.dirname(address) or "."
         try:
             if not os.path.isdir(folder):

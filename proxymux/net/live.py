@@ -29,8 +29,11 @@ from proxymux.core.target import Target
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import ILegOwner
 from proxymux.net.connector import Connector, GaveUp
+from proxymux.net.journal import Journal
 from proxymux.net.leg import LINGER, UNOWNED, Leg, explain
+from proxymux.net.pending import Pending
 from proxymux.net.relay import Opening
+from proxymux.net.tls import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +82,11 @@ class LiveSession:
         self._client = Client(("", 0), ("", 0))
         self._counted = False
         self._admitted: str | None = None
-        self._pending: Deferred[Any] | None = None
+        self._pending = Pending()
         self._upstream: Leg | None = None
         self._exchange: Any = None
         self._timer: IDelayedCall | None = None
-        self._target: str | None = None
-        self._bytes_in = self._bytes_out = 0
-        self._wall = path.wall()
-        self._accepted_at = path.clock.seconds()
-        self._decided_at: float | None = None
-        self._connected_at: float | None = None
+        self._journal = Journal(path.clock, path.wall)
 
     # The client's connection
 
@@ -144,15 +142,13 @@ class LiveSession:
         """Whoever made the leg calls :meth:`opening` or :meth:`attach`."""
 
     def secured(self) -> None:
-        from proxymux.net.tls import describe
-
         assert self._leg is not None
         here = self._client
         self._client = Client(here.address, here.local, describe(self._leg.transport), here.proxy_protocol)
         self._open()
 
     def received(self, data: bytes) -> None:
-        self._bytes_in += len(data)
+        self._journal.bytes_in += len(data)
         self._take(Input.RECEIVED, data)
 
     def finished(self) -> None:
@@ -205,13 +201,13 @@ class LiveSession:
             self._faulted(problem)
             return
         if isinstance(result, Deferred):
-            self._pend(result, self._decided, self._failed_deciding)
+            self._pending.wait(result, self._decided, self._failed_deciding)
         else:
             self._decided(result)
 
     def _decided(self, decision: Decision) -> None:
         if isinstance(decision, (Forward, Reject)):
-            self._decided_at = self._path.clock.seconds()
+            self._journal.decided()
             if self._path.events.heard("decided"):
                 self._path.events.emit("decided", self._path.log, decision)
         self._take(Input.DECIDED, decision)
@@ -238,10 +234,10 @@ class LiveSession:
 
     def _connect(self, command: commands.Connect) -> None:
         connecting = self._path.connector.connect(command.forward, self._client, self._trying, self._failed_attempt)
-        self._pend(connecting, self._connected, self._failed_connecting)
+        self._pending.wait(connecting, self._connected, self._failed_connecting)
 
     def _trying(self, target: Target) -> None:
-        self._target = str(target)
+        self._journal.target = str(target)
 
     def _failed_attempt(self, target: Target, reason: str) -> None:
         self._path.log.debug("session {number}: {target}: {reason}", number=self.number, target=target, reason=reason)
@@ -249,7 +245,7 @@ class LiveSession:
             self._path.events.emit("connect_failed", self._path.log, str(target), reason)
 
     def _connected(self, upstream: Leg) -> None:
-        self._connected_at = self._path.clock.seconds()
+        self._journal.connected()
         self._upstream = upstream
         self._take(Input.CONNECTED)
         if self._exchange is None:
@@ -280,40 +276,23 @@ class LiveSession:
 
     def _consult(self, command: commands.Consult) -> None:
         callback = getattr(self._decider, command.callback)
-        answer = callback(self._target, self._client)
+        answer = callback(self._journal.target, self._client)
         if isinstance(answer, Deferred):
-            self._pend(answer, self._answered, lambda _: self._answered(b""))
+            self._pending.wait(answer, self._answered, lambda _: self._answered(b""))
         else:
             self._answered(answer)
 
     def _answered(self, last_word: bytes) -> None:
         self._take(Input.ANSWERED, last_word)
 
-    def _pend(self, waiting: Deferred[Any], done: Callable[[Any], None], failed: Callable[[Failure], None]) -> None:
-        """Wait for a Deferred, until it is cancelled."""
-        self._pending = waiting
-
-        def settle(result: Any) -> None:
-            if self._pending is not waiting:
-                return  # cancelled: whatever comes of it came too late
-            self._pending = None
-            if isinstance(result, Failure):
-                failed(result)
-            else:
-                done(result)
-
-        waiting.addBoth(settle)
-
     def _cancel(self, _: commands.Cancel) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.cancel()
+        self._pending.cancel()
         if self._exchange is not None:
             self._exchange.abort()
 
     def _send(self, command: commands.Send) -> None:
         assert self._leg is not None
-        self._bytes_out += len(command.data)
+        self._journal.bytes_out += len(command.data)
         self._leg.send(command.data)
 
     def _pause(self, _: commands.Pause) -> None:
@@ -354,30 +333,11 @@ class LiveSession:
     def _finish(self, command: commands.Finish) -> None:
         if self._counted:
             self._path.admission.leave(self._admitted)
-        record = self._record(command.ending)
-        if self._path.events.heard("ended"):
-            self._path.events.emit("ended", self._path.log, record)
+        path = self._path
+        record = self._journal.record(path.service, self.number, self._client, self._exchange, command.ending)
+        if path.events.heard("ended"):
+            path.events.emit("ended", path.log, record)
         self._over(self, record)
-
-    def _record(self, ending: Ending) -> Record:
-        exchange, now = self._exchange, self._path.clock.seconds()
-        first_byte_at = exchange.first_byte_at if exchange is not None else None
-        return Record(
-            time=self._wall,
-            service=self._path.service,
-            session=self.number,
-            client=show(self._client.address),
-            local=show(self._client.local),
-            target=self._target,
-            outcome=ending.outcome,
-            reason=ending.reason,
-            bytes_in=self._bytes_in + (exchange.bytes_in if exchange is not None else 0),
-            bytes_out=self._bytes_out + (exchange.bytes_out if exchange is not None else 0),
-            decide_seconds=_between(self._accepted_at, self._decided_at),
-            connect_seconds=_between(self._decided_at, self._connected_at),
-            first_byte_seconds=_between(self._connected_at, first_byte_at),
-            seconds=now - self._accepted_at,
-        )
 
 
 _DO: dict[type, Callable[[LiveSession, Any], None]] = {
@@ -394,10 +354,6 @@ _DO: dict[type, Callable[[LiveSession, Any], None]] = {
     commands.Close: LiveSession._close,
     commands.Finish: LiveSession._finish,
 }
-
-
-def _between(start: float | None, end: float | None) -> float | None:
-    return None if start is None or end is None else end - start
 
 
 def _address(address: Any) -> Address:

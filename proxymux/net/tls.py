@@ -14,6 +14,18 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from proxymux.core.client import Tls
 
 
+class OneProtocol(Factory):
+    """Builds a protocol that is there already."""
+
+    noisy = False
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: Any) -> Any:
+        return self._protocol
+
+
 @functools.lru_cache(maxsize=256)
 def client_options(server_name: str) -> Any:
     """How to speak TLS to ``server_name``, verified against OpenSSL's default trust store.
@@ -25,8 +37,7 @@ def client_options(server_name: str) -> Any:
 
 def start_client_tls(transport: Any, protocol: IProtocol, server_name: str) -> None:
     """Begin TLS as the client on ``transport``; from now on ``protocol`` has the connection, decrypted."""
-    factory = Factory.forProtocol(lambda: protocol)  # type: ignore[arg-type]
-    factory.noisy = False
+    factory = OneProtocol(protocol)
     wrapper = TLSMemoryBIOFactory(client_options(server_name), True, factory)
     wrapper.noisy = False
     hand_to(transport, wrapper.buildProtocol(None))

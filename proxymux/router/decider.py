@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.client import Client
@@ -20,6 +21,8 @@ from proxymux.router.loading import Hook, Router, describe, place_of
 SLOW = 0.05
 #: Seconds between two warnings that it does.
 _SLOW_PAUSE = 60.0
+
+_T = TypeVar("_T")
 
 
 @implementer(IDecider)
@@ -66,15 +69,18 @@ class RouterDecider:
         except DecisionFailed as error:
             return self._no_last_word(error)
         if isinstance(answer, Deferred):
-            return answer.addErrback(lambda failure: self._no_last_word(failure.value))
-        return bytes(answer)
+            return answer.addErrback(self._failed_later)
+        return answer
 
-    def _no_last_word(self, error: BaseException) -> bytes:
-        if isinstance(error, DecisionFailed):
-            self._log.error("{problem}", problem=error)
+    def _failed_later(self, failure: Failure) -> bytes:
+        failure.trap(DecisionFailed)
+        return self._no_last_word(failure.value)
+
+    def _no_last_word(self, error: BaseException | None) -> bytes:
+        self._log.error("{problem}", problem=error)
         return b""
 
-    def _outcome_of(self, hook: Hook, read: Callable[[Any], Any], *arguments: Any) -> Any:
+    def _outcome_of(self, hook: Hook, read: Callable[[Any], _T], *arguments: Any) -> _T | Deferred[_T]:
         """Call the user's function; its result, read, or a Deferred of that.
 
         :raises DecisionFailed: for whatever it raises and for a result that cannot be read.
@@ -82,18 +88,17 @@ class RouterDecider:
         started = self._monotonic()
         try:
             result = hook(*arguments)
-            waits = hasattr(result, "__await__")
-            if waits:
-                result = ensureDeferred(self._awaited(hook, read, result))
+            if hasattr(result, "__await__"):
+                return ensureDeferred(self._awaited(hook, read, result))
         except BaseException as error:  # SystemExit of a router is no reason for the process to exit
             raise self._failed(hook, error) from None
         finally:
             taken = self._monotonic() - started
             if taken > SLOW:
                 self._note_slow(hook, taken)
-        return result if waits else self._read(hook, read, result)
+        return self._read(hook, read, result)
 
-    async def _awaited(self, hook: Hook, read: Callable[[Any], Any], result: Any) -> Any:
+    async def _awaited(self, hook: Hook, read: Callable[[Any], _T], result: Any) -> _T:
         try:
             value = await result
         except GeneratorExit:
@@ -102,7 +107,7 @@ class RouterDecider:
             raise self._failed(hook, error) from None
         return self._read(hook, read, value)
 
-    def _read(self, hook: Hook, read: Callable[[Any], Any], value: Any) -> Any:
+    def _read(self, hook: Hook, read: Callable[[Any], _T], value: Any) -> _T:
         try:
             return read(value)
         except BadResult as error:

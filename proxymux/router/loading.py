@@ -168,7 +168,9 @@ def _hook(name: str, function: Any, filename: str, most: int) -> Hook:
         except TypeError:
             continue
         return Hook(name, function, takes, place)
-    accepts = {"proxy": "(data) or (data, client)", "proxy_accepted": "(client)"}.get(name, "(remote) or (remote, client)")
+    accepts = {"proxy": "(data) or (data, client)", "proxy_accepted": "(client)"}.get(
+        name, "(remote) or (remote, client)"
+    )
     raise RouterError(f"{place}: {name}{signature} cannot be called; {name}{accepts} can")
 
 

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.client import Client, show
-from proxymux.core.decision import NEED_DATA, Decision, in_words
+from proxymux.core.decision import NEED_DATA, in_words
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
 
@@ -39,10 +39,10 @@ class ShadowDecider:
         self.same = 0
         self.different = 0
 
-    def accepted(self, client: Client) -> Decision | Deferred[Decision]:
+    def accepted(self, client: Client) -> Any:
         return self._beside(self._first.accepted, self._second.accepted if self._second.greets else None, client)
 
-    def decide(self, data: bytes, client: Client) -> Decision | Deferred[Decision]:
+    def decide(self, data: bytes, client: Client) -> Any:
         return self._beside(self._first.decide, self._second.decide, data, client)
 
     def connect_error(self, remote: str, client: Client) -> Any:
@@ -108,4 +108,3 @@ class ShadowDecider:
             different=self.different,
             all=self.different + self.same,
         )
-

@@ -37,6 +37,7 @@ Stop it with Ctrl-C.
 class _Upstream(LineReceiver):
     """An HTTP server of one page."""
 
+    transport: Any
     MAX_LENGTH = 8192
 
     def __init__(self, colour: str) -> None:
@@ -48,6 +49,16 @@ class _Upstream(LineReceiver):
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
             self.transport.write(head + body)
             self.transport.loseConnection()
+
+
+class _UpstreamFactory(Factory):
+    noisy = False
+
+    def __init__(self, colour: str) -> None:
+        self._colour = colour
+
+    def buildProtocol(self, addr: object) -> _Upstream:
+        return _Upstream(self._colour)
 
 
 class _DemoRouter:
@@ -85,8 +96,7 @@ class _Demo(MultiService):
 
     def privilegedStartService(self) -> None:
         for colour in ("red", "blue"):
-            factory = Factory.forProtocol(lambda colour=colour: _Upstream(colour))
-            factory.noisy = False
+            factory = _UpstreamFactory(colour)
             self._router.ports[colour] = self._reactor.listenTCP(0, factory, interface="127.0.0.1")
         super().privilegedStartService()
         self._reactor.callWhenRunning(self._greet)

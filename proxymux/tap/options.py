@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from twisted.python import usage
 
@@ -29,7 +29,7 @@ def _repeatable(name: str, help_line: str) -> Callable[[Any, str], None]:
 class SharedOptions(usage.Options):
     """Options of every service."""
 
-    optParameters: list[list[Any]] = [
+    optParameters: ClassVar[list[list[Any]]] = [
         ["max-connections", None, None, "clients at once; one over is closed [default: off]"],
         ["max-per-client", None, None, "clients at once from one address [default: off]"],
         ["decide-timeout", None, None, "seconds until a client must have led to a decision [default: 30]"],
@@ -42,7 +42,9 @@ class SharedOptions(usage.Options):
         ["log-level", None, None, "debug, info, warn or error [default: info]"],
         ["relay", None, None, "what carries the bytes: auto or transport [default: auto]"],
     ]
-    optFlags = [["check", None, "check everything, print ok or what is wrong, and exit without listening"]]
+    optFlags: ClassVar[list[list[Any]]] = [
+        ["check", None, "check everything, print ok or what is wrong, and exit without listening"]
+    ]
 
     opt_listen = _repeatable(
         "listen", "Twisted server endpoint; haproxy: before it takes PROXY protocol headers. Repeatable."

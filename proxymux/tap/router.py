@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python import usage
 
@@ -11,6 +11,8 @@ from proxymux.errors import ConfigError, ProxymuxError
 from proxymux.tap.options import SharedOptions, fail
 
 if TYPE_CHECKING:
+    from twisted.application.service import IService
+
     from proxymux.service import ProxyService
 
 
@@ -23,14 +25,16 @@ class Options(SharedOptions):
         " names the upstream. Signals: QUIT waits for every connection to end, TERM and INT for --drain-timeout, a"
         " second one ends them now; HUP reloads the router and the deny files; USR1 reopens log files."
     )
-    optParameters = [
+    optParameters: ClassVar[list[list[Any]]] = [
         ["router", None, None, "router file, or package.module[:attribute]"],
         ["config", "c", None, "old name of --router"],
         ["host", "h", None, "address to listen on [default: 0.0.0.0]"],
         ["port", "p", None, "port to listen on [default: 5432]"],
         ["shadow", None, None, "second router, asked about the same bytes without effect; differences are logged"],
     ]
-    optFlags = [["demo", None, "start two upstreams and a router between them, and say what to try"]]
+    optFlags: ClassVar[list[list[Any]]] = [
+        ["demo", None, "start two upstreams and a router between them, and say what to try"]
+    ]
 
     def postOptions(self) -> None:
         """Look at what the options say together.
@@ -59,7 +63,7 @@ class Options(SharedOptions):
         return [*listen, f"tcp:{port}:interface={host}"]
 
 
-def makeService(options: Options) -> ProxyService:
+def makeService(options: Options) -> IService:
     """The service that the command line asks for."""
     from twisted.internet import reactor
 
@@ -78,7 +82,7 @@ def makeService(options: Options) -> ProxyService:
     return service
 
 
-def Router(router: str, *, shadow: str | None = None, **settings: Any) -> ProxyService:  # noqa: N802
+def Router(router: str, *, shadow: str | None = None, **settings: Any) -> ProxyService:
     """A router service for a ``.tac`` file.
 
     :param router: as ``--router``.

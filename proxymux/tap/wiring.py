@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import ensureDeferred
 from twisted.logger import (
     FilteringLogObserver,
     Logger,
@@ -47,17 +46,18 @@ def make_events(log: Logger) -> Events:
         log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
 
     def spawn(listener: Listener, awaitable: Any) -> None:
-        waiting: Deferred[Any] = (
-            ensureDeferred(awaitable) if asyncio.iscoroutine(awaitable) or isinstance(awaitable, Deferred) else awaitable
-        )
-        waiting.addErrback(lambda failure: report(listener, failure.value))
+        async def see_through() -> None:
+            try:
+                await awaitable
+            except Exception as error:
+                report(listener, error)
+
+        ensureDeferred(see_through())
 
     return Events(report, spawn)
 
 
-def make_service(
-    reactor: Any, name: str, decider: Callable[[], Any], settings: Settings, log: Logger
-) -> ProxyService:
+def make_service(reactor: Any, name: str, decider: Callable[[], Any], settings: Settings, log: Logger) -> ProxyService:
     """A service that decides by what ``decider`` makes, now and at every reload.
 
     :raises ProxymuxError: if it makes none.
@@ -95,4 +95,5 @@ def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | No
     def report(error: OSError) -> None:
         log.error("--access-log: a line could not be written: {error}", error=error)
 
-    return functools.partial(AccessLog, settings.access_log, sys.__stdout__, report)
+    # twistd puts its log in the place of sys.stdout.
+    return functools.partial(AccessLog, settings.access_log, sys.__stdout__ or sys.stdout, report)

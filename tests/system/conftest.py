@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class Twistd:
 
 def read_all(client: socket.socket) -> bytes:
     """Everything up to the end."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         part = client.recv(1 << 16)
         if not part:
@@ -133,11 +133,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start ``twistd -n proxymux`` with a router's source; it listens on loopback, on a port of the system's choice."""
     running: list[Twistd] = []
 
-    def start(router: str | Path | None, *arguments: str, listen: bool = True, **environment: str) -> Twistd:
+    def start(
+        router: str | Path | None,
+        *arguments: str,
+        listen: bool = True,
+        daemon: bool = False,
+        twistd: Sequence[str] = (),
+        **environment: str,
+    ) -> Twistd:
         folder = tmp_path / f"run{len(running)}"
         folder.mkdir()
         access_log = folder / "access.log"
-        command = [*twistd(), "-n", "--pidfile=", "proxymux"]
+        command = [*twistd_command(), *([] if daemon else ["-n", "--pidfile="]), *twistd, "proxymux"]
         if isinstance(router, str):
             path = folder / "router.py"
             path.write_text(router)
@@ -166,7 +173,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         each.process.wait()
 
 
-def twistd() -> list[str]:
+def twistd_command() -> list[str]:
     """The command twistd, of this Python."""
     script = Path(sys.executable).with_name("twistd")
     return [str(script)] if script.exists() else [sys.executable, "-m", "twisted"]

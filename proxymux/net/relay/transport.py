@@ -240,4 +240,3 @@ class _Side:
 
     def stopProducing(self) -> None:
         """The other leg is lost: the exchange is told so."""
-

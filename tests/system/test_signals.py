@@ -1,0 +1,191 @@
+"""What signals do to a running twistd."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import until
+from tests.system.conftest import Start, Twistd, answers, read_all
+
+WAITS = "def proxy(data):\n    return {'close': b'done: ' + data} if data.endswith(b'.') else None\n"
+
+
+def reject(word: str) -> str:
+    return f"def proxy(data):\n    return {{'close': b'{word}'}}\n"
+
+
+def opened(proxy: Twistd, data: bytes = b"a") -> socket.socket:
+    """A client that is known to be in."""
+    assert proxy.port
+    before = total(proxy)
+    client = proxy.connect()
+    client.sendall(data)
+    until(lambda: total(proxy) > before, "the client to be counted")
+    return client
+
+
+def total(proxy: Twistd) -> int:
+    return int(proxy.title().split(" - ")[-1].split()[0].split("/")[2])
+
+
+def wait_until_it_refuses(proxy: Twistd, port: int) -> None:
+    proxy.wait_for_log("stopped accepting")
+    until(lambda: not answers(port), "the port to be closed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_with_nobody_connected_ends_it_at_once_and_well(start: Start, number: signal.Signals) -> None:
+    proxy = start(WAITS)
+    assert proxy.port
+    proxy.signal(number)
+    assert proxy.wait() == 0
+
+
+def test_quit_stops_accepting_and_waits_for_every_client(start: Start) -> None:
+    proxy = start(WAITS, "--drain-timeout", "0")
+    port = proxy.port
+    with opened(proxy) as client:
+        proxy.signal(signal.SIGQUIT)
+        wait_until_it_refuses(proxy, port)
+        client.sendall(b"bc.")
+        assert read_all(client) == b"done: abc."
+    assert proxy.wait() == 0
+    assert [record["outcome"] for record in proxy.records(1)] == ["rejected"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_term_lets_a_client_that_can_finish_finish(start: Start, number: signal.Signals) -> None:
+    proxy = start(WAITS, "--drain-timeout", "60")
+    port = proxy.port
+    with opened(proxy) as client:
+        proxy.signal(number)
+        wait_until_it_refuses(proxy, port)
+        client.sendall(b"bc.")
+        assert read_all(client) == b"done: abc."
+    assert proxy.wait() == 0
+
+
+def test_term_closes_what_is_left_after_its_limit(start: Start) -> None:
+    proxy = start(WAITS, "--drain-timeout", "0.2")
+    with opened(proxy) as client:
+        proxy.signal(signal.SIGTERM)
+        assert read_all(client) == b""
+    assert proxy.wait() == 0
+    [record] = proxy.records(1)
+    assert record["outcome"] == "drained"
+
+
+def test_a_second_term_ends_it_now(start: Start) -> None:
+    proxy = start(WAITS, "--drain-timeout", "3600")
+    port = proxy.port
+    with opened(proxy):
+        proxy.signal(signal.SIGTERM)
+        wait_until_it_refuses(proxy, port)
+        proxy.signal(signal.SIGTERM)
+        assert proxy.wait() == 0
+    assert [record["outcome"] for record in proxy.records(1)] == ["drained"]
+
+
+def test_term_after_quit_sets_the_limit(start: Start) -> None:
+    proxy = start(WAITS, "--drain-timeout", "0.2")
+    port = proxy.port
+    with opened(proxy) as client:
+        proxy.signal(signal.SIGQUIT)
+        wait_until_it_refuses(proxy, port)
+        proxy.signal(signal.SIGTERM)
+        assert read_all(client) == b""
+    assert proxy.wait() == 0
+
+
+def test_hup_takes_the_new_router_and_leaves_clients_with_theirs(start: Start) -> None:
+    proxy = start(WAITS)
+    with opened(proxy) as old:
+        (proxy.folder / "router.py").write_text(reject("new"))
+        proxy.signal(signal.SIGHUP)
+        proxy.wait_for_log("reloaded router")
+        assert proxy.ask(b"x") == b"new"
+        old.sendall(b".")
+        assert read_all(old) == b"done: a."
+
+
+def test_hup_with_a_broken_router_is_reported_and_keeps_the_old_one(start: Start) -> None:
+    proxy = start(reject("old"))
+    assert proxy.port
+    (proxy.folder / "router.py").write_text("def proxy(data):\n    return (\n")
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log(r"error\] not reloaded.*router\.py:2: ")
+    assert proxy.ask(b"x") == b"old"
+    assert "Traceback" not in proxy.log()
+
+
+def test_hup_reads_deny_files_again(start: Start, tmp_path: Path) -> None:
+    denied = tmp_path / "denied"
+    denied.write_text("10.0.0.0/8  # nobody here\n")
+    proxy = start(reject("in"), "--deny-file", str(denied))
+    assert proxy.ask(b"x") == b"in"
+    denied.write_text("127.0.0.1\n")
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log("reloaded router")
+    with proxy.connect() as client:
+        assert refused(client)
+    denied.write_text("nonsense\n")
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log(r"not reloaded.*line 1: 'nonsense'")
+    assert proxy.records(2)[1]["outcome"] == "refused"
+
+
+def refused(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_usr1_reopens_the_access_log_and_twistds_log(start: Start) -> None:
+    proxy = start(reject("in"))
+    proxy.ask(b"x")
+    proxy.records(1)
+    rotated = proxy.access_log.with_suffix(".1")
+    os.rename(proxy.access_log, rotated)
+    proxy.signal(signal.SIGUSR1)
+    until(proxy.access_log.exists, "the new access log")
+    proxy.ask(b"y")
+    assert len(proxy.records(1)) == 1
+    assert len(rotated.read_text().splitlines()) == 1
+
+
+def test_usr1_reopens_the_file_that_twistd_logs_to(start: Start) -> None:
+    proxy = start(reject("in"), twistd=["--logfile", "text.log"])
+    log = proxy.folder / "text.log"
+    until(lambda: log.exists() and "listens on" in log.read_text(), "the log")
+    os.rename(log, log.with_suffix(".1"))
+    proxy.signal(signal.SIGUSR1)
+    until(log.exists, "the new log")
+    proxy.signal(signal.SIGHUP)
+    until(lambda: "reloaded" in log.read_text(), "a line in the new log")
+
+
+def test_the_title_shows_name_version_address_and_counts(start: Start) -> None:
+    proxy = start(WAITS)
+    port = proxy.port
+    title = "proxymux 0.1.0 - router 127.0.0.1:{} - {} cur/max/tot conns"
+    until(lambda: proxy.title() == title.format(port, "0/0/0"), "the title")
+    with opened(proxy), opened(proxy):
+        assert proxy.title() == title.format(port, "2/2/2")
+    until(lambda: proxy.title() == title.format(port, "0/2/2"), "both to be gone")
+
+
+def test_a_daemon_starts_writes_its_pid_and_stops(start: Start, tmp_path: Path) -> None:
+    proxy = start(reject("in"), daemon=True)
+    assert proxy.wait() == 0, proxy.log()
+    pid_file = proxy.folder / "twistd.pid"
+    pid = int(pid_file.read_text())
+    log = proxy.folder / "twistd.log"
+    until(lambda: "listens on" in log.read_text(), "the daemon to listen")
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not pid_file.exists(), "the daemon to end")
