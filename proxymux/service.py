@@ -64,6 +64,8 @@ class ProxyService(Service):
         self._load = load
         self._log: Logger = path.log
         self._ports: list[IListeningPort] = []
+        #: Where it listens: ``ip:port`` or ``unix:/path``.
+        self.addresses: list[str] = []
         self._sessions: dict[int, LiveSession] = {}
         self._most = self._total = 0
         self._is_draining = False
@@ -95,8 +97,7 @@ class ProxyService(Service):
                 self._access_log = self._open_access_log()
             self._path.admission.deny(self._deny + self._read_deny_files())
             for listener in self._listeners:
-                listening = listener.listen(self._reactor, self._begin)
-                listening.addCallbacks(self._listens, self._does_not_listen, (listener,), errbackArgs=(listener,))
+                self._listen(listener)
         except ConfigError as error:
             self._log.critical("{error}", error=error)
             print(f"proxymux: {error}", file=sys.__stderr__, flush=True)
@@ -104,22 +105,30 @@ class ProxyService(Service):
         if self._process is not None:
             self._process.add(self)
 
+    def _listen(self, listener: Listener) -> None:
+        problems: list[ConfigError] = []
+        is_starting = True
+
+        def fails(failure: Failure) -> None:
+            problems.append(listener.problem(failure))
+            if not is_starting:
+                self._log.critical("{error}", error=problems[0])
+                self._reactor.stop()
+
+        listener.listen(self._reactor, self._begin).addCallbacks(self._listens, fails, (listener,))
+        is_starting = False
+        if problems:
+            raise problems[0]
+
     def _listens(self, port: IListeningPort, listener: Listener) -> None:
         self._ports.append(port)
+        self.addresses.append(_where(port))
         self._log.info(
             "{name} listens on {address} ({description})",
             name=self._path.decider.name,
-            address=_where(port),
+            address=self.addresses[-1],
             description=listener.description,
         )
-
-    def _does_not_listen(self, failure: Failure, listener: Listener) -> None:
-        raise listener.problem(failure)
-
-    @property
-    def addresses(self) -> list[str]:
-        """Where it listens: ``ip:port`` or ``unix:/path``."""
-        return [_where(port) for port in self._ports]
 
     # Sessions
 

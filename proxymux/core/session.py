@@ -35,8 +35,9 @@ from proxymux.core.states import Cause, ConnectFailure, Input, RelayEnd, State
 #: Steps of a negotiation (:class:`Reply`) in one session; a router that needs more goes in circles.
 MAX_REPLIES: Final = 1000
 
-_RELAY_ENDINGS: Final = {
-    Cause.COMPLETED: (Outcome.COMPLETED, Closing.CLOSE),
+_RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
+    # If the client has not finished, what it still sends must not turn the end of its answer into a reset.
+    Cause.COMPLETED: (Outcome.COMPLETED, None),
     Cause.CLIENT_ABORTED: (Outcome.CLIENT_ABORTED, Closing.ABORT),
     Cause.UPSTREAM_ABORTED: (Outcome.UPSTREAM_ABORTED, Closing.ABORT),
     Cause.IDLE: (Outcome.IDLE, Closing.CLOSE),
@@ -61,6 +62,7 @@ class Session:
         self._paused = False
         self._client_finished = False
         self._sent = False
+        self._lingers = False
         self._replies = 0
         self._forward: Forward | None = None
         self._ending: Ending | None = None
@@ -259,7 +261,14 @@ class Session:
         self._client_finished = True
         return [Close(Closing.CLOSE)]
 
-    def _abort(self, _: Any) -> list[Command]:
+    def _late(self, _: str) -> list[Command]:
+        """The close takes too long: wait for the client's FIN no longer, then for its reading no longer."""
+        if self._lingers:
+            self._lingers = False
+            return [Await(Deadline.LINGER), Close(Closing.CLOSE)]
+        return [Close(Closing.ABORT)]
+
+    def _abort(self, _: None) -> list[Command]:
         return [Close(Closing.ABORT)]
 
     def _send(self, data: bytes) -> list[Command]:
@@ -272,6 +281,7 @@ class Session:
         if how is None:
             how = Closing.LINGER if self._sent and not self._client_finished else Closing.CLOSE
         self.state, self._ending, self._buffer = State.CLOSING, ending, b""
+        self._lingers = how is Closing.LINGER
         return [Await(Deadline.LINGER), Close(how)]
 
     def _end(self, ending: Ending) -> list[Command]:
@@ -334,7 +344,7 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
     State.CLOSING: {
         Input.CLIENT_FINISHED: Session._finished_closing,
         Input.CLIENT_LOST: Session._left,
-        Input.DEADLINE: Session._abort,
+        Input.DEADLINE: Session._late,
         Input.DRAIN: Session._abort,
     },
     State.ENDED: {},

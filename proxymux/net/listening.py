@@ -73,7 +73,10 @@ class Listener:
             place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
             cause = error.socketError
             reason = f"{place}: {getattr(cause, 'strerror', None) or cause}"
-        return ConfigError("--listen", f"{self.description}: cannot listen on {reason}; choose an address that is free")
+        return ConfigError(
+            "--listen",
+            f"{self.description}: cannot listen on {reason}; choose an address that is free and that you may use",
+        )
 
     def _endpoint(self, reactor: Any) -> Any:
         try:

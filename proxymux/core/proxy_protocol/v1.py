@@ -120,4 +120,4 @@ def _is_hex_v6(word: bytes) -> bool:
 def _is_port(word: bytes, whole: bool) -> bool:
     if not word:
         return not whole
-    return word.isdigit() and len(word) <= 5 and (word == b"0" or word[:1] != b"0") and int(word) <= 65535
+    return word.isdigit() and (word == b"0" or word[:1] != b"0") and int(word) <= 65535

@@ -1,0 +1,12 @@
+"""Sphinx configuration."""
+
+import proxymux
+
+project = "proxymux"
+copyright = "2026, the proxymux developers"
+release = version = proxymux.__version__
+extensions = ["sphinx.ext.autodoc"]
+autodoc_member_order = "bysource"
+html_theme = "alabaster"
+exclude_patterns = ["_build", "examples/README.rst"]
+nitpick_ignore_regex = [("py:.*", r"(twisted|zope|Deferred|.*Path|.*_T|.*ModuleType|.*Certificate|cryptography).*")]

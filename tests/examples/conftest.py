@@ -1,0 +1,122 @@
+"""Trying an example as its user would: a copy of it with other addresses, the real client, a server behind it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.conftest import need, server, start  # noqa: F401
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+Example = Callable[..., Path]
+Serve = Callable[..., int]
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Example:
+    """A copy of an example in which each text that is a key of ``edits`` is replaced, as its user would edit it."""
+
+    def copy(name: str, edits: dict[str, str] | None = None) -> Path:
+        source = (EXAMPLES / name).read_text()
+        for old in edits or {}:
+            assert old in source, f"{name} has no {old}"
+        if edits:
+            # All at once, so that nothing that was put in is taken for something to replace.
+            old_texts = sorted(edits, key=len, reverse=True)
+            source = re.sub("|".join(map(re.escape, old_texts)), lambda found: edits[found[0]], source)
+        folder = tmp_path / "examples"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(source)
+        return folder / name
+
+    return copy
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 50
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves early is no error of the test."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve connections with a socketserver handler, in threads; the port.  They end with the test."""
+    servers: list[tuple[_Server, threading.Thread]] = []
+
+    def start_serving(handler: type[socketserver.BaseRequestHandler], host: str = "127.0.0.1") -> int:
+        class Server(_Server):
+            address_family = 10 if ":" in host else 2
+
+        served = Server((host, 0), handler)
+        thread = threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        servers.append((served, thread))
+        return int(served.server_address[1])
+
+    yield start_serving
+    for served, thread in servers:
+        served.shutdown()
+        served.server_close()
+        thread.join()
+
+
+def page(text: str, status: int = 200) -> type[BaseHTTPRequestHandler]:
+    """An HTTP server that says ``text`` and the Host that it was asked for, whatever the path."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = f"{text} for {self.headers['Host']}\n".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Silence."""
+
+    return Page
+
+
+class Echo(socketserver.BaseRequestHandler):
+    """Sends back what it is sent, until FIN."""
+
+    def handle(self) -> None:
+        while data := self.request.recv(4096):
+            self.request.sendall(data)
+
+
+def run(*command: str, given: bytes = b"", **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a client to its end, out of reach of the proxies and settings of whoever runs the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    environment.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+    done = subprocess.run(command, input=given, capture_output=True, timeout=120, env=environment, **options)
+    out, err = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(command, done.returncode, out, err)
+
+
+def curl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run curl."""
+    return run(need("curl"), "-q", "--silent", "--show-error", "--max-time", "60", *arguments)
+
+
+def check(router: Path, *samples: bytes) -> subprocess.CompletedProcess[str]:
+    """Run ``proxymux check`` over recorded first bytes."""
+    command = [sys.executable, "-m", "proxymux", "check", str(router)]
+    for number, sample in enumerate(samples):
+        path = router.with_name(f"sample{number}")
+        path.write_bytes(sample)
+        command += ["--sample", str(path)]
+    return run(*command)
