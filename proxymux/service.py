@@ -19,7 +19,8 @@ from proxymux.core.admission import Network, parse_networks
 from proxymux.core.outcome import Record
 from proxymux.errors import BadAddress, ConfigError, ProxymuxError
 from proxymux.net.listening import Listener
-from proxymux.net.live import LiveSession, Path
+from proxymux.net.live import LiveSession
+from proxymux.net.path import Path
 from proxymux.process import Process
 
 #: Seconds between closing what is left and resetting what even then does not go.

@@ -115,6 +115,8 @@ class Admission:
 
     def admit(self, host: str) -> str | None:
         """Judge a client by its address.  Answers why it is refused, or None and counts it under that address."""
+        if not (self._deny or self._allow or self._per_client):
+            return None
         address = parse_address(host)
         if address is None:
             return None

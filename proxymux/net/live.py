@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core import commands
-from proxymux.core.admission import Admission
-from proxymux.core.client import Address, Client, show
+from proxymux.core.client import Client, show
 from proxymux.core.commands import Closing, Deadline
 from proxymux.core.decision import Decision, Forward, Reject
-from proxymux.core.events import Events
 from proxymux.core.outcome import Ending, Outcome, Record
 from proxymux.core.proxy_protocol import Header
 from proxymux.core.session import Session
@@ -28,37 +23,13 @@ from proxymux.core.states import Input, RelayEnd, State
 from proxymux.core.target import Target
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import ILegOwner
-from proxymux.net.connector import Connector, GaveUp
+from proxymux.net.client import client_on, introduced_by, secured_on
+from proxymux.net.connector import GaveUp
 from proxymux.net.journal import Journal
 from proxymux.net.leg import LINGER, UNOWNED, Leg, explain
+from proxymux.net.path import Path
 from proxymux.net.pending import Pending
 from proxymux.net.relay import Opening
-from proxymux.net.tls import describe
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a session may take.  Times are in seconds, sizes in bytes; None is off."""
-
-    decide_timeout: float = 30.0
-    max_buffer: int = 65536
-    idle_timeout: float | None = None
-
-
-@dataclass(slots=True)
-class Path:
-    """The choices that make a service, and what its sessions share."""
-
-    service: str
-    clock: IReactorTime
-    wall: Callable[[], float]
-    decider: Any
-    connector: Connector
-    relay: Any
-    admission: Admission
-    limits: Limits
-    events: Events
-    log: Logger
 
 
 @implementer(ILegOwner, IPushProducer)
@@ -93,7 +64,7 @@ class LiveSession:
     def opening(self, leg: Leg) -> bool:
         """The client was accepted on ``leg``; more may have to be read before it is known.  False if it is refused."""
         self._take_leg(leg)
-        self._client = Client(_address(leg.transport.getPeer()), _address(leg.transport.getHost()))
+        self._client = client_on(leg.transport)
         self._await(commands.Await(Deadline.DECISION))
         refusal = self._path.admission.arrive()
         self._counted = refusal is None
@@ -103,10 +74,7 @@ class LiveSession:
 
     def introduced(self, header: Header) -> None:
         """A PROXY header has come."""
-        here = self._client
-        source = here.address if header.source is None else _header_address(header.source)
-        local = here.local if header.destination is None else _header_address(header.destination)
-        self._client = Client(source, local, None, header)
+        self._client = introduced_by(header, self._client)
 
     def bar(self, ending: Ending) -> None:
         """The client does not come in."""
@@ -143,8 +111,7 @@ class LiveSession:
 
     def secured(self) -> None:
         assert self._leg is not None
-        here = self._client
-        self._client = Client(here.address, here.local, describe(self._leg.transport), here.proxy_protocol)
+        self._client = secured_on(self._leg.transport, self._client)
         self._open()
 
     def received(self, data: bytes) -> None:
@@ -354,14 +321,3 @@ _DO: dict[type, Callable[[LiveSession, Any], None]] = {
     commands.Close: LiveSession._close,
     commands.Finish: LiveSession._finish,
 }
-
-
-def _address(address: Any) -> Address:
-    if isinstance(address, UNIXAddress):
-        name = address.name or b""
-        return f"unix:{name.decode('utf-8', 'backslashreplace')}", 0
-    return str(address.host), int(address.port)
-
-
-def _header_address(address: tuple[str, int] | str) -> Address:
-    return (f"unix:{address}", 0) if isinstance(address, str) else address

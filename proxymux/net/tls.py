@@ -5,13 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from OpenSSL import SSL
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
-
-from proxymux.core.client import Tls
 
 
 class OneProtocol(Factory):
@@ -49,16 +46,3 @@ def hand_to(transport: Any, protocol: Any, received: bytes = b"") -> None:
     protocol.makeConnection(transport)
     if received and not transport.disconnected:
         protocol.dataReceived(received)
-
-
-def describe(transport: Any) -> Tls:
-    """What the handshake on a TLS ``transport`` said."""
-    connection: SSL.Connection = transport.getHandle()
-    name = connection.get_servername()
-    alpn = transport.negotiatedProtocol
-    certificate = transport.getPeerCertificate()
-    return Tls(
-        server_name=name.decode("ascii", "replace") if name else None,
-        alpn=alpn.decode("ascii", "replace") if alpn else None,
-        certificate=certificate.to_cryptography() if certificate is not None else None,
-    )

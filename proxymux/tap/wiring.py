@@ -23,7 +23,7 @@ from proxymux.core.events import Events, Listener
 from proxymux.core.settings import Settings
 from proxymux.net import listening
 from proxymux.net.connector import Connector
-from proxymux.net.live import Limits, Path
+from proxymux.net.path import Limits, Path
 from proxymux.net.relay.transport import TransportRelay
 from proxymux.process import Process
 from proxymux.service import ProxyService

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import until
 from tests.system.conftest import need, server, start  # noqa: F401
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -120,3 +123,44 @@ def check(router: Path, *samples: bytes) -> subprocess.CompletedProcess[str]:
         path.write_bytes(sample)
         command += ["--sample", str(path)]
     return run(*command)
+
+
+def client_hello(server_name: str | None) -> bytes:
+    """What a TLS client sends first."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    sent = ssl.MemoryBIO()
+    connection = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=server_name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        connection.do_handshake()
+    return sent.read()
+
+
+TlsServer = Callable[..., int]
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path, server: Callable[..., Any]) -> TlsServer:  # noqa: F811
+    """Start openssl's server with a self-made certificate for ``name``; the port."""
+
+    def start_tls_server(name: str, *arguments: str) -> int:
+        openssl, folder = need("openssl"), tmp_path / f"tls-{name}"
+        folder.mkdir()
+        files = ["-keyout", "key.pem", "-out", "cert.pem"]
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        made = run(openssl, "req", "-x509", *kind, *files, "-subj", f"/CN={name}", cwd=folder)
+        assert made.returncode == 0, made.stderr
+        with open(folder / "log", "wb") as log:
+            server(
+                *(openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", "cert.pem", "-key", "key.pem", *arguments),
+                cwd=folder,
+                stdout=log,
+            )
+
+        def port() -> int:
+            found = re.search(r"ACCEPT 127\.0\.0\.1:(\d+)", (folder / "log").read_text(errors="replace"))
+            return int(found[1]) if found else 0
+
+        return int(until(port, "openssl s_server listens"))
+
+    return start_tls_server
