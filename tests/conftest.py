@@ -51,6 +51,12 @@ def _left_behind(readers: set[Any], writers: set[Any], sockets: set[str]) -> lis
     return left
 
 
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of the collections after every test: they take a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def clean_reactor() -> Iterator[None]:
     """Fail a test that leaves a delayed call, a reader, a writer, a socket or a logged failure behind."""

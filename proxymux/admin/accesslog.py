@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -22,6 +23,24 @@ def to_json(record: Record) -> str:
         if isinstance(value, float):
             fields[name] = round(value, 6)
     return json.dumps(fields)
+
+
+def check_path(path: str) -> None:
+    """See whether an access log could be written there.
+
+    :raises ConfigError: if it could not.
+    """
+    folder = os.path.dirname(path) or "."
+    if path == "-" or (os.path.isfile(path) and os.access(path, os.W_OK)):
+        return
+    if os.path.isdir(path):
+        raise _cannot_write(path, "it is a folder")
+    if os.path.exists(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise _cannot_write(path, "it cannot be written")
+
+
+def _cannot_write(path: str, reason: str | None) -> ConfigError:
+    return ConfigError("--access-log", f"{path}: {reason}; name a file that can be written, or -")
 
 
 class AccessLog:
@@ -70,6 +89,4 @@ class AccessLog:
         try:
             return open(self._path, "a", encoding="utf-8")
         except OSError as error:
-            raise ConfigError(
-                "--access-log", f"{self._path}: {error.strerror}; name a file that can be written, or -"
-            ) from error
+            raise _cannot_write(self._path, error.strerror) from error

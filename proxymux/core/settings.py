@@ -46,6 +46,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return choose
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
 def _networks(texts: str | Iterable[str]) -> tuple[Network, ...]:
     return tuple(parse_network(text) for text in ([texts] if isinstance(texts, str) else texts))
 
@@ -75,7 +81,7 @@ class Settings:
     idle_timeout: float = _option(0.0, _seconds, "a number of seconds of at least 0; 0 is off")
     drain_timeout: float = _option(10.0, _seconds, "a number of seconds of at least 0")
     send_proxy: Literal["v1", "v2"] | None = _option(None, _one_of("v1", "v2"), "v1 or v2")
-    access_log: str | None = _option(None, str, "a file or -")
+    access_log: str | None = _option(None, _path, "a file or -")
     log_level: str = _option("info", _one_of("debug", "info", "warn", "error"), "debug, info, warn or error")
     relay: str = _option("auto", _one_of("auto", "transport"), "auto or transport")
 

@@ -231,10 +231,10 @@ def _endpoint(reactor: Any, target: Target, bind: str | None) -> Any:
     return kind(reactor, target.host, target.port, timeout=unlimited, bindAddress=local)
 
 
-def _header_address(address: Address) -> tuple[str, int] | str | None:
+def _header_address(address: Address) -> tuple[str, int] | None:
     host, port = address
     if host.startswith("unix:"):
-        return host.removeprefix("unix:") or None
+        return None  # HAProxy refuses a header with a path, and a client's socket has no name anyhow
     return host.partition("%")[0], port
 
 

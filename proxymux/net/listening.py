@@ -7,6 +7,7 @@ PROXY protocol wants it, whatever the endpoint is.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -141,6 +142,8 @@ class _Checking:
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> None:
         family = socket.AF_INET6 if ":" in interface else socket.AF_INET
         try:
+            if not 0 <= port <= 65535:  # the system would take it modulo 65536
+                raise OSError(errno.EINVAL, "a port is a number from 0 to 65535")
             address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -157,11 +160,11 @@ class _Checking:
         folder = os.path.dirname(address) or "."
         try:
             if not os.path.isdir(folder):
-                raise FileNotFoundError(2, f"no folder {folder}")
+                raise FileNotFoundError(errno.ENOENT, f"no folder {folder}")
             if not os.access(folder, os.W_OK):
-                raise PermissionError(13, f"no permission to write in {folder}")
+                raise PermissionError(errno.EACCES, f"no permission to write in {folder}")
             if os.path.exists(address) and _answers(address):
-                raise OSError(98, "Address already in use")
+                raise OSError(errno.EADDRINUSE, "Address already in use")
         except OSError as error:
             raise CannotListenError(address, None, error) from error
 

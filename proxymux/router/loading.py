@@ -112,7 +112,7 @@ def _from_module(name: str) -> ModuleType:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError) as error:
         raise RouterError(f"{name}: {error}; name a file or an importable module") from None
-    if spec is None or spec.origin is None or not hasattr(spec.loader, "get_source"):
+    if spec is None or spec.origin is None or not spec.has_location:
         raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
     with open(spec.origin, "rb") as file:
         return _run(name, spec.origin, file.read())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
@@ -68,7 +69,8 @@ class SharedOptions(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            fail(f"{error}; see --help")
+            # getopt's words begin with "option", ours with the option.
+            fail(re.sub(r"^option (--?\S+) ", r"\1: ", str(error)) + "; see --help")
         except ProxymuxError as error:
             fail(error)
 
@@ -78,7 +80,7 @@ class SharedOptions(usage.Options):
         :raises UsageError: if there are.
         """
         if arguments:
-            raise usage.UsageError(f"{arguments[0]!r} is no option")
+            raise usage.UsageError(f"{arguments[0]}: is no option")
 
     def settings(self, listen: list[str]) -> Settings:
         """The shared options' values.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.python import usage
 
 from proxymux.core.settings import Settings, read_settings
-from proxymux.errors import ConfigError, ProxymuxError
+from proxymux.errors import ConfigError, ProxymuxError, RouterError
 from proxymux.tap.options import SharedOptions, fail
 
 if TYPE_CHECKING:
@@ -113,11 +113,17 @@ def make_router(reactor: Any, router: str, shadow: str | None, settings: Setting
 
     log = make_log(settings.log_level)
 
+    def one(option: str, name: str) -> RouterDecider:
+        try:
+            return RouterDecider(load(name), time.perf_counter, log)
+        except RouterError as error:
+            raise ConfigError(option, str(error)) from None
+
     def decider() -> Any:
-        first = RouterDecider(load(router), time.perf_counter, log)
+        first = one("--router", router)
         if shadow is None:
             return first
-        second = RouterDecider(load(shadow), time.perf_counter, log)
+        second = one("--shadow", shadow)
         return ShadowDecider(first, second, reactor, settings.decide_timeout, log)
 
     return make_service(reactor, "router", decider, settings, log)

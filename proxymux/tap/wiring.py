@@ -17,7 +17,7 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
-from proxymux.admin.accesslog import AccessLog
+from proxymux.admin.accesslog import AccessLog, check_path
 from proxymux.core.admission import Admission, Networks
 from proxymux.core.events import Events, Listener
 from proxymux.core.settings import Settings
@@ -91,6 +91,7 @@ def make_service(reactor: Any, name: str, decider: Callable[[], Any], settings: 
 def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | None:
     if settings.access_log is None:
         return None
+    check_path(settings.access_log)
 
     def report(error: OSError) -> None:
         log.error("--access-log: a line could not be written: {error}", error=error)

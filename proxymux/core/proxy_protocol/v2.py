@@ -34,15 +34,19 @@ def parse(data: bytes) -> tuple[Header, int] | None:
     total = _FIXED + int.from_bytes(data[14:_FIXED], "big")
     data = data[:total]
     command, family = data[12], data[13]
+    tlvs: tuple[tuple[int, bytes], ...] = ()
     if command == _PROXY and family in _BLOCKS:
+        # Before all is there: a malformed TLV is to be refused as soon as it can be seen.
         tlvs = _tlvs(data, _FIXED + _BLOCKS[family].size, total)
-        header = None if len(data) < total else Header(2, *_ends(family, data), False, tlvs)
-    elif command == _PROXY and family == _UNSPEC:
-        header = None if len(data) < total else Header(2, None, None, False, _unspec_tlvs(data))
-    else:
-        # LOCAL, of which all is to be discarded, or addresses of no known length, behind which no TLV can be found.
-        header = None if len(data) < total else Header(2, None, None, command == _LOCAL)
-    return None if header is None else (header, total)
+    if len(data) < total:
+        return None
+    if command == _LOCAL:
+        # All of it is to be discarded, whatever it says.
+        return Header(2, None, None, True), total
+    if family in _BLOCKS:
+        return Header(2, *_ends(family, data), False, tlvs), total
+    # With half of UNSPEC there are addresses, but of no known length, so no TLV can be found behind them.
+    return Header(2, None, None, False, _unspec_tlvs(data) if family == _UNSPEC else ()), total
 
 
 def encode(source: Endpoint, destination: Endpoint, tlvs: Iterable[tuple[int, bytes]]) -> bytes:
@@ -54,7 +58,9 @@ def encode(source: Endpoint, destination: Endpoint, tlvs: Iterable[tuple[int, by
     block = addresses + b"".join(_tlv(kind, value) for kind, value in tlvs)
     if _FIXED + len(block) > LIMIT:
         raise BadHeader(f"v2: the header would have {_FIXED + len(block)} bytes, more than {LIMIT}")
-    return SIGNATURE + struct.pack("!BBH", _PROXY, family, len(block)) + block
+    # Unknown ends go as LOCAL: PROXY with UNSPEC would say it better, but HAProxy refuses that, and sends LOCAL itself.
+    command = _LOCAL if family == _UNSPEC else _PROXY
+    return SIGNATURE + struct.pack("!BBH", command, family, len(block)) + block
 
 
 def _check_fixed(head: bytes) -> None:
@@ -143,7 +149,6 @@ def _addresses(source: Endpoint, destination: Endpoint) -> tuple[int, bytes]:
         return _UNIX, _BLOCKS[_UNIX].pack(_sun_path(source), _sun_path(destination))
     ends = inet_ends(source, destination)
     if ends is None:
-        # Not LOCAL, which says that the sender opened the connection for itself.
         return _UNSPEC, b""
     (first, first_port), (second, second_port) = ends
     family = _TCP4 if first.version == 4 else _TCP6

@@ -1,0 +1,242 @@
+"""A service in this process, on real sockets and on a clock that only the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, Final, Protocol
+
+import pytest
+import pytest_twisted
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from proxymux.core.outcome import Record
+from proxymux.core.settings import read_settings
+from proxymux.router.decider import RouterDecider
+from proxymux.router.loading import from_object
+from proxymux.tap.wiring import make_service
+from tests.net.peers import Net, Peer, Upstream, until
+
+#: Every relay there is, by its name for ``--relay``.
+RELAYS: Final = ["transport"]
+LOOPBACK: Final = "tcp:0:interface=127.0.0.1"
+
+
+@implementer(IHostnameResolver)
+class Names:
+    """A resolver that knows only what a test has told it.
+
+    ``addresses`` maps a name to IPv4 addresses; a list of lists is used up, one look-up after another.
+    """
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, list[list[str]]] = {}
+        self.asked = 0
+
+    def resolveHostName(
+        self,
+        receiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> Any:
+        self.asked += 1
+        receiver.resolutionBegan(self)
+        answers = self.addresses.get(hostName, [[]])
+        for each in answers.pop(0) if len(answers) > 1 else answers[0]:
+            receiver.addressResolved(IPv4Address("TCP", each, portNumber))
+        receiver.resolutionComplete()
+        return receiver
+
+
+class ClockedReactor:
+    """The reactor, with the time of a clock that stands still until a test moves it."""
+
+    def __init__(self, clock: Clock, names: Names) -> None:
+        from twisted.internet import reactor
+
+        self._reactor = reactor
+        self.callLater = clock.callLater
+        self.seconds = clock.seconds
+        self.nameResolver = names
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def callWhenRunning(self, *_: Any) -> None:
+        """Signals stay pytest's."""
+
+
+@implementer(ILogObserver)
+class Running:
+    """A running service."""
+
+    def __init__(self, net: Net, reactor: ClockedReactor, clock: Clock, names: Names) -> None:
+        self._net = net
+        self.reactor = reactor
+        self.clock = clock
+        self.names = names
+        self.service: Any = None
+        self.records: list[Record] = []
+        #: What it has logged: pairs of the level's name and the line.
+        self.lines: list[tuple[str, str]] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        self.lines.append((event["log_level"].name, formatEvent(event)))
+        if "log_failure" in event:
+            globalLogPublisher(event)
+
+    @property
+    def events(self) -> Any:
+        return self.service.events
+
+    @property
+    def errors(self) -> list[str]:
+        """The error lines it has logged."""
+        return [line for level, line in self.lines if level in ("error", "critical")]
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        address: str = self.service.addresses[0]
+        return address
+
+    async def connect(self, *, source: str | None = None, receive_buffer: int | None = None) -> Peer:
+        """A client."""
+        return await self._net.connect(self.address, source=source, receive_buffer=receive_buffer)
+
+    async def ask(self, data: bytes) -> bytes:
+        """What a new client is sent that sends ``data`` and FIN, as ``printf data | nc -N`` does."""
+        client = await self.connect()
+        await client.send(data)
+        client.finish()
+        return await client.read_all()
+
+    async def ended(self, count: int) -> list[Record]:
+        """The records, once ``count`` sessions have ended."""
+        await until(lambda: len(self.records) >= count, f"{count} sessions to have ended")
+        assert len(self.records) == count
+        return self.records
+
+    async def record(self) -> Record:
+        """The record of its only session, once that has ended."""
+        return (await self.ended(1))[0]
+
+    def is_free_of_sessions(self) -> bool:
+        """True if every session has ended."""
+        return " - 0/" in self.service.summary()
+
+    async def stop(self) -> None:
+        """Stop, in no more time than the settings allow."""
+        stopping = self.service.stopService()
+        for _ in range(2):  # close in good order, then reset
+            self.clock.advance(10)
+        await stopping
+
+
+class Start(Protocol):
+    """Start a service whose router has these functions; ``settings`` are the shared options."""
+
+    def __call__(
+        self,
+        proxy: Callable[..., Any],
+        *,
+        accepted: Callable[..., Any] | None = None,
+        connect_error: Callable[..., Any] | None = None,
+        inactivity_error: Callable[..., Any] | None = None,
+        listen: str = LOOPBACK,
+        **settings: Any,
+    ) -> Running: ...
+
+
+class Join(Protocol):
+    """Start a service and bring a client that has sent ``hello`` through to an upstream that has read it."""
+
+    async def __call__(
+        self, decision: dict[str, Any] | None = None, *, receive_buffer: int | None = None, **arguments: Any
+    ) -> tuple[Running, Peer, Peer]: ...
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    """Upstreams and clients."""
+    net = Net()
+    yield net
+    net.close()
+
+
+@pytest.fixture
+def relay() -> str:
+    """The relay of a service.  A module of tests that every relay must pass overrides this with all of them."""
+    return "auto"
+
+
+@pytest.fixture
+def start(net: Net, relay: str) -> Iterator[Start]:
+    """Start services; they are stopped when the test is over, and must then leave nothing behind."""
+    services: list[Running] = []
+
+    def start(
+        proxy: Callable[..., Any],
+        *,
+        accepted: Callable[..., Any] | None = None,
+        connect_error: Callable[..., Any] | None = None,
+        inactivity_error: Callable[..., Any] | None = None,
+        listen: str = LOOPBACK,
+        **settings: Any,
+    ) -> Running:
+        functions = SimpleNamespace(
+            proxy=proxy,
+            proxy_accepted=accepted,
+            proxy_connect_error=connect_error,
+            proxy_inactivity_error=inactivity_error,
+        )
+        clock, names = Clock(), Names()
+        running = Running(net, ClockedReactor(clock, names), clock, names)
+        log = Logger("proxymux", observer=running)
+        filename = getattr(getattr(proxy, "__code__", None), "co_filename", __file__)
+
+        def decider() -> RouterDecider:
+            return RouterDecider(from_object(functions, "router", filename), clock.seconds, log)
+
+        shared = read_settings({"listen": [listen], "relay": relay, **settings})
+        running.service = make_service(running.reactor, "router", decider, shared, log)
+        running.events.on("ended", lambda logger, record: running.records.append(record))
+        services.append(running)
+        running.service.privilegedStartService()
+        running.service.startService()
+        return running
+
+    yield start
+    net.close()
+    for running in services:
+        pytest_twisted.blockon(ensureDeferred(running.stop()))
+        assert not running.clock.getDelayedCalls()
+        assert running.is_free_of_sessions()
+        numbers = [record.session for record in running.records]
+        assert sorted(numbers) == list(range(1, len(numbers) + 1)), "not one record a session"
+        assert sum(running.service.outcomes.values()) == len(numbers)
+
+
+@pytest.fixture
+def join(start: Start, net: Net) -> Join:
+    """Bring one client through to one upstream."""
+
+    async def join(
+        decision: dict[str, Any] | None = None, *, receive_buffer: int | None = None, **arguments: Any
+    ) -> tuple[Running, Peer, Peer]:
+        target: Upstream = net.upstream(receive_buffer=receive_buffer)
+        proxy = start(lambda data: {"remote": target.remote, **(decision or {})}, **arguments)
+        client = await proxy.connect(receive_buffer=receive_buffer)
+        await client.send(b"hello")
+        upstream = await target.accept()
+        assert await upstream.receive(5) == b"hello"
+        return proxy, client, upstream
+
+    return join
