@@ -32,8 +32,6 @@ def proxy(data):
     if not end:
         return NEED_DATA
     try:
-        return Forward(
-            f"{host}:{port}", data=rest, reply_on_connect=GRANTED, reply_on_failure=REJECTED, retries=0
-        )
+        return Forward(f"{host}:{port}", data=rest, reply_on_connect=GRANTED, reply_on_failure=REJECTED, retries=0)
     except ValueError:  # port 0, or a name that cannot be one
         return Reject(REJECTED)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
 
 from proxymux import Forward, Reject
 from proxymux.router.loading import Router, load
 from proxymux.testing import decide_later, every_split
 from tests.examples.conftest import Example, Serve, check, curl, page
+from tests.net.peers import in_reactor
 from tests.system.conftest import Start, Twistd
 
 DATABASE = "upstreams.db"
@@ -54,31 +54,31 @@ def router(path: Path) -> Iterator[Router]:
     sys.modules["proxymux_router_async_database"].pool.close()
 
 
-def ask_router(router: Router, *chunks: bytes) -> Any:
-    return pytest_twisted.blockon(decide_later(router, *chunks))
-
-
 def status(decision: Any) -> bytes:
     assert isinstance(decision, Reject)
     return decision.last_word.partition(b"\r\n")[0]
 
 
-def test_the_database_decides_however_the_request_comes(router: Router) -> None:
+@in_reactor
+async def test_the_database_decides_however_the_request_comes(router: Router) -> None:
     for chunks in every_split(request("X.example")):
-        assert ask_router(router, *chunks) == Forward("127.0.0.1:81")
+        assert await decide_later(router, *chunks) == Forward("127.0.0.1:81")
 
 
-def test_what_it_does_not_know(router: Router) -> None:
-    assert status(ask_router(router, request("' OR 1=1 --"))) == b"HTTP/1.1 404 Not Found"
-    assert status(ask_router(router, b"SSH-2.0-x\r\n")) == b"HTTP/1.1 400 Bad Request"
+@in_reactor
+async def test_what_it_does_not_know(router: Router) -> None:
+    assert status(await decide_later(router, request("' OR 1=1 --"))) == b"HTTP/1.1 404 Not Found"
+    assert status(await decide_later(router, b"SSH-2.0-x\r\n")) == b"HTTP/1.1 400 Bad Request"
 
 
 @pytest.mark.parametrize(
-    "statement", ["DROP TABLE upstreams", "UPDATE upstreams SET remote = 'no address'", "UPDATE upstreams SET remote = 7"]
+    "statement",
+    ["DROP TABLE upstreams", "UPDATE upstreams SET remote = 'no address'", "UPDATE upstreams SET remote = 7"],
 )
-def test_a_database_that_is_broken(router: Router, database: Path, statement: str) -> None:
+@in_reactor
+async def test_a_database_that_is_broken(router: Router, database: Path, statement: str) -> None:
     execute(database, statement)
-    assert status(ask_router(router, request("x.example"))) == b"HTTP/1.1 503 Service Unavailable"
+    assert status(await decide_later(router, request("x.example"))) == b"HTTP/1.1 503 Service Unavailable"
 
 
 def test_check_waits_for_the_database(path: Path) -> None:

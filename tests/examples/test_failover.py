@@ -50,9 +50,7 @@ def test_a_503_when_both_are_away(start: Start, example: Example) -> None:
     assert proxy.records(1)[0]["outcome"] == "unreachable"
 
 
-def test_a_503_when_a_server_breaks_down_before_it_says_anything(
-    start: Start, example: Example, serve: Serve
-) -> None:
+def test_a_503_when_a_server_breaks_down_before_it_says_anything(start: Start, example: Example, serve: Serve) -> None:
     class Broken(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             self.request.recv(4096)

@@ -55,9 +55,7 @@ def proxy(start: Start, example: Example, tls_server: TlsServer) -> Twistd:
 def s_client(proxy: Twistd, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Have a line reversed by the server, which then closes."""
     where = f"127.0.0.1:{proxy.port}"
-    return run(
-        *(need("openssl"), "s_client", "-connect", where, "-ign_eof", *arguments), given=b"hello\nCLOSE\n"
-    )
+    return run(*(need("openssl"), "s_client", "-connect", where, "-ign_eof", *arguments), given=b"hello\nCLOSE\n")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from proxymux.core.settings import read_settings
 from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import from_object
 from proxymux.tap.wiring import make_service
-from tests.net.peers import Net, Peer, Upstream, until
+from tests.net.peers import Net, Peer, Upstream, settle, until
 
 #: Every relay there is, by its name for ``--relay``.
 RELAYS: Final = ["transport"]
@@ -84,6 +84,8 @@ class Running:
         self.names = names
         self.service: Any = None
         self.records: list[Record] = []
+        #: The attempts to connect that failed: pairs of target and reason.
+        self.failed_attempts: list[tuple[str, str]] = []
         #: What it has logged: pairs of the level's name and the line.
         self.lines: list[tuple[str, str]] = []
 
@@ -124,6 +126,12 @@ class Running:
         assert len(self.records) == count
         return self.records
 
+    async def has_failed(self, count: int) -> None:
+        """Wait until ``count`` attempts to connect have failed, and see that there are no more."""
+        await until(lambda: len(self.failed_attempts) >= count, f"{count} attempts to have failed")
+        await settle()
+        assert len(self.failed_attempts) == count
+
     async def record(self) -> Record:
         """The record of its only session, once that has ended."""
         return (await self.ended(1))[0]
@@ -138,6 +146,36 @@ class Running:
         for _ in range(2):  # close in good order, then reset
             self.clock.advance(10)
         await stopping
+
+
+class Asked:
+    """A ``proxy`` function that notes on which bytes it was asked, and answers by ``rule``."""
+
+    def __init__(self, rule: Callable[[bytes], Any]) -> None:
+        self._rule = rule
+        self.about: list[bytes] = []
+
+    def __call__(self, data: bytes) -> Any:
+        self.about.append(data)
+        return self._rule(data)
+
+    async def times(self, count: int) -> None:
+        """Wait until it has been asked ``count`` times, and see that it is not asked more often."""
+        await until(lambda: len(self.about) >= count, f"{count} questions to the router")
+        await settle()
+        assert len(self.about) == count, self.about
+
+
+class Callback:
+    """An error callback that notes what it is asked about, and gives the same answer to all."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self._answer = answer
+        self.remotes: list[str] = []
+
+    def __call__(self, remote: str) -> Any:
+        self.remotes.append(remote)
+        return self._answer
 
 
 class Start(Protocol):
@@ -208,6 +246,9 @@ def start(net: Net, relay: str) -> Iterator[Start]:
         shared = read_settings({"listen": [listen], "relay": relay, **settings})
         running.service = make_service(running.reactor, "router", decider, shared, log)
         running.events.on("ended", lambda logger, record: running.records.append(record))
+        running.events.on(
+            "connect_failed", lambda logger, target, reason: running.failed_attempts.append((target, reason))
+        )
         services.append(running)
         running.service.privilegedStartService()
         running.service.startService()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import pytest
 
-from tests.net.conftest import RELAYS, Join
-from tests.net.peers import MEGABYTE, in_reactor, noise, together
+from tests.net.conftest import RELAYS, Callback, Join, Start
+from tests.net.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together
+
+#: More than the kernel takes for a peer that does not read, and this much is offered.
+OFFERED = 64 * MEGABYTE
+TAKEN_AT_MOST = 16 * MEGABYTE
+DAY = 86400.0
 
 
 @pytest.fixture(params=RELAYS)
@@ -16,19 +20,548 @@ def relay(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+async def send_and_finish(peer: Peer, data: bytes) -> None:
+    await peer.send(data)
+    peer.finish()
+
+
+# What it carries
+
+
 @in_reactor
 async def test_64_mib_both_ways_at_once(join: Join) -> None:
     proxy, client, upstream = await join()
     question, answer = noise(64 * MEGABYTE, "question"), noise(64 * MEGABYTE, "answer")
-
-    async def talk(peer: Any, data: bytes) -> None:
-        await peer.send(data)
-        peer.finish()
-
     _, _, received, answered = await together(
-        talk(client, question), talk(upstream, answer), upstream.read_all(), client.read_all()
+        send_and_finish(client, question), send_and_finish(upstream, answer), upstream.read_all(), client.read_all()
     )
     assert hashlib.sha256(received).digest() == hashlib.sha256(question).digest()
     assert hashlib.sha256(answered).digest() == hashlib.sha256(answer).digest()
     record = await proxy.record()
     assert (record.outcome, record.bytes_in, record.bytes_out) == ("completed", 5 + len(question), len(answer))
+
+
+@in_reactor
+async def test_bytes_are_counted_in_each_direction(join: Join) -> None:
+    proxy, client, upstream = await join({"reply": b"wait", "reply_on_connect": b"there"})
+    await client.send(b"12")
+    assert await upstream.receive(2) == b"12"
+    await upstream.send(b"1234")
+    assert await client.receive(13) == b"waitthere1234"
+    client.finish()
+    upstream.finish()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("completed", 5 + 2, 4 + 5 + 4)
+
+
+@in_reactor
+async def test_the_journal_tells_when_things_happened(start: Start, net: Net) -> None:
+    target = net.upstream(listens=False)
+    proxy = start(lambda data: {"remote": target.remote} if data == b"ab" else None)
+    client = await proxy.connect()
+    await client.send(b"a")
+    await settle()
+    proxy.clock.advance(2)
+    await client.send(b"b")
+    await proxy.has_failed(1)
+    target.listen()
+    proxy.clock.advance(0.1)
+    upstream = await target.accept()
+    assert await upstream.receive(2) == b"ab"
+    proxy.clock.advance(3)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    proxy.clock.advance(4)
+    client.finish()
+    upstream.finish()
+    record = await proxy.record()
+    assert record.decide_seconds == pytest.approx(2)
+    assert record.connect_seconds == pytest.approx(0.1)
+    assert record.first_byte_seconds == pytest.approx(3)
+    assert record.seconds == pytest.approx(9.1)
+
+
+@in_reactor
+async def test_what_the_upstream_says_first_arrives(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote})
+    client = await proxy.connect()
+    await client.send(b"hello")
+    upstream = await target.accept()
+    await upstream.send(b"welcome")
+    assert await client.receive(7) == b"welcome"
+    assert await upstream.receive(5) == b"hello"
+
+
+@in_reactor
+async def test_an_upstream_that_answers_unasked_and_ends_before_it_was_joined_is_heard(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote})
+    client = await proxy.connect()
+    await client.send(b"hello")
+    upstream = await target.accept()
+    await upstream.send(noise(MEGABYTE // 4))
+    upstream.finish()
+    assert await client.read_all() == noise(MEGABYTE // 4)
+    client.finish()
+    assert await upstream.read_all() == b"hello"
+    assert (await proxy.record()).outcome == "completed"
+
+
+@pytest.mark.parametrize("reader", ["client", "upstream"])
+@in_reactor
+async def test_a_peer_that_reads_one_byte_at_a_time_gets_them_all(join: Join, reader: str) -> None:
+    _, client, upstream = await join(receive_buffer=4096)
+    source, sink = (upstream, client) if reader == "client" else (client, upstream)
+    data = noise(20_000)
+    _, received = await together(source.send(data), sink.receive(len(data), at_once=1))
+    assert received == data
+
+
+@in_reactor
+async def test_one_byte_at_a_time_arrives_as_it_comes(join: Join) -> None:
+    _, client, upstream = await join()
+    for byte in (b"a", b"b", b"c"):
+        await client.send(byte)
+        assert await upstream.receive(1) == byte
+        await upstream.send(byte.upper())
+        assert await client.receive(1) == byte.upper()
+
+
+# Half-close
+
+
+@in_reactor
+async def test_5_mb_arrive_after_the_client_has_half_closed(join: Join) -> None:
+    proxy, client, upstream = await join()
+    client.finish()
+    assert await upstream.read_all() == b""
+    answer = noise(5 * MEGABYTE)
+    _, received = await together(send_and_finish(upstream, answer), client.read_all())
+    assert received == answer
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("completed", 5, len(answer))
+
+
+@in_reactor
+async def test_5_mb_arrive_after_the_upstream_has_half_closed(join: Join) -> None:
+    proxy, client, upstream = await join()
+    await upstream.send(b"enough")
+    upstream.finish()
+    assert await client.read_all() == b"enough"
+    more = noise(5 * MEGABYTE)
+    _, received = await together(send_and_finish(client, more), upstream.read_all())
+    assert received == more
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("completed", 5 + len(more), 6)
+
+
+@in_reactor
+async def test_5_mb_that_an_upstream_sends_before_it_leaves_arrive_whole(join: Join) -> None:
+    proxy, client, upstream = await join()
+    answer = noise(5 * MEGABYTE)
+
+    async def answer_and_leave() -> None:
+        await upstream.send(answer)
+        upstream.close()
+
+    _, received = await together(answer_and_leave(), client.read_all())
+    assert received == answer
+    client.close()
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_5_mb_that_a_client_sends_before_it_leaves_arrive_whole(join: Join) -> None:
+    proxy, client, upstream = await join()
+    question = noise(5 * MEGABYTE)
+
+    async def ask_and_leave() -> None:
+        await client.send(question)
+        client.close()
+
+    _, received = await together(ask_and_leave(), upstream.read_all())
+    assert received == question
+    upstream.close()
+    assert (await proxy.record()).outcome == "completed"
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
+@in_reactor
+async def test_a_half_close_lasts_however_long(join: Join, first: str) -> None:
+    proxy, client, upstream = await join()
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    one, other = (client, upstream) if first == "client" else (upstream, client)
+    one.finish()
+    assert await other.read_all() == b""
+    for _ in range(3):
+        proxy.clock.advance(DAY)
+        await other.send(b"still here")
+        assert await one.receive(10) == b"still here"
+    other.finish()
+    assert await one.read_all() == b""
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_a_fin_that_comes_while_connecting_goes_through_behind_the_data(start: Start, net: Net) -> None:
+    target = net.upstream(listens=False)
+    unreachable = Callback()
+    proxy = start(lambda data: {"remote": target.remote}, connect_error=unreachable)
+    client = await proxy.connect()
+    await client.send(b"hello")
+    await proxy.has_failed(1)
+    client.finish()
+    await settle()
+    target.listen()
+    proxy.clock.advance(0.1)
+    upstream = await target.accept()
+    assert await upstream.read_all() == b"hello"
+    await upstream.send(b"the reply")
+    upstream.finish()
+    assert await client.read_all() == b"the reply"
+    assert (await proxy.record()).outcome == "completed"
+    assert unreachable.remotes == []
+
+
+@in_reactor
+async def test_a_fin_in_the_same_segment_as_the_request_goes_through_behind_it(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote})
+    client = await proxy.connect()
+    await client.send(b"x")
+    client.finish()
+    upstream = await target.accept()
+    assert await upstream.read_all() == b"x"
+    await upstream.send(b"the reply")
+    upstream.finish()
+    assert await client.read_all() == b"the reply"
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_both_may_finish_at_the_same_time(join: Join) -> None:
+    proxy, client, upstream = await join()
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    client.finish()
+    upstream.finish()
+    assert await together(client.read_all(), upstream.read_all()) == [b"", b""]
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_both_may_leave_at_the_same_time(join: Join) -> None:
+    proxy, client, upstream = await join()
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    client.close()
+    upstream.close()
+    assert (await proxy.record()).outcome == "completed"
+
+
+# Resets
+
+
+@in_reactor
+async def test_a_client_that_resets_before_the_first_byte_resets_the_upstream(join: Join) -> None:
+    failed = Callback(b"sorry")
+    proxy, client, upstream = await join(connect_error=failed, inactivity_error=failed)
+    client.reset()
+    assert await upstream.read_until_reset() == b""
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("client_aborted", 5, 0)
+    assert failed.remotes == []
+
+
+@in_reactor
+async def test_a_client_that_resets_in_midstream_resets_the_upstream(join: Join) -> None:
+    proxy, client, upstream = await join()
+    await upstream.send(b"some")
+    assert await client.receive(4) == b"some"
+    client.reset()
+    assert await upstream.read_until_reset() == b""
+    assert (await proxy.record()).outcome == "client_aborted"
+
+
+@in_reactor
+async def test_a_client_that_resets_while_it_does_not_read_resets_a_sending_upstream(join: Join) -> None:
+    proxy, client, upstream = await join(receive_buffer=4096)
+    assert await upstream.send_until_stalled(noise(OFFERED)) < OFFERED
+    client.reset()
+    assert await upstream.read_until_reset() == b""
+    assert (await proxy.record()).outcome == "client_aborted"
+
+
+@in_reactor
+async def test_a_client_that_resets_after_its_half_close_resets_a_sending_upstream(join: Join) -> None:
+    proxy, client, upstream = await join()
+    client.finish()
+    assert await upstream.read_all() == b""
+    await upstream.send(b"some")
+    assert await client.receive(4) == b"some"
+    client.reset()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        await upstream.send(noise(OFFERED))
+    assert (await proxy.record()).outcome == "client_aborted"
+
+
+@in_reactor
+async def test_an_upstream_that_resets_before_its_first_byte_is_a_failed_connect(join: Join) -> None:
+    failed = Callback(b"sorry")
+    proxy, client, upstream = await join(connect_error=failed)
+    remote = f"127.0.0.1:{upstream.address[1]}"
+    upstream.reset()
+    assert await client.read_all() == b"sorry"
+    client.close()
+    record = await proxy.record()
+    assert (record.outcome, record.target, record.bytes_out) == ("upstream_aborted", remote, 5)
+    assert failed.remotes == [remote]
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+@in_reactor
+async def test_an_upstream_that_resets_after_data_resets_the_client_when_it_has_all_of_it(
+    join: Join, size: int
+) -> None:
+    failed = Callback(b"sorry")
+    proxy, client, upstream = await join(connect_error=failed)
+    data = noise(size)
+
+    async def answer_and_reset() -> None:
+        await upstream.send(data)
+        await upstream.sent()
+        upstream.reset()
+
+    _, received = await together(answer_and_reset(), client.read_until_reset())
+    assert received == data
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_out) == ("upstream_aborted", size)
+    assert failed.remotes == []
+
+
+@in_reactor
+async def test_a_client_that_reads_late_still_gets_what_came_before_the_reset(join: Join) -> None:
+    proxy, client, upstream = await join(receive_buffer=4096)
+    data = noise(200_000)
+    await upstream.send(data)
+    await upstream.sent()
+    upstream.reset()
+    await settle()
+    assert await client.receive(len(data)) == data
+    proxy.clock.advance(10)  # however it waits for the client to have read
+    assert await client.read_until_reset() == b""
+    assert (await proxy.record()).outcome == "upstream_aborted"
+
+
+@in_reactor
+async def test_an_upstream_that_resets_while_it_does_not_read_resets_a_sending_client(join: Join) -> None:
+    proxy, client, upstream = await join(receive_buffer=4096)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    assert await client.send_until_stalled(noise(OFFERED)) < OFFERED
+    upstream.reset()
+    assert await client.read_until_reset() == b""
+    assert (await proxy.record()).outcome == "upstream_aborted"
+
+
+@in_reactor
+async def test_an_upstream_that_resets_on_a_half_closed_client_calls_nobody(join: Join) -> None:
+    failed = Callback(b"sorry")
+    proxy, client, upstream = await join(connect_error=failed)
+    client.finish()
+    assert await upstream.read_all() == b""
+    upstream.reset()
+    assert await client.read_all() == b""
+    assert (await proxy.record()).outcome == "upstream_aborted"
+    assert failed.remotes == []
+
+
+# An upstream that ends without a word
+
+
+@pytest.mark.parametrize("leaves", [Peer.finish, Peer.close])
+@in_reactor
+async def test_an_upstream_that_ends_before_its_first_byte_is_a_failed_connect(
+    start: Start, net: Net, leaves: Callback
+) -> None:
+    target = net.upstream()
+    failed = Callback(b"sorry")
+    proxy = start(lambda data: {"remote": target.remote}, connect_error=failed)
+    client = await proxy.connect()
+    await client.send(b"hello")
+    upstream = await target.accept()
+    assert await upstream.receive(5) == b"hello"
+    leaves(upstream)  # type: ignore[arg-type]
+    assert await client.read_all() == b"sorry"
+    client.close()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("upstream_aborted", 5, 5)
+    assert failed.remotes == [target.remote]
+    proxy.clock.advance(10)
+    assert await target.is_left_alone()  # no retry once bytes were sent
+
+
+@in_reactor
+async def test_an_upstream_that_ends_without_a_byte_for_a_half_closed_client_has_ended_well(join: Join) -> None:
+    failed = Callback(b"sorry")
+    proxy, client, upstream = await join(connect_error=failed)
+    client.finish()
+    assert await upstream.read_all() == b""
+    upstream.finish()
+    assert await client.read_all() == b""
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_out) == ("completed", 0)
+    assert failed.remotes == []
+
+
+# Back-pressure
+
+
+@pytest.mark.parametrize("sleeper", ["client", "upstream"])
+@in_reactor
+async def test_a_peer_that_does_not_read_stops_its_sender_and_then_gets_everything(join: Join, sleeper: str) -> None:
+    _, client, upstream = await join(receive_buffer=65536)
+    source, sink = (upstream, client) if sleeper == "client" else (client, upstream)
+    data = noise(OFFERED)
+    taken = await source.send_until_stalled(data)
+    assert taken < TAKEN_AT_MOST
+    _, received = await together(source.send(data[taken:]), sink.receive(OFFERED))
+    assert hashlib.sha256(received).digest() == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize("sleeper", ["client", "upstream"])
+@in_reactor
+async def test_a_peer_that_does_not_read_can_still_send(join: Join, sleeper: str) -> None:
+    _, client, upstream = await join(receive_buffer=65536)
+    source, sink = (upstream, client) if sleeper == "client" else (client, upstream)
+    await source.send_until_stalled(noise(OFFERED))
+    data = noise(MEGABYTE, "the other way")
+    _, received = await together(sink.send(data), source.receive(len(data)))
+    assert received == data
+
+
+@in_reactor
+async def test_an_echo_of_a_client_that_writes_all_it_can_before_it_reads_completes(join: Join) -> None:
+    proxy, client, upstream = await join()
+    data = noise(OFFERED)
+    echoing = upstream.echo()
+
+    async def fill_then_read() -> bytes:
+        taken = await client.send_until_stalled(data)
+        assert taken < OFFERED  # the client, the upstream and the proxy between them are full, in both directions
+        _, received = await together(send_and_finish(client, data[taken:]), client.read_all())
+        return bytes(received)
+
+    _, received = await together(echoing, fill_then_read())
+    assert hashlib.sha256(received).digest() == hashlib.sha256(data).digest()
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_a_stalled_pair_hinders_no_other(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote})
+    stalled = await proxy.connect(receive_buffer=4096)
+    await stalled.send(b"hello")
+    sending = await target.accept()
+    await sending.send_until_stalled(noise(OFFERED))
+    client = await proxy.connect()
+    await client.send(b"ping")
+    upstream = await target.accept()
+    assert await upstream.receive(4) == b"ping"
+    await upstream.send(b"pong")
+    assert await client.receive(4) == b"pong"
+
+
+# Timeouts
+
+
+@in_reactor
+async def test_an_exchange_without_a_byte_either_way_is_closed_as_idle(join: Join) -> None:
+    failed = Callback(b"sorry")
+    proxy, client, upstream = await join(idle_timeout=5, connect_error=failed, inactivity_error=failed)
+    proxy.clock.advance(4)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    proxy.clock.advance(4)
+    await client.send(b"?")
+    assert await upstream.receive(1) == b"?"
+    proxy.clock.advance(4.9)
+    await settle()
+    assert not client.has_something()
+    assert not upstream.has_something()
+    proxy.clock.advance(0.2)
+    assert await together(client.read_all(), upstream.read_all()) == [b"", b""]
+    client.close()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("idle", 6, 1)
+    assert failed.remotes == []
+
+
+@in_reactor
+async def test_no_idle_timeout_is_no_limit(join: Join) -> None:
+    proxy, client, upstream = await join(idle_timeout=0)
+    proxy.clock.advance(DAY)
+    await client.send(b"still here")
+    assert await upstream.receive(10) == b"still here"
+
+
+@in_reactor
+async def test_a_first_byte_that_does_not_come_in_time_calls_the_callback_once_and_closes_both(join: Join) -> None:
+    failed, inactive = Callback(b"failed"), Callback(b"sorry")
+    proxy, client, upstream = await join({"inactivity_timeout": 2}, connect_error=failed, inactivity_error=inactive)
+    remote = f"127.0.0.1:{upstream.address[1]}"
+    proxy.clock.advance(1.9)
+    await settle()
+    assert not client.has_something()
+    proxy.clock.advance(0.2)
+    assert await together(client.read_all(), upstream.read_all()) == [b"sorry", b""]
+    client.close()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_out, record.first_byte_seconds) == ("inactive", 5, None)
+    assert inactive.remotes == [remote]
+    assert failed.remotes == []
+
+
+@in_reactor
+async def test_what_the_client_sends_does_not_put_off_the_first_byte_timeout(join: Join) -> None:
+    proxy, client, upstream = await join({"inactivity_timeout": 2})
+    proxy.clock.advance(1.5)
+    await client.send(b"?")
+    assert await upstream.receive(1) == b"?"
+    proxy.clock.advance(0.6)
+    assert await client.read_all() == b""
+    client.close()
+    assert (await proxy.record()).outcome == "inactive"
+
+
+@in_reactor
+async def test_the_first_byte_timeout_is_over_with_the_first_byte(join: Join) -> None:
+    inactive = Callback(b"sorry")
+    proxy, client, upstream = await join({"inactivity_timeout": 2}, inactivity_error=inactive)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    proxy.clock.advance(DAY)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    assert inactive.remotes == []
+
+
+@in_reactor
+async def test_the_first_byte_timeout_runs_from_the_connect(start: Start, net: Net) -> None:
+    target = net.upstream(listens=False)
+    proxy = start(lambda data: {"remote": target.remote, "inactivity_timeout": 0.25})
+    client = await proxy.connect()
+    await client.send(b"hello")
+    for attempt in range(1, 4):
+        await proxy.has_failed(attempt)
+        if attempt == 3:
+            target.listen()
+        proxy.clock.advance(0.1)
+    upstream = await target.accept()
+    assert await upstream.receive(5) == b"hello"
+    proxy.clock.advance(0.2)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
