@@ -101,8 +101,8 @@ def converse_later(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -
 
 
 def every_split(data: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Ways in which ``data`` may arrive: all there are up to 10 bytes; beyond, whole, byte by byte, and cut in two
-    at every place.
+    """Ways in which ``data`` may arrive: all there are up to 10 bytes; beyond, whole, cut in two at every place,
+    and byte by byte.
 
     A router that keeps nothing from one call to the next sees every prefix of the data this way, so that one which
     acts alike for these acts alike for all others.
@@ -115,9 +115,9 @@ def every_split(data: bytes) -> Iterator[tuple[bytes, ...]]:
                 yield tuple(data[start:end] for start, end in itertools.pairwise(edges))
         return
     yield (data,)
-    yield tuple(data[place : place + 1] for place in range(len(data)))
     for place in range(1, len(data)):
         yield data[:place], data[place:]
+    yield tuple(data[place : place + 1] for place in range(len(data)))
 
 
 def as_decider(router: AnyRouter) -> RouterDecider:
@@ -136,6 +136,7 @@ def as_decider(router: AnyRouter) -> RouterDecider:
 
 async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: Client) -> Conversation:
     session = Session(65536, decider.greets)
+    client = replace(client, state=dict(client.state))
     decision: Any = NEED_DATA
     sent, upstream = b"", b""
     inputs: list[tuple[Input, Any]] = [(Input.OPENED, None)] + [(Input.RECEIVED, chunk) for chunk in chunks if chunk]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from proxymux.core.proxy_protocol import Header
 
@@ -36,12 +36,14 @@ class Client:
     :param local: the address that it connected to.
     :param tls: set if the listener speaks TLS.
     :param proxy_protocol: the PROXY header, if the listener takes one.
+    :param state: the router's own, for what it wants to know of this client at the next call; gone with the session.
     """
 
     address: Address
     local: Address
     tls: Tls | None = None
     proxy_protocol: Header | None = None
+    state: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def show(address: Address) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -78,7 +79,7 @@ class ShadowDecider:
             self._compare(NEED_DATA, result, client)
             return
         try:
-            shadow = second(*arguments)
+            shadow = second(*arguments[:-1], _seen_by_shadow(client))
         except DecisionFailed as error:
             shadow = error
         if isinstance(shadow, Deferred):
@@ -108,3 +109,8 @@ class ShadowDecider:
             different=self.different,
             all=self.different + self.same,
         )
+
+
+def _seen_by_shadow(client: Client) -> Client:
+    """``client`` with a state of its own, so that the second router cannot act on the first through it."""
+    return replace(client, state=client.state.setdefault(ShadowDecider, {}))

@@ -86,6 +86,11 @@ class Peer:
         """Its own address."""
         return self._socket.getsockname()
 
+    @property
+    def peer_address(self) -> Any:
+        """The other side's address."""
+        return self._socket.getpeername()
+
     async def send(self, data: bytes) -> None:
         """Send all of ``data``, as fast as it is taken."""
         view, sent = memoryview(data), 0

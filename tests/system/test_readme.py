@@ -1,0 +1,72 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxymux import Forward, Reject
+from proxymux.testing import decide, every_split
+from tests.conftest import until
+from tests.system.conftest import Start, need
+
+README = Path(__file__).parents[2].joinpath("README.rst").read_text()
+
+
+def block(begin: str) -> str:
+    """The code block that begins with ``begin``."""
+    found = re.search(rf"^    {re.escape(begin)}.*?(?=^\S)", README, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return re.sub(r"^    ", "", found.group(), flags=re.MULTILINE)
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Path:
+    path = tmp_path / "router.py"
+    path.write_text(block("from proxymux import NEED_DATA, sniff"))
+    return path
+
+
+def test_the_router_in_ten_lines_routes(router: Path) -> None:
+    name = str(router)
+    for chunks in every_split(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"):
+        assert decide(name, *chunks) == Forward(["10.0.0.80:8080", "10.0.0.81:8080"])
+    assert decide(name, b"GET / HTTP/1.1\r\n", b"Host: x\r\n\r\n") == Reject(
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def test_ssh_in_the_router_is_split_invariant_too(router: Path) -> None:
+    for chunks in every_split(b"SSH-2.0-x\r\n"):
+        assert decide(str(router), *chunks) == Forward("10.0.0.22:22")
+
+
+def test_the_check_that_it_shows_passes(router: Path, tmp_path: Path) -> None:
+    line = next(line for line in README.splitlines() if line.strip().startswith("printf 'GET"))
+    command = [sys.executable, "-m", "proxymux", "check", "router.py", "--sample", "get.sample"]
+    subprocess.run(line.strip(), shell=True, check=True, cwd=tmp_path)
+    found = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert "split-invariant: all" in found.stdout
+
+
+def test_the_test_that_it_shows_passes(router: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_router.py").write_text(block("from proxymux.testing import decide"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_router.py"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_demo_answers_the_commands_that_it_prints(start: Start) -> None:
+    proxy = start(None, "--demo", listen=False)
+    proxy.wait_for_log("Stop it with Ctrl-C")
+    lines = re.findall(r"^ +(curl http://\S+/(\w+))$", proxy.log(), re.MULTILINE)
+    assert [path for _, path in lines] == ["red", "blue", "green"]
+    need("curl")
+    for command, path in lines:
+        answer = subprocess.run([*command.split(), "-s", "--noproxy", "*"], check=True, capture_output=True, text=True)
+        assert answer.stdout == ("try /red or /blue, then\n" if path == "green" else f"this is the {path} upstream\n")
+    until(lambda: len(proxy.records(3)) == 3, "three lines")
