@@ -39,7 +39,7 @@ async def proxy(data):
     if request is None or not request.host:
         return sorry("400 Bad Request")
     try:
-        rows = await pool.runQuery("SELECT remote FROM upstreams WHERE host = ?", (request.host.lower(),))
+        rows = await pool.runQuery("SELECT remote FROM upstreams WHERE host = ?", (request.host,))
         return Forward(rows[0][0]) if rows else sorry("404 Not Found")
     except Exception as error:  # no database, no such table, not an address: its client gets a proper answer
         log.error("{host}: {error!r}", host=request.host, error=error)

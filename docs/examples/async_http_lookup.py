@@ -61,7 +61,7 @@ async def proxy(data):
     if request is None or not request.host:
         return sorry("400 Bad Request")
     try:
-        upstream = await lookup(request.host.lower())
+        upstream = await lookup(request.host)
         return Forward(upstream) if upstream else sorry("404 Not Found")
     except Exception as error:  # whatever is wrong with the service, its client gets a proper answer
         log.error("{name}: {error!r}", name=request.host, error=error)

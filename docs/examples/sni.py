@@ -35,5 +35,5 @@ def proxy(data):
         return Reject()
     if hello.server_name is None:
         return Forward(DEFAULT)
-    server = SERVERS.get(hello.server_name.lower())
+    server = SERVERS.get(hello.server_name)
     return Forward(server) if server else Reject(UNRECOGNIZED_NAME)

@@ -18,14 +18,24 @@ def parse_network(text: str) -> Network:
     :raises BadAddress: if it is neither, or has bits set beyond its prefix.
     """
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError:
         pass
+    else:
+        return _unmapped(network)
     try:
         meant = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise BadAddress(f"{text!r:.80} is not an address or CIDR such as 10.0.0.0/8 or 2001:db8::/32") from None
     raise BadAddress(f"{text!r:.80} has bits set beyond its prefix; {meant} may be meant")
+
+
+def _unmapped(network: Network) -> Network:
+    """An IPv4 network written as one of IPv6, as IPv4: so are its clients seen."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - 96))
 
 
 def parse_networks(lines: Iterable[str]) -> tuple[Network, ...]:

@@ -28,9 +28,12 @@ class Attempts:
 
     def __iter__(self) -> Iterator[tuple[float, Target]]:
         """Pairs of the seconds to wait first, and the target to try then."""
-        for turn in range(self._retries + 1):
-            delay = PAUSE if turn else 0.0
+        delay = 0.0
+        for _ in range(self._retries + 1):
+            if not self._targets:
+                return
             for target in tuple(self._targets):
                 if target in self._targets:
                     yield delay, target
                     delay = 0.0
+            delay = PAUSE

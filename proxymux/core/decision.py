@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from proxymux.core.target import Target, parse_target
+from proxymux.core.excerpt import excerpt
+from proxymux.core.target import InetTarget, Target, parse_target
 from proxymux.errors import BadAddress, BadResult
 
+#: The longest time that can be asked for, a hundred years; it keeps the reactor's arithmetic from overflowing.
+MAX_SECONDS: Final = 100 * 365 * 86400
 #: How often a failed connect is tried again if the decision does not say, as the ancestor did.
 RETRIES: Final = 10
+_NOTHING: Final = b""
 
 
 class NeedData(enum.Enum):
@@ -54,11 +57,11 @@ class Forward:
 
     remote: str | Sequence[str]
     data: bytes | None = None
-    reply: bytes = b""
+    reply: bytes = _NOTHING
     connect_timeout: float | None = None
     inactivity_timeout: float | None = None
-    reply_on_connect: bytes = b""
-    reply_on_failure: bytes = b""
+    reply_on_connect: bytes = _NOTHING
+    reply_on_failure: bytes = _NOTHING
     retries: int = RETRIES
     send_proxy: Literal["v1", "v2", False] | None = None
     tls: bool | str = False
@@ -74,16 +77,16 @@ class Forward:
             _set(self, "data", _bytes("data", self.data))
         for name in ("reply", "reply_on_connect", "reply_on_failure"):
             value = getattr(self, name)
-            if value != b"":
+            if value is not _NOTHING:
                 _set(self, name, _bytes(name, value))
         for name in ("connect_timeout", "inactivity_timeout"):
             value = getattr(self, name)
             if value is not None:
                 _set(self, name, _seconds(name, value))
         _check_count("retries", self.retries)
-        if self.send_proxy is not None and self.send_proxy not in ("v1", "v2", False):
-            raise BadResult(f"send_proxy: {self.send_proxy!r:.60} is not 'v1', 'v2' or False")
-        if self.tls not in (True, False):
+        if self.send_proxy is not None and self.send_proxy is not False and self.send_proxy not in ("v1", "v2"):
+            raise BadResult(f"send_proxy: {excerpt(self.send_proxy)} is not 'v1', 'v2' or False")
+        if self.tls is not True and self.tls is not False:
             _set(self, "tls", _server_name(self.tls))
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
@@ -147,7 +150,9 @@ def from_result(result: object) -> Decision:
         return NEED_DATA
     if isinstance(result, dict):
         return _from_dict(result)
-    raise BadResult(f"returned {result!r:.80}, which is not a decision: a dict, Forward, Reject, Reply or NEED_DATA is")
+    raise BadResult(
+        f"returned {excerpt(result, 80)}, which is not a decision: a dict, Forward, Reject, Reply or NEED_DATA is"
+    )
 
 
 def in_words(decision: object) -> str:
@@ -164,10 +169,10 @@ def in_words(decision: object) -> str:
 def _from_dict(result: dict[Any, Any]) -> Decision:
     kind = next((each for each in _KINDS if each in result), None)
     if kind is None:
-        raise BadResult(f"returned {result!r:.80}, which has none of the keys remote, close, noop and reply")
+        raise BadResult(f"returned {excerpt(result, 80)}, which has none of the keys remote, close, noop and reply")
     unknown = [key for key in result if key not in _KINDS[kind]]
     if unknown:
-        raise BadResult(f"returned a dict with {kind!r} in which {unknown[0]!r:.60} has no place")
+        raise BadResult(f"returned a dict with {kind!r} in which {excerpt(unknown[0])} has no place")
     if kind == "remote":
         return Forward(**result)
     if kind in ("reply", "consume"):
@@ -176,7 +181,7 @@ def _from_dict(result: dict[Any, Any]) -> Decision:
     if kind == "close":
         return Reject(value)
     if value is not True:
-        raise BadResult(f"noop: {value!r:.60} is not True")
+        raise BadResult(f"noop: {excerpt(value)} is not True")
     return NEED_DATA
 
 
@@ -201,30 +206,32 @@ def _bytes(name: str, value: object) -> bytes:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     hint = ", write b'...' or .encode()" if isinstance(value, str) else ""
-    raise BadResult(f"{name}: {value!r:.60} is {type(value).__name__}, not bytes{hint}")
+    raise BadResult(f"{name}: {excerpt(value)} is {type(value).__name__}, not bytes{hint}")
 
 
 def _seconds(name: str, value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-        raise BadResult(f"{name}: {value!r:.60} is not a number of seconds")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_SECONDS:
+        raise BadResult(f"{name}: {excerpt(value)} is not a number of seconds")
     return float(value) or None
 
 
 def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadResult(f"{name}: {value!r:.60} is not a whole number of at least 0")
+        raise BadResult(f"{name}: {excerpt(value)} is not a whole number of at least 0")
 
 
 def _server_name(value: object) -> str:
     try:
-        parse_target(f"{value}:1" if isinstance(value, str) else value)
+        target = parse_target(f"{value}:1" if isinstance(value, str) else value)
     except BadAddress:
-        raise BadResult(f"tls: {value!r:.60} is not True, False or a server name") from None
-    return str(value)
+        target = None
+    if not isinstance(target, InetTarget):
+        raise BadResult(f"tls: {excerpt(value)} is not True, False or a server name")
+    return target.host
 
 
 def _ip(name: str, value: object) -> str:
     try:
         return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
     except ValueError:
-        raise BadResult(f"{name}: {value!r:.60} is not an IP address") from None
+        raise BadResult(f"{name}: {excerpt(value)} is not an IP address") from None

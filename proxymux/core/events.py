@@ -26,7 +26,7 @@ class Events:
 
     def __init__(
         self,
-        report: Callable[[Listener, Exception], None],
+        report: Callable[[Listener, BaseException], None],
         spawn: Callable[[Listener, Any], None],
     ) -> None:
         self._report = report
@@ -57,16 +57,16 @@ class Events:
         """True if anybody listens to ``event``."""
         return bool(self._listeners[event])
 
-    def emit(self, event: str, *arguments: Any) -> Exception | None:
+    def emit(self, event: str, *arguments: Any) -> BaseException | None:
         """Call every listener of ``event``, in the order in which they came.
 
         :returns: the first exception that a listener raised, or None; all of them were reported.
         """
-        first: Exception | None = None
+        first: BaseException | None = None
         for listener in tuple(self._listeners[event]):
             try:
                 result = listener(*arguments)
-            except Exception as error:
+            except BaseException as error:  # a listener that calls exit() is one that failed
                 self._report(listener, error)
                 first = first or error
             else:

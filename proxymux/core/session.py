@@ -99,6 +99,8 @@ class Session:
         self._unseen = True
         if self._output_full:
             return self._limit_reading()
+        if len(self._buffer) > self._max_buffer:
+            return self._limit_reading() + self._ask()  # the decision may take a while
         return self._ask()
 
     def _ask(self) -> list[Command]:
@@ -185,8 +187,10 @@ class Session:
             return self._faulted_here(f"more than {MAX_REPLIES} replies without a decision")
         if step.consume > self._seen:
             return self._faulted_here(f"consume: {step.consume} of {self._seen} bytes")
+        if not step.consume:
+            return self._send(step.reply) + self._need_data()
         self._buffer = self._buffer[step.consume :]
-        self._unseen = bool(self._buffer) and (self._unseen or step.consume > 0)
+        self._unseen = bool(self._buffer)
         return self._send(step.reply) + self._go_on()
 
     def _faulted_here(self, problem: str) -> list[Command]:

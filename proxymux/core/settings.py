@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from proxymux.core.admission import Network, parse_network
+from proxymux.core.decision import MAX_SECONDS
+from proxymux.core.excerpt import excerpt
 from proxymux.errors import BadAddress, ConfigError
 
 LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
 
 
+#: The largest count; what the system takes is a C int.
+_MOST = 2**31 - 1
+
+
 def _seconds(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value <= MAX_SECONDS:
         raise ValueError
     return value
 
@@ -28,7 +33,7 @@ def _some_seconds(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not int(text):
+    if not text.isascii() or not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MOST:
         raise ValueError
     return int(text)
 
@@ -52,27 +57,24 @@ def _path(text: str) -> str:
     return text
 
 
-def _networks(texts: str | Iterable[str]) -> tuple[Network, ...]:
-    return tuple(parse_network(text) for text in ([texts] if isinstance(texts, str) else texts))
+def _option(default: Any, read: Callable[[str], Any], accepted: str) -> Any:
+    return field(default=default, metadata={"read": read, "accepted": accepted, "many": False})
 
 
-def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
-
-
-def _option(default: Any, read: Callable[[Any], Any], accepted: str) -> Any:
-    return field(default=default, metadata={"read": read, "accepted": accepted})
+def _options(default: Any, read: Callable[[str], Any], accepted: str) -> Any:
+    """One that may be given more than once."""
+    return field(default=default, metadata={"read": read, "accepted": accepted, "many": True})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The shared options.  A name here with dashes for its underscores is the option's."""
 
-    listen: tuple[str, ...] = _option((), _texts, "Twisted server endpoints")
-    trust_proxy: tuple[Network, ...] = _option(LOOPBACK, _networks, "CIDRs")
-    allow: tuple[Network, ...] = _option((), _networks, "CIDRs")
-    deny: tuple[Network, ...] = _option((), _networks, "CIDRs")
-    deny_file: tuple[str, ...] = _option((), _texts, "files")
+    listen: tuple[str, ...] = _options((), _path, "Twisted server endpoints")
+    trust_proxy: tuple[Network, ...] = _options(LOOPBACK, parse_network, "CIDRs")
+    allow: tuple[Network, ...] = _options((), parse_network, "CIDRs")
+    deny: tuple[Network, ...] = _options((), parse_network, "CIDRs")
+    deny_file: tuple[str, ...] = _options((), _path, "files")
     max_connections: int | None = _option(None, _count_or_off, "a whole number of at least 1, or off")
     max_per_client: int | None = _option(None, _count_or_off, "a whole number of at least 1, or off")
     decide_timeout: float = _option(30.0, _some_seconds, "a number of seconds greater than 0")
@@ -100,12 +102,25 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             raise ConfigError(name, f"there is no such option; {', '.join(known)} are")
         if value is None or value == [] or value == ():
             continue
-        metadata = known[name].metadata
-        option = "--" + name.replace("_", "-")
-        try:
-            values[name] = metadata["read"](value if isinstance(value, (list, tuple)) else str(value))
-        except BadAddress as error:
-            raise ConfigError(option, str(error)) from None
-        except (ValueError, TypeError):
-            raise ConfigError(option, f"{value!r:.60} is not accepted; {metadata['accepted']} is") from None
+        values[name] = _read("--" + name.replace("_", "-"), known[name].metadata, value)
     return Settings(**values)
+
+
+def _read(option: str, metadata: Mapping[str, Any], value: object) -> Any:
+    texts = value if metadata["many"] and isinstance(value, (list, tuple)) else [value]
+    try:
+        read = tuple(metadata["read"](_text(text, metadata["many"])) for text in texts)
+    except BadAddress as error:
+        raise ConfigError(option, str(error)) from None
+    except (ValueError, TypeError, OverflowError):
+        raise ConfigError(option, f"{excerpt(value)} is not accepted; {metadata['accepted']} is") from None
+    return read if metadata["many"] else read[0]
+
+
+def _text(value: object, textual: bool) -> str:
+    """What was given, as text; a number may stand for itself where a number is wanted."""
+    if isinstance(value, str):
+        return value
+    if textual or isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError
+    return repr(value)

@@ -6,10 +6,13 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from proxymux.core.excerpt import excerpt
 from proxymux.errors import BadAddress
 
 #: One label of a host name.  The underscore is not in RFC 1123 but common in container networks.
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z", re.ASCII)
+_NUMBER = re.compile(r"([0-9]+|0[xX][0-9A-Fa-f]*)\Z", re.ASCII)
+_ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}\Z", re.ASCII)
 #: ``sun_path`` holds 108 bytes on Linux, one of them the closing NUL.
 _UNIX_PATH_LIMIT = 107
@@ -47,42 +50,53 @@ def parse_target(text: object) -> Target:
     :raises BadAddress: if it is anything else; the text says what is wrong.
     """
     if not isinstance(text, str):
-        raise BadAddress(f"{text!r:.80} is not a target: host:port, [v6]:port or unix:/path as a str is")
+        raise BadAddress(f"{excerpt(text, 80)} is not a target: host:port, [v6]:port or unix:/path as a str is")
     if text.startswith("unix:"):
         return _unix(text)
     host, colon, port = text.rpartition(":")
     if not colon or not host:
-        raise BadAddress(f"{text!r:.80} is not host:port, [v6]:port or unix:/path")
+        raise BadAddress(f"{excerpt(text, 80)} is not host:port, [v6]:port or unix:/path")
     return _inet(text, host, _port(text, port))
 
 
 def _unix(text: str) -> UnixTarget:
     path = text.removeprefix("unix:")
-    if not path.startswith("/") or "\0" in path or len(path.encode("utf-8", "surrogateescape")) > _UNIX_PATH_LIMIT:
-        raise BadAddress(f"{text!r:.120} is not unix:/path with an absolute path of at most {_UNIX_PATH_LIMIT} bytes")
+    try:
+        size = len(path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        size = 0
+    if not path.startswith("/") or "\0" in path or not 0 < size <= _UNIX_PATH_LIMIT:
+        raise BadAddress(
+            f"{excerpt(text, 120)} is not unix:/path with an absolute path of at most {_UNIX_PATH_LIMIT} bytes"
+        )
     return UnixTarget(path)
 
 
 def _port(text: str, port: str) -> int:
     if not _PORT.match(port) or not 1 <= int(port) <= 65535:
-        raise BadAddress(f"{text!r:.80}: the port is not a number from 1 to 65535")
+        raise BadAddress(f"{excerpt(text, 80)}: the port is not a number from 1 to 65535")
     return int(port)
 
 
 def _inet(text: str, host: str, port: int) -> InetTarget:
     if host.startswith("[") and host.endswith("]"):
         try:
-            return InetTarget(str(ipaddress.IPv6Address(host[1:-1])), port, True)
+            address = ipaddress.IPv6Address(host[1:-1])
+            if address.scope_id is not None and not _ZONE.match(address.scope_id):
+                raise ValueError
+            return InetTarget(str(address), port, True)
         except ValueError:
-            raise BadAddress(f"{text!r:.80}: what stands in the brackets is not an IPv6 address") from None
+            raise BadAddress(f"{excerpt(text, 80)}: what stands in the brackets is not an IPv6 address") from None
     if ":" in host:
-        raise BadAddress(f"{text!r:.80}: write an IPv6 address in brackets, [{host:.60}]:{port}")
+        raise BadAddress(f"{excerpt(text, 80)}: write an IPv6 address in brackets, [{host:.60}]:{port}")
     labels = host.removesuffix(".").split(".")
-    if labels[-1].isdigit():
+    if _NUMBER.match(labels[-1]):  # a resolver would take it for a part of an IPv4 address
         try:
             return InetTarget(str(ipaddress.IPv4Address(host)), port, True)
         except ValueError:
-            raise BadAddress(f"{text!r:.80}: {host!r:.60} is not an IPv4 address") from None
+            raise BadAddress(f"{excerpt(text, 80)}: {excerpt(host)} is not an IPv4 address") from None
     if len(host) > 253 or not all(_LABEL.match(label) for label in labels):
-        raise BadAddress(f"{text!r:.80}: {host!r:.60} is not a host name (write other scripts in their xn-- form)")
+        raise BadAddress(
+            f"{excerpt(text, 80)}: {excerpt(host)} is not a host name (write other scripts in their xn-- form)"
+        )
     return InetTarget(host, port, False)

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from proxymux.core.client import Client
 from proxymux.core.decision import Decision, from_result
+from proxymux.core.excerpt import excerpt
 from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.router.loading import Hook, Router, describe, place_of
@@ -112,6 +113,8 @@ class RouterDecider:
             return read(value)
         except BadResult as error:
             raise DecisionFailed(f"{hook.place}: {hook.name} {error}") from None
+        except Exception as error:  # a result may be an object with methods that raise
+            raise self._failed(hook, error) from None
 
     def _failed(self, hook: Hook, error: BaseException) -> DecisionFailed:
         place = place_of(error, self._router.filename) or hook.place
@@ -138,4 +141,4 @@ def _as_last_word(result: Any) -> bytes:
         return b""
     if isinstance(result, (bytes, bytearray, memoryview)):
         return bytes(result)
-    raise BadResult(f"returned {result!r:.60}, which is neither bytes nor None")
+    raise BadResult(f"returned {excerpt(result)}, which is neither bytes nor None")

@@ -41,7 +41,7 @@ def make_log(level: str) -> Logger:
 def make_events(log: Logger) -> Events:
     """Events whose listeners' errors go to ``log``."""
 
-    def report(listener: Listener, error: Exception) -> None:
+    def report(listener: Listener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
         log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
 

@@ -20,6 +20,7 @@ from proxymux.core.settings import read_settings
 from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import from_object
 from proxymux.tap.wiring import make_service
+from tests.net.certificates import Authority, Credentials
 from tests.net.peers import Net, Peer, Upstream, settle, until
 
 #: Every relay there is, by its name for ``--relay``.
@@ -143,8 +144,10 @@ class Running:
     async def stop(self) -> None:
         """Stop, in no more time than the settings allow."""
         stopping = self.service.stopService()
-        for _ in range(2):  # close in good order, then reset
-            self.clock.advance(10)
+        await settle()
+        self.clock.advance(10)  # close what is left in good order
+        await settle()
+        self.clock.advance(1)  # reset what is left
         await stopping
 
 
@@ -199,6 +202,18 @@ class Join(Protocol):
     async def __call__(
         self, decision: dict[str, Any] | None = None, *, receive_buffer: int | None = None, **arguments: Any
     ) -> tuple[Running, Peer, Peer]: ...
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that everybody trusts."""
+    return Authority(tmp_path_factory.mktemp("authority"), "authority")
+
+
+@pytest.fixture(scope="session")
+def own(authority: Authority) -> Credentials:
+    """The certificate of the proxy's TLS listeners."""
+    return authority.issue("proxy.example")
 
 
 @pytest.fixture

@@ -234,16 +234,12 @@ class Upstream:
 
     :param listener: a bound socket.
     :param keep: called with every socket that is made.
-    :param tls: to speak TLS with those who come.
     """
 
-    def __init__(
-        self, listener: socket.socket, keep: Callable[[socket.socket], None], tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, listener: socket.socket, keep: Callable[[socket.socket], None]) -> None:
         listener.setblocking(False)
         self._listener = listener
         self._keep = keep
-        self._tls = tls
 
     def listen(self, backlog: int = 100) -> None:
         """Be there.  Until then connections are refused."""
@@ -263,25 +259,9 @@ class Upstream:
 
     async def accept(self) -> Peer:
         """The next connection from the proxy."""
-        return Peer(await self._accept())
-
-    async def accept_tls(self) -> TlsPeer:
-        """The next connection from the proxy; the handshake is still to be done."""
-        assert self._tls is not None
-        return self.secure(await self._accept())
-
-    def secure(self, connection: socket.socket | Peer) -> TlsPeer:
-        """Speak TLS from here on, on a connection that may have carried something else before."""
-        assert self._tls is not None
-        plain = connection._socket if isinstance(connection, Peer) else connection
-        peer = TlsPeer(plain, self._tls, None)
-        self._keep(peer._socket)
-        return peer
-
-    async def _accept(self) -> socket.socket:
         connection = await until(self._accept_now, "the proxy to connect")
         assert connection is not None
-        return connection
+        return Peer(connection)
 
     def _accept_now(self) -> socket.socket | None:
         try:
@@ -318,7 +298,6 @@ class Net:
         host: str = "127.0.0.1",
         *,
         listens: bool = True,
-        tls: ssl.SSLContext | None = None,
         receive_buffer: int | None = None,
     ) -> Upstream:
         """An upstream on ``host``, or with a path on a Unix socket."""
@@ -327,7 +306,7 @@ class Net:
         )  # of the three that a target may be
         listener = self._socket(family, receive_buffer)
         listener.bind(host if family is socket.AF_UNIX else (host, 0))
-        upstream = Upstream(listener, self._sockets.append, tls)
+        upstream = Upstream(listener, self._sockets.append)
         if listens:
             upstream.listen()
         return upstream
@@ -345,11 +324,15 @@ class Net:
         first: bytes = b"",
     ) -> TlsPeer:
         """A client that will speak TLS, after it has sent ``first`` in the clear; the handshake is still to be done."""
-        connection = await self._connect(address, None, None)
-        await Peer(connection).send(first)
-        peer = TlsPeer(connection, context, server_name)
-        self._sockets.append(peer._socket)
-        return peer
+        plain = await self.connect(address)
+        await plain.send(first)
+        return self.secure(plain, context, server_name)
+
+    def secure(self, peer: Peer, context: ssl.SSLContext, server_name: str | None = None) -> TlsPeer:
+        """Speak TLS from here on, on a connection that has carried something else before."""
+        secure = TlsPeer(peer._socket, context, server_name)
+        self._sockets.append(secure._socket)
+        return secure
 
     async def _connect(self, address: str, source: str | None, receive_buffer: int | None) -> socket.socket:
         name: Any = address.removeprefix("unix:")

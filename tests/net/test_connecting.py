@@ -290,11 +290,12 @@ async def test_bind_is_the_address_that_the_upstream_sees(start: Start, net: Net
     client.close()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Twisted leaves it to the garbage collector
 @in_reactor
 async def test_an_address_that_cannot_be_bound_is_a_failed_connect(start: Start, net: Net) -> None:
     target = net.upstream()
     failed = Callback(b"sorry")
-    proxy = start(lambda data: {"remote": target.remote, "bind": "192.0.2.99", "retries": 0}, connect_error=failed)
+    proxy = start(lambda data: {"remote": target.remote, "bind": "203.0.113.1", "retries": 0}, connect_error=failed)
     client = await asks(proxy)
     assert await client.read_all() == b"sorry"
     client.close()
@@ -339,8 +340,10 @@ async def test_a_client_that_resets_during_an_attempt_cancels_it(start: Start, n
 async def test_a_client_that_resets_with_a_full_buffer_cancels_it_too(start: Start, net: Net) -> None:
     target = net.upstream(listens=False)
     proxy = start(lambda data: {"remote": target.remote}, max_buffer=1000)
-    client = await asks(proxy, noise(5000))
+    client = await asks(proxy)
     await proxy.has_failed(1)
+    await client.send(noise(5000))
+    await settle()
     target.listen()
     client.reset()
     await settle()

@@ -1,0 +1,104 @@
+"""Certificates that are good for one run of the tests."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_SOME_TIME = datetime.timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A certificate and its key.
+
+    :param file: both, as PEM.
+    """
+
+    file: Path
+
+    def for_server(self, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        """What a TLS server needs that has this certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.file)
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+    @property
+    def endpoint(self) -> str:
+        """The Twisted endpoint of a TLS listener that has this certificate."""
+        return f"ssl:0:interface=127.0.0.1:privateKey={self.file}"
+
+
+class Authority:
+    """A certificate authority.
+
+    :param folder: where its files are put.
+    :param name: what it is called.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0), True)
+        #: Its own certificate, as PEM.
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, *names: str) -> Credentials:
+        """A certificate for ``names``, each a host name or an address."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+        certificate = self._sign(subject, key, alternatives, False)
+        file = self._folder / f"{self.file.stem}-{names[0].replace(':', '_')}.pem"
+        file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        return Credentials(file)
+
+    def for_client(self, credentials: Credentials | None = None, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        """What a TLS client needs that trusts this authority, and may have ``credentials`` of its own."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.file)
+        if credentials is not None:
+            context.load_cert_chain(credentials.file)
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+    def _sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType, critical: bool
+    ) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _SOME_TIME)
+            .not_valid_after(now + _SOME_TIME)
+            .add_extension(extension, critical)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
