@@ -25,6 +25,7 @@ from proxymux.sniff import http_request
 DATABASE = "file:upstreams.db?mode=ro"
 
 log = Logger("lookup")
+# Made anew when HUP reloads this file; the threads of the one before stay idle until the process ends.
 pool = ConnectionPool("sqlite3", DATABASE, uri=True, check_same_thread=False, cp_min=1, cp_max=4)
 
 

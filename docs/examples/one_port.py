@@ -1,10 +1,13 @@
 r"""TLS, SSH and HTTP on one port, told apart by what the client says first.
 
-An SSH server and its client both speak at once, and every common client does not wait for the other; one that does
+An SSH server and its client both speak at once, and no common client waits for the server first; one that did
 would be closed after ``--decide-timeout``.
 
-Run it, with the servers below::
+Run it, here with a self-made certificate, and the SSH server that there is::
 
+    openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=example -keyout key.pem -out cert.pem
+    openssl s_server -accept 127.0.0.1:8443 -www -cert cert.pem -key key.pem &
+    python3 -m http.server 8080 --bind 127.0.0.1 &
     twistd -n proxymux --router one_port.py --port 443
 
 Try it::

@@ -25,7 +25,9 @@ class Closing(enum.Enum):
     LINGER = "linger"
     #: Flush and close.
     CLOSE = "close"
-    #: Reset.
+    #: Reset, once the client has everything that was sent.
+    RESET = "reset"
+    #: Reset now.
     ABORT = "abort"
 
 

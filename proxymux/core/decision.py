@@ -27,8 +27,12 @@ class NeedData(enum.Enum):
     def __repr__(self) -> str:
         return "NEED_DATA"
 
+    def __bool__(self) -> Literal[False]:
+        # So that "if sniff.ssh(data):" asks whether it is SSH, not whether it may become it.
+        return False
 
-#: "I cannot tell yet": ask again when more bytes have come.
+
+#: "I cannot tell yet": ask again when more bytes have come.  It is false.
 NEED_DATA: Final = NeedData.NEED_DATA
 
 

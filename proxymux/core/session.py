@@ -39,7 +39,7 @@ _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
     # If the client has not finished, what it still sends must not turn the end of its answer into a reset.
     Cause.COMPLETED: (Outcome.COMPLETED, None),
     Cause.CLIENT_ABORTED: (Outcome.CLIENT_ABORTED, Closing.ABORT),
-    Cause.UPSTREAM_ABORTED: (Outcome.UPSTREAM_ABORTED, Closing.ABORT),
+    Cause.UPSTREAM_ABORTED: (Outcome.UPSTREAM_ABORTED, Closing.RESET),
     Cause.IDLE: (Outcome.IDLE, Closing.CLOSE),
 }
 
@@ -229,11 +229,11 @@ class Session:
 
     def _relay_ended(self, end: RelayEnd) -> list[Command]:
         self._client_finished = end.client_finished
-        self._sent = True
         if end.cause is Cause.SILENT:
             return self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason))
         if end.cause is Cause.INACTIVE:
             return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason))
+        self._sent = True
         outcome, how = _RELAY_ENDINGS[end.cause]
         return [Cancel(), *self._close(Ending(outcome, end.reason), how)]
 

@@ -7,12 +7,6 @@ from typing import Any, Literal, TypeVar
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    UNIXClientEndpoint,
-)
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -25,8 +19,9 @@ from proxymux.core.proxy_protocol import encode
 from proxymux.core.states import ConnectFailure
 from proxymux.core.target import Target, UnixTarget
 from proxymux.interfaces import ILegOwner
+from proxymux.net.dialling import dial
 from proxymux.net.leg import EARLY, Leg, explain
-from proxymux.net.tls import OneProtocol, start_client_tls
+from proxymux.net.tls import start_client_tls
 
 #: Called with a target that is about to be tried.
 Trying = Callable[[Target], None]
@@ -128,6 +123,8 @@ class _Connecting:
             if delay:
                 await self._wait(deferLater(self._clock, delay))
             trying(target)
+            if self._is_cancelled:
+                raise CancelledError()
             try:
                 return await self._attempt(target)
             except CancelledError:
@@ -161,10 +158,7 @@ class _Connecting:
                 timer.cancel()
 
     async def _open(self, target: Target) -> Leg:
-        leg = Leg(self._clock, EARLY)
-        endpoint = _endpoint(self._reactor, target, self._forward.bind)
-        await endpoint.connect(OneProtocol(leg))
-        leg.pause()
+        leg = await dial(self._reactor, target, self._forward.bind)
         if self._header:
             leg.send(self._header)
         if not self._forward.tls:
@@ -217,18 +211,6 @@ class _Securing:
     def lost(self, reason: Failure) -> None:
         if not self.done.called:
             self.done.errback(Untrusted(f"TLS: {explain(reason)}"))
-
-
-def _endpoint(reactor: Any, target: Target, bind: str | None) -> Any:
-    # The attempt's own limit is the only one: Twisted's, of 30 seconds, might come before it.
-    unlimited: Any = None
-    local = (bind, 0) if bind is not None else None
-    if isinstance(target, UnixTarget):
-        return UNIXClientEndpoint(reactor, target.path, timeout=unlimited)
-    if not target.is_address:
-        return HostnameEndpoint(reactor, target.host, target.port, timeout=unlimited, bindAddress=local)
-    kind = TCP6ClientEndpoint if ":" in target.host else TCP4ClientEndpoint
-    return kind(reactor, target.host, target.port, timeout=unlimited, bindAddress=local)
 
 
 def _header_address(address: Address) -> tuple[str, int] | None:

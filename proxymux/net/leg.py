@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import select
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,6 +26,8 @@ from proxymux.interfaces import ILegOwner
 
 #: Seconds that a close may take, the peer's TLS close_notify included, before it becomes an abort.
 LINGER: Final = 10.0
+#: Seconds between two looks at how much the system has still to send.
+_LOOK_AGAIN: Final = 0.05
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
@@ -88,6 +94,15 @@ class Leg(Protocol):
         """True if one direction can end while the other goes on."""
         return not self.is_tls
 
+    @property
+    def is_reset(self) -> bool:
+        """True if the peer has reset the connection; a transport whose reading is paused does not notice by itself."""
+        if self.is_lost:
+            return True
+        poll = select.poll()
+        poll.register(self.transport.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+
     def send(self, data: bytes) -> None:
         """Send ``data`` as soon as the peer takes it."""
         self.transport.write(data)
@@ -118,6 +133,8 @@ class Leg(Protocol):
     def finish(self) -> None:
         """Send FIN after everything that was sent; where the connection cannot do that, close it."""
         self.unguard()
+        if self.is_lost:
+            return
         if self.half_closes:
             self.transport.loseWriteConnection()
         else:
@@ -139,6 +156,22 @@ class Leg(Protocol):
             self.unguard()
             self.transport.abortConnection()
 
+    def reset(self) -> None:
+        """Reset the connection once the peer's system has everything that was sent to it.
+
+        A reset overtakes what waits in our own system's buffer, and nobody says when that is empty: it is asked.
+        """
+        if self.is_lost:
+            return
+        if _bytes_to_send(self.transport.fileno()):
+            self._deadline = self._clock.callLater(_LOOK_AGAIN, self._reset_again)
+        else:
+            self.abort()
+
+    def _reset_again(self) -> None:
+        self._deadline = None
+        self.reset()
+
     def when_flushed(self, flushed: Callable[[], None]) -> None:
         """Call ``flushed`` once all that was sent has gone to the system; never if the connection is lost before."""
         self.unguard()
@@ -154,6 +187,14 @@ class Leg(Protocol):
     def _expired(self) -> None:
         self._deadline = None
         self.abort()
+
+
+def _bytes_to_send(descriptor: int) -> int:
+    """How much the system has taken and the peer has not acknowledged; 0 where it cannot be asked."""
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 @implementer(IPullProducer)

@@ -205,6 +205,10 @@ class LiveSession:
 
     def _trying(self, target: Target) -> None:
         self._journal.target = str(target)
+        assert self._leg is not None
+        if self._leg.is_reset:
+            self._leg.abort()
+            self._take(Input.CLIENT_LOST, "reset")
 
     def _failed_attempt(self, target: Target, reason: str) -> None:
         self._path.log.debug("session {number}: {target}: {reason}", number=self.number, target=target, reason=reason)
@@ -278,6 +282,8 @@ class LiveSession:
             self._take(Input.CLIENT_LOST, "lost")
         elif command.how is Closing.ABORT:
             leg.abort()
+        elif command.how is Closing.RESET:
+            leg.reset()
         elif command.how is Closing.LINGER:
             leg.resume()
             leg.finish()

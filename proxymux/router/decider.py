@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
@@ -90,7 +90,8 @@ class RouterDecider:
         try:
             result = hook(*arguments)
             if hasattr(result, "__await__"):
-                return ensureDeferred(self._awaited(hook, read, result))
+                waiting = ensureDeferred(self._awaited(hook, read, result))
+                return waiting.addErrback(self._failed_awaiting, hook)
         except BaseException as error:  # SystemExit of a router is no reason for the process to exit
             raise self._failed(hook, error) from None
         finally:
@@ -98,6 +99,12 @@ class RouterDecider:
             if taken > SLOW:
                 self._note_slow(hook, taken)
         return self._read(hook, read, result)
+
+    def _failed_awaiting(self, failure: Failure, hook: Hook) -> NoReturn:
+        failure.trap(DecisionFailed, GeneratorExit)
+        if isinstance(failure.value, GeneratorExit):
+            raise self._failed(hook, failure.value)
+        failure.raiseException()
 
     async def _awaited(self, hook: Hook, read: Callable[[Any], _T], result: Any) -> _T:
         try:

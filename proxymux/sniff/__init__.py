@@ -3,7 +3,7 @@
 Each function is given all bytes that have come so far and answers one of three things:
 
 * a value, as soon as the bytes tell all that it holds; bytes after it are not looked at;
-* :data:`NEED_DATA`, as long as this may still become the protocol;
+* :data:`NEED_DATA`, which is false, as long as this may still become the protocol;
 * ``None``, as soon as it cannot: it is something else, or it is malformed.
 
 More bytes never change a value or a None into something else.  No bytes make a function raise, each looks at a bounded

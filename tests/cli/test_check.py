@@ -242,9 +242,9 @@ def test_an_empty_sample_is_a_client_that_has_sent_nothing(check: Check) -> None
 
 
 def test_one_bad_sample_among_good_ones_is_enough(check: Check) -> None:
-    good, bad = check.sample(b"ab", "good"), check.sample(b"abcd", "bad")
+    samples = [check.sample(b"ab", "one"), check.sample(b"bbb", "two"), check.sample(b"abcd", "three")]
     source = "def proxy(data):\n    return {'remote': f'{chr(data[0])}{len(data)}:80'} if data[0] > 97 else None\n"
-    checked = check(source, good, check.sample(b"bbb", "bad"), bad)
+    checked = check(source, *samples)
     assert checked.good is False
     assert [line for line in checked.lines if "split-invariant" in line] == [
         "  split-invariant: all 2 splits tried act alike",

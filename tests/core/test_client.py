@@ -36,7 +36,21 @@ def test_a_client_carries_what_its_tls_and_header_said() -> None:
     assert client.proxy_protocol is header
 
 
-@pytest.mark.parametrize("name", ["address", "local", "tls", "proxy_protocol", "note"])
+def test_a_client_has_a_state_of_its_own_for_its_router() -> None:
+    one, other = (Client(("192.0.2.1", 1), ("192.0.2.2", 2)) for _ in range(2))
+    one.state["step"] = 2
+    assert other.state == {}
+
+
+def test_what_a_router_notes_makes_no_other_client() -> None:
+    one, other = (Client(("192.0.2.1", 1), ("192.0.2.2", 2)) for _ in range(2))
+    one.state["step"] = 2
+    assert one == other
+    assert hash(one) == hash(other)
+    assert "step" not in repr(one)
+
+
+@pytest.mark.parametrize("name", ["address", "local", "tls", "proxy_protocol", "state", "note"])
 def test_a_router_cannot_change_a_client(name: str) -> None:
     client = Client(("192.0.2.1", 1), ("192.0.2.2", 2))
     with pytest.raises((dataclasses.FrozenInstanceError, AttributeError, TypeError)):

@@ -63,7 +63,7 @@ def test_on_answers_the_listener(desk: Desk) -> None:
 
 
 def test_on_without_a_listener_is_a_decorator_that_changes_nothing(desk: Desk) -> None:
-    @desk.events.on("ended")
+    @desk.events.on("ended")  # type: ignore[untyped-decorator]
     def listener(record: int) -> int:
         heard.append(record)
         return record

@@ -265,7 +265,7 @@ def test_a_fin_while_the_callback_runs_still_gets_its_last_word() -> None:
     ("cause", "outcome", "how"),
     [
         (Cause.CLIENT_ABORTED, Outcome.CLIENT_ABORTED, Closing.ABORT),
-        (Cause.UPSTREAM_ABORTED, Outcome.UPSTREAM_ABORTED, Closing.ABORT),
+        (Cause.UPSTREAM_ABORTED, Outcome.UPSTREAM_ABORTED, Closing.RESET),
         (Cause.IDLE, Outcome.IDLE, Closing.CLOSE),
     ],
 )
@@ -301,7 +301,7 @@ def test_an_upstream_whose_first_byte_does_not_come_is_an_inactivity_error() -> 
     play_to_the_end(
         *JOINED,
         (ended(Cause.INACTIVE, reason="1 s"), [Cancel(), Await(Deadline.ANSWER), Consult("inactivity_error")]),
-        (answered(b""), [LIMIT, LINGER]),
+        (answered(b""), [LIMIT, CLOSE]),
         (LOST, [Cancel(), *finish(Outcome.INACTIVE, "1 s")]),
     )
 

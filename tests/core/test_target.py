@@ -187,7 +187,7 @@ def test_every_target_survives_being_shown_and_read(text: str) -> None:
 
 @quick
 @given(st.ip_addresses(), _ports)
-def test_an_address_is_known_as_one_and_kept(address: ipaddress.IPv4Address, port: int) -> None:
+def test_an_address_is_known_as_one_and_kept(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> None:
     host = f"[{address}]" if address.version == 6 else str(address)
     target = parse_target(f"{host}:{port}")
     assert isinstance(target, InetTarget)

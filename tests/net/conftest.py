@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Final, Protocol
 import pytest
 import pytest_twisted
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
@@ -25,6 +26,7 @@ from tests.net.peers import Net, Peer, Upstream, settle, until
 
 #: Every relay there is, by its name for ``--relay``.
 RELAYS: Final = ["transport"]
+FOLDER: Final = pathlib.Path(__file__).parent
 LOOPBACK: Final = "tcp:0:interface=127.0.0.1"
 
 
@@ -32,28 +34,36 @@ LOOPBACK: Final = "tcp:0:interface=127.0.0.1"
 class Names:
     """A resolver that knows only what a test has told it.
 
-    ``addresses`` maps a name to IPv4 addresses; a list of lists is used up, one look-up after another.
+    ``addresses`` maps a name to its answers, one for each look-up; the last one is for all that follow.  An answer is
+    a list of IPv4 addresses, or a Deferred of one.
     """
 
     def __init__(self) -> None:
-        self.addresses: dict[str, list[list[str]]] = {}
+        self.addresses: dict[str, list[list[str] | Deferred[list[str]]]] = {}
         self.asked = 0
 
     def resolveHostName(
         self,
-        receiver: Any,
+        resolutionReceiver: Any,
         hostName: str,
         portNumber: int = 0,
         addressTypes: Any = None,
         transportSemantics: str = "TCP",
     ) -> Any:
+        def resolved(addresses: list[str]) -> None:
+            for each in addresses:
+                resolutionReceiver.addressResolved(IPv4Address("TCP", each, portNumber))
+            resolutionReceiver.resolutionComplete()
+
         self.asked += 1
-        receiver.resolutionBegan(self)
+        resolutionReceiver.resolutionBegan(self)
         answers = self.addresses.get(hostName, [[]])
-        for each in answers.pop(0) if len(answers) > 1 else answers[0]:
-            receiver.addressResolved(IPv4Address("TCP", each, portNumber))
-        receiver.resolutionComplete()
-        return receiver
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Deferred):
+            answer.addCallback(resolved)
+        else:
+            resolved(answer)
+        return self
 
 
 class ClockedReactor:
@@ -143,12 +153,13 @@ class Running:
 
     async def stop(self) -> None:
         """Stop, in no more time than the settings allow."""
-        stopping = self.service.stopService()
+        stopped: list[None] = []
+        self.service.stopService().addCallback(stopped.append)
         await settle()
         self.clock.advance(10)  # close what is left in good order
         await settle()
         self.clock.advance(1)  # reset what is left
-        await stopping
+        await until(lambda: stopped, "the service to stop")
 
 
 class Asked:
@@ -202,6 +213,14 @@ class Join(Protocol):
     async def __call__(
         self, decision: dict[str, Any] | None = None, *, receive_buffer: int | None = None, **arguments: Any
     ) -> tuple[Running, Peer, Peer]: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Twisted passes pyOpenSSL what pyOpenSSL would now rather not be passed."""
+    ignored = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+    for item in items:
+        if item.path.is_relative_to(FOLDER):
+            item.add_marker(ignored)
 
 
 @pytest.fixture(scope="session")

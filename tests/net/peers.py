@@ -23,7 +23,7 @@ from twisted.internet.task import deferLater
 
 MEGABYTE: Final = 1 << 20
 #: Seconds after which a test that waits has failed.  Nothing is measured by it.
-_PATIENCE: Final = 30.0
+_PATIENCE: Final = 20.0
 _CHUNK: Final = 1 << 18
 _WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -98,6 +98,19 @@ class Peer:
             part = view[sent : sent + _CHUNK]
             sent += await self._as_soon_as_possible(functools.partial(self._socket.send, part), "for room to send")
 
+    async def send_until_broken(self) -> None:
+        """Send until the connection is found to be gone, which it must be."""
+        limit = time.monotonic() + _PATIENCE
+        while time.monotonic() < limit:
+            try:
+                socket.socket.send(self._socket, bytes(_CHUNK))
+            except _WOULD_BLOCK:
+                pass
+            except (ConnectionResetError, BrokenPipeError):
+                return
+            await turns(1)
+        raise AssertionError("the connection stayed")
+
     async def send_bytewise(self, data: bytes) -> None:
         """Send ``data`` so that the proxy reads one byte at a time."""
         for place in range(len(data)):
@@ -133,6 +146,10 @@ class Peer:
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
+
+    async def read_some(self) -> bytes:
+        """What there is, at least a byte; nothing at the end."""
+        return await self._read(_CHUNK)
 
     async def read_all(self) -> bytes:
         """Everything up to the end, which must not be a reset."""
@@ -218,12 +235,26 @@ class TlsPeer(Peer):
         """The protocol agreed on."""
         return self._socket.selected_alpn_protocol()
 
+    async def read_until_cut(self) -> bytes:
+        """Everything up to an end that is not TLS's own, which must come."""
+        parts: list[bytes] = []
+        try:
+            while part := await self._read(_CHUNK):
+                parts.append(part)
+        except (ssl.SSLEOFError, ConnectionResetError):
+            return b"".join(parts)
+        raise AssertionError(f"it ended in good order, after {b''.join(parts)[-80:]!r}")
+
+    def cut(self) -> None:
+        """Send FIN without close_notify before it."""
+        socket.socket.shutdown(self._socket, socket.SHUT_WR)
+
     def finish(self) -> None:
         """Send close_notify."""
         try:
             self._socket.unwrap()
-        except _WOULD_BLOCK:
-            pass  # the other side's own is still to come
+        except ssl.SSLError:
+            pass  # the other side's own is still to come, or something else has come before it
 
     def has_something(self) -> bool:
         raise NotImplementedError("TLS cannot peek")
@@ -297,6 +328,7 @@ class Net:
         self,
         host: str = "127.0.0.1",
         *,
+        port: int = 0,
         listens: bool = True,
         receive_buffer: int | None = None,
     ) -> Upstream:
@@ -305,7 +337,7 @@ class Net:
             socket.AF_UNIX if os.sep in host else socket.AF_INET6 if ":" in host else socket.AF_INET
         )  # of the three that a target may be
         listener = self._socket(family, receive_buffer)
-        listener.bind(host if family is socket.AF_UNIX else (host, 0))
+        listener.bind(host if family is socket.AF_UNIX else (host, port))
         upstream = Upstream(listener, self._sockets.append)
         if listens:
             upstream.listen()

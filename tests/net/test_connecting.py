@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from proxymux import Forward
-from tests.net.conftest import Callback, Running, Start
+from tests.net.conftest import LOOPBACK, Callback, Running, Start
 from tests.net.peers import Net, Peer, Upstream, in_reactor, noise, settle, together, until
 
 RETRIES = 10
@@ -243,14 +246,82 @@ async def test_a_name_that_does_not_resolve_is_unreachable(start: Start) -> None
 
 
 @in_reactor
-async def test_the_second_address_of_a_name_is_tried_too(start: Start, net: Net) -> None:
+async def test_where_one_address_of_a_name_refuses_the_next_is_tried_at_once(start: Start, net: Net) -> None:
+    target = net.upstream("127.0.0.4")
+    proxy = start(lambda data: {"remote": f"db.example:{target.port}"})
+    proxy.names.addresses["db.example"] = [["127.0.0.2", "127.0.0.3", "127.0.0.4"]]
+    await is_served(await asks(proxy), target)
+    assert proxy.failed_attempts == []
+
+
+@in_reactor
+async def test_where_one_address_of_a_name_hangs_the_next_is_tried_beside_it(start: Start, net: Net) -> None:
     target = net.upstream("127.0.0.3")
+    busy = net.upstream("127.0.0.2", port=target.port)
+    busy.fill_queue()
     proxy = start(lambda data: {"remote": f"db.example:{target.port}"})
     proxy.names.addresses["db.example"] = [["127.0.0.2", "127.0.0.3"]]
     client = await asks(proxy)
     await settle()
-    proxy.clock.advance(1)  # between the addresses of one name
+    proxy.clock.advance(1)
     await is_served(client, target)
+    assert (await proxy.record()).connect_seconds == pytest.approx(1)
+
+
+@in_reactor
+async def test_a_name_whose_addresses_all_refuse_has_failed_once(start: Start, net: Net) -> None:
+    absent = net.upstream(listens=False)
+    proxy = start(lambda data: {"remote": f"db.example:{absent.port}", "retries": 0})
+    proxy.names.addresses["db.example"] = [["127.0.0.1", "127.0.0.2", "127.0.0.3"]]
+    client = await asks(proxy)
+    assert await client.read_all() == b""
+    await proxy.record()
+    assert proxy.failed_attempts == [(f"db.example:{absent.port}", "connection refused")]
+
+
+@in_reactor
+async def test_a_name_whose_addresses_all_hang_has_timed_out(start: Start, net: Net) -> None:
+    busy = net.upstream("127.0.0.2")
+    also_busy = net.upstream("127.0.0.3", port=busy.port)
+    busy.fill_queue()
+    also_busy.fill_queue()
+    proxy = start(lambda data: {"remote": f"db.example:{busy.port}", "retries": 0, "connect_timeout": 2})
+    proxy.names.addresses["db.example"] = [["127.0.0.2", "127.0.0.3"]]
+    client = await asks(proxy)
+    for _ in range(4):
+        await settle()
+        proxy.clock.advance(0.5)
+    assert await client.read_all() == b""
+    assert (await proxy.record()).outcome == "connect_timeout"
+
+
+@in_reactor
+async def test_the_look_up_is_part_of_the_connect_timeout(start: Start) -> None:
+    slow: Deferred[list[str]] = Deferred()
+    proxy = start(lambda data: {"remote": "db.example:80", "retries": 0, "connect_timeout": 2})
+    proxy.names.addresses["db.example"] = [slow]
+    client = await asks(proxy)
+    await settle()
+    proxy.clock.advance(2)
+    assert await client.read_all() == b""
+    assert (await proxy.record()).outcome == "connect_timeout"
+    slow.callback(["127.0.0.1"])  # a resolver's threads know no cancelling
+
+
+@in_reactor
+async def test_a_client_that_resets_during_the_look_up_ends_it(start: Start, net: Net) -> None:
+    target = net.upstream()
+    slow: Deferred[list[str]] = Deferred()
+    failed = Callback(b"sorry")
+    proxy = start(lambda data: {"remote": f"db.example:{target.port}"}, connect_error=failed)
+    proxy.names.addresses["db.example"] = [slow]
+    client = await asks(proxy)
+    await settle()
+    client.reset()
+    assert (await proxy.record()).outcome == "client_aborted"
+    slow.callback(["127.0.0.1"])
+    assert await target.is_left_alone()
+    assert failed.remotes == []
     assert proxy.failed_attempts == []
 
 
@@ -381,6 +452,94 @@ async def test_a_stop_ends_it(start: Start, net: Net) -> None:
     assert await client.read_all() == b""
     assert (await proxy.record()).outcome == "drained"
     assert failed.remotes == []
+
+
+# What is sent before all else
+
+
+def block_of_v2(*ends: tuple[str, int]) -> bytes:
+    """The block of version 2 for a connection from the first of ``ends`` to the second."""
+    (source, source_port), (destination, port) = ends
+    addresses = ipaddress.ip_address(source).packed + ipaddress.ip_address(destination).packed
+    family = 0x11 if len(addresses) == 8 else 0x21
+    block = addresses + struct.pack("!HH", source_port, port)
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH", 0x21, family, len(block)) + block
+
+
+@pytest.mark.parametrize("said_by", ["the decision", "the service"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@in_reactor
+async def test_send_proxy_sends_the_clients_address_first(start: Start, net: Net, version: str, said_by: str) -> None:
+    target = net.upstream()
+    decision = {"send_proxy": version} if said_by == "the decision" else {}
+    settings = {"send_proxy": version} if said_by == "the service" else {}
+    proxy = start(lambda data: {"remote": target.remote, **decision}, **settings)
+    client = await asks(proxy)
+    client.finish()
+    upstream = await target.accept()
+    received = await upstream.read_all()
+    port = int(proxy.address.rpartition(":")[2])
+    if version == "v1":
+        assert received == f"PROXY TCP4 127.0.0.1 127.0.0.1 {client.address[1]} {port}\r\nhello".encode()
+    else:
+        assert received == block_of_v2(client.address, ("127.0.0.1", port)) + b"hello"
+
+
+@in_reactor
+async def test_the_decision_may_switch_send_proxy_off(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "send_proxy": False}, send_proxy="v1")
+    await is_served(await asks(proxy), target)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@in_reactor
+async def test_send_proxy_passes_on_what_a_received_header_said(start: Start, net: Net, version: str) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "send_proxy": version}, listen=f"haproxy:{LOOPBACK}")
+    header = b"PROXY TCP6 2001:db8::7 2001:db8::8 51000 443\r\n"
+    client = await asks(proxy, header + b"hello")
+    client.finish()
+    upstream = await target.accept()
+    v2 = block_of_v2(("2001:db8::7", 51000), ("2001:db8::8", 443))
+    assert await upstream.read_all() == (header if version == "v1" else v2) + b"hello"
+
+
+@in_reactor
+async def test_send_proxy_says_unknown_for_a_unix_sockets_client(start: Start, net: Net, tmp_path: Path) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "send_proxy": "v1"}, listen=f"unix:{tmp_path}/socket")
+    client = await asks(proxy)
+    client.finish()
+    upstream = await target.accept()
+    assert await upstream.read_all() == b"PROXY UNKNOWN\r\nhello"
+
+
+@in_reactor
+async def test_send_proxy_comes_even_where_the_upstream_speaks_first(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: None, accepted=lambda client: {"remote": target.remote}, send_proxy="v1")
+    client = await proxy.connect()
+    upstream = await target.accept()
+    assert (await upstream.receive(11)) == b"PROXY TCP4 "
+    await upstream.send(b"welcome")
+    assert await client.receive(7) == b"welcome"
+
+
+@in_reactor
+async def test_send_proxy_does_not_count_as_the_clients_bytes(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote}, send_proxy="v2")
+    client = await asks(proxy)
+    client.finish()
+    upstream = await target.accept()
+    assert (await upstream.read_all()).endswith(b"hello")
+    upstream.finish()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("completed", 5, 0)
+
+
+# Many
 
 
 @in_reactor

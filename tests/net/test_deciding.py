@@ -474,6 +474,24 @@ async def test_a_client_that_resets_cancels_the_decision(start: Start, net: Net)
 
 
 @in_reactor
+async def test_a_client_that_resets_with_a_full_buffer_is_not_forwarded(start: Start, net: Net) -> None:
+    target = net.upstream()
+    decision: Deferred[Any] = Deferred()
+    asked = Asked(lambda data: decision)
+    proxy = start(asked, max_buffer=1000)
+    client = await proxy.connect()
+    await client.send(b"abc")
+    await asked.times(1)
+    await client.send(noise(5000))
+    await settle()
+    client.reset()
+    await settle()
+    decision.callback(Forward(target.remote))
+    assert (await proxy.record()).outcome in ("undecided", "client_aborted")
+    assert await target.is_left_alone()
+
+
+@in_reactor
 async def test_a_decision_that_comes_too_late_has_no_effect(start: Start, net: Net) -> None:
     target = net.upstream()
     decision: Deferred[Any] = Deferred(lambda _: None)

@@ -48,9 +48,7 @@ class Log:
         self.logger = Logger("proxymux", observer=self.events.append)  # type: ignore[arg-type]
 
     def lines(self, level: str | None = None) -> list[str]:
-        return [
-            formatEvent(event) for event in self.events if level is None or event["log_level"].name == level
-        ]
+        return [formatEvent(event) for event in self.events if level is None or event["log_level"].name == level]
 
 
 @pytest.fixture

@@ -97,7 +97,9 @@ class Holder:
 """
 
 
-@pytest.mark.parametrize(("attribute", "word"), [("choose", b"chosen"), ("routes", b"ours"), ("Holder.inner", b"inner")])
+@pytest.mark.parametrize(
+    ("attribute", "word"), [("choose", b"chosen"), ("routes", b"ours"), ("Holder.inner", b"inner")]
+)
 def test_an_attribute_is_a_function_or_an_object_that_has_them(write: Write, attribute: str, word: bytes) -> None:
     write(ATTRIBUTES, "acme_routes.py")
     router = load(f"acme_routes:{attribute}")
@@ -170,9 +172,9 @@ def test_all_four_functions_are_found(write: Write) -> None:
         "c",
         "i",
     ]
-    assert [
-        hook.place for hook in (router.proxy, router.accepted, router.connect_error, router.inactivity_error)
-    ] == [f"{router.filename}:{line}" for line in (1, 2, 3, 4)]
+    assert [hook.place for hook in (router.proxy, router.accepted, router.connect_error, router.inactivity_error)] == [
+        f"{router.filename}:{line}" for line in (1, 2, 3, 4)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +340,20 @@ def test_a_folder_is_no_router(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ":", ":x", ".", "..", ".routes", "acme..routes", "acme.", "no_such_module", "no_such.module", "os.nothing", "a b"],
+    [
+        "",
+        ":",
+        ":x",
+        ".",
+        "..",
+        ".routes",
+        "acme..routes",
+        "acme.",
+        "no_such_module",
+        "no_such.module",
+        "os.none",
+        "a b",
+    ],
 )
 def test_a_module_that_there_is_not_is_said_to_be_missing(name: str) -> None:
     message = failing_load(name)

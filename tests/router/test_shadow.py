@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from proxymux.core.client import Client
-from proxymux.core.decision import NEED_DATA, Forward, Reject
+from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.router.decider import RouterDecider
@@ -21,7 +21,7 @@ from tests.router.conftest import Log, Watch
 CLIENT = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
 LIMIT = 30.0
 
-Function = Callable[[bytes], Any]
+Function = Callable[..., Any]
 
 
 class Pair:
@@ -37,9 +37,7 @@ class Pair:
             router: Router = from_object(found, name, __file__)
             return RouterDecider(router, watch, self.log.logger)
 
-        self.shadow = ShadowDecider(
-            load("first", first), load("second", second), self.clock, LIMIT, self.log.logger
-        )
+        self.shadow = ShadowDecider(load("first", first), load("second", second), self.clock, LIMIT, self.log.logger)
 
     def decide(self, data: bytes = b"data") -> Any:
         return self.shadow.decide(data, CLIENT)
@@ -154,6 +152,34 @@ def test_callbacks_are_the_firsts() -> None:
     assert pair.shadow.connect_error("db:1", CLIENT) == b"first connect db:1"
     assert pair.shadow.inactivity_error("db:1", CLIENT) == b"first inactivity db:1"
     assert pair.log.events == []
+
+
+def counting(name: str) -> Function:
+    """A router that counts its steps in the client's state and looks at nothing else there."""
+
+    def proxy(data: bytes, client: Client) -> Any:
+        assert set(client.state) <= {"step"}, f"somebody else wrote into the state of {name}"
+        client.state["step"] = client.state.get("step", 0) + 1
+        return {"reply": b"%d" % client.state["step"], "consume": 1}
+
+    return proxy
+
+
+def test_each_has_the_clients_state_for_itself() -> None:
+    pair = Pair(counting("first"), counting("second"))
+    client = Client(CLIENT.address, CLIENT.local)
+    for step in (1, 2, 3):
+        assert pair.shadow.decide(b"x", client) == Reply(b"%d" % step, 1)
+    assert pair.counts == (3, 0)
+    assert client.state == {"step": 3}
+
+
+def test_two_clients_do_not_share_a_state_in_the_shadow() -> None:
+    pair = Pair(counting("first"), counting("second"))
+    for _ in range(2):
+        client = Client(CLIENT.address, CLIENT.local)
+        assert pair.shadow.decide(b"x", client) == Reply(b"1", 1)
+    assert pair.counts == (2, 0)
 
 
 # When and what the second is asked

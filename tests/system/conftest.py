@@ -176,7 +176,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def twistd_command() -> list[str]:
     """The command twistd, of this Python."""
     script = Path(sys.executable).with_name("twistd")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "twisted"]
+    return [str(script)] if script.exists() else [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ def test_the_router_in_ten_lines_routes(router: Path) -> None:
     )
 
 
+def test_what_begins_like_ssh_is_not_taken_for_it(router: Path) -> None:
+    for chunks in every_split(b"SEARCH / HTTP/1.1\r\nHost: shop.example\r\n\r\n"):
+        assert decide(str(router), *chunks) == Forward(["10.0.0.80:8080", "10.0.0.81:8080"])
+
+
 def test_ssh_in_the_router_is_split_invariant_too(router: Path) -> None:
     for chunks in every_split(b"SSH-2.0-x\r\n"):
         assert decide(str(router), *chunks) == Forward("10.0.0.22:22")

@@ -1,0 +1,71 @@
+"""Listening: every kind of listener brings its clients in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxymux import Client, Reject
+from tests.net.certificates import Authority, Credentials
+from tests.net.conftest import LOOPBACK, Start
+from tests.net.peers import Net, Upstream, in_reactor, together
+
+
+@pytest.mark.parametrize("kind", [LOOPBACK, r"tcp6:0:interface=\:\:1", "unix"])
+@in_reactor
+async def test_a_listener_forwards_half_close_and_all(start: Start, net: Net, tmp_path: Path, kind: str) -> None:
+    target: Upstream = net.upstream()
+    clients: list[Client] = []
+
+    def proxy(data: bytes, client: Client) -> object:
+        clients.append(client)
+        return {"remote": target.remote}
+
+    running = start(proxy, listen=f"unix:{tmp_path}/socket" if kind == "unix" else kind)
+    client = await running.connect()
+    await client.send(b"hello")
+    client.finish()
+    upstream = await target.accept()
+    assert await upstream.read_all() == b"hello"
+    await upstream.send(b"welcome")
+    upstream.finish()
+    assert await client.read_all() == b"welcome"
+    record = await running.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("completed", 5, 7)
+    [seen] = clients
+    if kind == "unix":
+        assert (seen.address, seen.local) == (("unix:", 0), (f"unix:{tmp_path}/socket", 0))
+        assert (record.client, record.local) == ("unix:", f"unix:{tmp_path}/socket")
+    else:
+        assert seen.address == client.address[:2]
+        assert record.local == running.address
+
+
+@in_reactor
+async def test_a_unix_client_that_leaves_in_midstream_ends_its_session(start: Start, net: Net, tmp_path: Path) -> None:
+    target = net.upstream(str(tmp_path / "upstream"))
+    proxy = start(lambda data: {"remote": target.remote}, listen=f"unix:{tmp_path}/socket")
+    client = await proxy.connect()
+    await client.send(b"hello")
+    upstream = await target.accept()
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    client.close()
+    assert await upstream.read_all() == b"hello"
+    await upstream.send_until_broken()
+    assert (await proxy.record()).outcome == "client_aborted"
+
+
+@in_reactor
+async def test_a_session_on_each_of_many_listeners(
+    start: Start, net: Net, authority: Authority, own: Credentials
+) -> None:
+    plain = start(lambda data: Reject(b"plain"))
+    secure = start(lambda data: Reject(b"secure"), listen=own.endpoint)
+    client = await plain.connect()
+    await client.send(b"x")
+    tls = await net.connect_tls(secure.address, authority.for_client(), server_name="proxy.example")
+    await tls.handshake()
+    await tls.send(b"x")
+    assert await together(client.read_all(), tls.read_all()) == [b"plain", b"secure"]

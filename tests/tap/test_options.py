@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxymux.core.settings import Settings
+from proxymux.tap.router import Options, makeService
+
+ROUTER = "def proxy(data):\n    return {'close': data}\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory, which has a router."""
+    (tmp_path / "router.py").write_text(ROUTER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    yield tmp_path
+    sys.modules.pop("proxymux_router_router", None)
+
+
+def parse(*arguments: str) -> Options:
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+def shared(*arguments: str) -> Settings:
+    return parse("--router", "router.py", *arguments).shared
+
+
+def begin(*arguments: str, start: bool) -> None:
+    options = parse(*arguments)
+    if start:
+        makeService(options)
+
+
+Complain = Callable[..., str]
+
+
+@pytest.fixture
+def complaint(capsys: pytest.CaptureFixture[str]) -> Complain:
+    """What a command line's start-up says on standard error before it ends with status 1."""
+
+    def complaint(*arguments: str, start: bool = False) -> str:
+        with pytest.raises(SystemExit) as end:
+            begin(*arguments, start=start)
+        out, err = capsys.readouterr()
+        assert end.value.code == 1
+        assert out == ""
+        assert err.endswith("\n")
+        assert len(err.splitlines()) == 1, err
+        assert err.startswith("proxymux: ")
+        return err.rstrip("\n")
+
+    return complaint
+
+
+# Help
+
+
+@pytest.fixture
+def help_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What ``--help`` says, by option."""
+    monkeypatch.setenv("COLUMNS", "500")
+    with pytest.raises(SystemExit) as end:
+        parse("--help")
+    out, err = capsys.readouterr()
+    assert (end.value.code or 0, err) == (0, "")
+    found = {}
+    for line in out.splitlines():
+        option = re.match(r"\s+(?:-\w, )?(--[a-z-]+)=?\s+(\S.*)", line)
+        if option is not None:
+            found[option.group(1)] = option.group(2)
+    return found
+
+
+#: The options that every service has (A1, but for --workers, --admin and --cluster, which are to come), with words that
+#: their help must have and their default.
+SHARED: dict[str, tuple[list[str], str]] = {
+    "--listen": (["endpoint", "haproxy:", "Repeatable"], ""),
+    "--trust-proxy": (["CIDR", "haproxy:", "Repeatable"], "loopback"),
+    "--allow": (["CIDR", "Repeatable"], "all"),
+    "--deny": (["CIDR", "--allow", "Repeatable"], ""),
+    "--deny-file": (["file", "CIDR", "#", "HUP", "Repeatable"], ""),
+    "--max-connections": (["clients"], "off"),
+    "--max-per-client": (["clients", "address"], "off"),
+    "--decide-timeout": (["seconds"], "30"),
+    "--max-buffer": (["bytes"], "65536"),
+    "--backlog": (["queue"], "4096"),
+    "--idle-timeout": (["seconds", "0 is off"], "0"),
+    "--drain-timeout": (["seconds", "TERM", "INT"], "10"),
+    "--send-proxy": (["v1", "v2"], "off"),
+    "--access-log": (["file", "-", "JSON"], "off"),
+    "--log-level": (["debug", "info", "warn", "error"], "info"),
+    "--relay": (["auto", "transport"], "auto"),
+}
+OWN: dict[str, tuple[list[str], str]] = {
+    "--host": (["address"], "0.0.0.0"),
+    "--port": (["port"], "5432"),
+}
+WITHOUT_DEFAULT: dict[str, list[str]] = {
+    "--check": ["check", "without listening"],
+    "--router": ["file", "package.module"],
+    "--config": ["--router"],
+    "--shadow": ["second router", "without effect"],
+    "--demo": ["two upstreams"],
+}
+
+
+@pytest.mark.parametrize("option", [*SHARED, *OWN])
+def test_help_has_every_option_with_its_unit_and_default(option: str, help_lines: dict[str, str]) -> None:
+    words, default = {**SHARED, **OWN}[option]
+    for word in words:
+        assert word in help_lines[option]
+    assert re.search(rf"\[default: {re.escape(default)}", help_lines[option])
+
+
+@pytest.mark.parametrize("option", WITHOUT_DEFAULT)
+def test_help_has_the_options_that_need_no_default(option: str, help_lines: dict[str, str]) -> None:
+    for word in WITHOUT_DEFAULT[option]:
+        assert word in help_lines[option]
+
+
+def test_help_has_no_option_that_is_not_tested_here(help_lines: dict[str, str]) -> None:
+    assert set(help_lines) - {"--help", "--version"} == {*SHARED, *OWN, *WITHOUT_DEFAULT}
+
+
+@pytest.mark.parametrize("option", [option for option, (_, default) in SHARED.items() if default.isdecimal()])
+def test_a_default_in_the_help_is_the_default_there_is(option: str, help_lines: dict[str, str]) -> None:
+    default = getattr(Settings(), option.removeprefix("--").replace("-", "_"))
+    assert float(SHARED[option][1]) == default
+
+
+def test_help_says_what_signals_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--help")
+    out = capsys.readouterr().out
+    for signal in ("QUIT", "TERM", "INT", "HUP", "USR1"):
+        assert signal in out
+
+
+def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        parse("--help")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+# What options mean
+
+
+def test_without_options_it_listens_where_the_ancestor_did() -> None:
+    assert shared() == Settings(listen=("tcp:5432:interface=0.0.0.0",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listen"),
+    [
+        (["--port", "8000"], ["tcp:8000:interface=0.0.0.0"]),
+        (["-p", "8000", "-h", "127.0.0.1"], ["tcp:8000:interface=127.0.0.1"]),
+        (["--host=127.0.0.1"], ["tcp:5432:interface=127.0.0.1"]),
+        (["-h", "::1"], [r"tcp:5432:interface=\:\:1"]),
+        (["-p", "0"], ["tcp:0:interface=0.0.0.0"]),
+        (["--listen", "tcp:8000"], ["tcp:8000"]),
+        (["--listen", "tcp:8000", "--listen", "unix:/run/a"], ["tcp:8000", "unix:/run/a"]),
+        (["--listen", "tcp:8000", "-p", "81"], ["tcp:8000", "tcp:81:interface=0.0.0.0"]),
+        (["--listen", "haproxy:tcp:8000"], ["haproxy:tcp:8000"]),
+    ],
+)
+def test_host_and_port_make_a_listen(arguments: list[str], listen: list[str]) -> None:
+    assert shared(*arguments).listen == tuple(listen)
+
+
+@pytest.mark.parametrize("option", ["--router", "--config", "-c"])
+def test_the_router_has_an_old_name(option: str) -> None:
+    assert parse(option, "router.py")["router"] == "router.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        (["--max-connections", "5"], "max_connections", 5),
+        (["--max-connections", "off"], "max_connections", None),
+        (["--max-per-client", "5"], "max_per_client", 5),
+        (["--decide-timeout", "0.5"], "decide_timeout", 0.5),
+        (["--max-buffer", "100"], "max_buffer", 100),
+        (["--backlog", "100"], "backlog", 100),
+        (["--idle-timeout", "60"], "idle_timeout", 60.0),
+        (["--drain-timeout", "0"], "drain_timeout", 0.0),
+        (["--send-proxy", "v2"], "send_proxy", "v2"),
+        (["--access-log", "-"], "access_log", "-"),
+        (["--log-level", "debug"], "log_level", "debug"),
+        (["--relay", "transport"], "relay", "transport"),
+        (["--deny-file", "a", "--deny-file", "b"], "deny_file", ("a", "b")),
+        (["--drain-timeout", "1", "--drain-timeout", "2"], "drain_timeout", 2.0),
+    ],
+)
+def test_an_option_becomes_its_setting(arguments: list[str], name: str, value: Any) -> None:
+    assert getattr(shared(*arguments), name) == value
+
+
+def test_cidrs_are_repeatable() -> None:
+    settings = shared("--allow", "10.0.0.0/8", "--allow", "::1", "--deny", "10.1.0.0/16", "--trust-proxy", "192.0.2.1")
+    assert [str(network) for network in settings.allow] == ["10.0.0.0/8", "::1/128"]
+    assert [str(network) for network in settings.deny] == ["10.1.0.0/16"]
+    assert [str(network) for network in settings.trust_proxy] == ["192.0.2.1/32"]
+
+
+def test_two_command_lines_share_nothing() -> None:
+    shared("--allow", "10.0.0.0/8", "--listen", "tcp:1")
+    assert shared().allow == ()
+
+
+def test_the_demo_needs_no_router_and_listens_on_loopback() -> None:
+    assert parse("--demo").shared.listen == ("tcp:0:interface=127.0.0.1",)
+
+
+# What is wrong with them
+
+BAD: list[tuple[str, str]] = [
+    *[
+        (option, value)
+        for option in ("--max-connections", "--max-per-client", "--max-buffer", "--backlog")
+        for value in ("0", "-1", "many", "1.5", "")
+    ],
+    *[
+        (option, value)
+        for option in ("--decide-timeout", "--idle-timeout", "--drain-timeout")
+        for value in ("-1", "soon", "nan", "inf", "10s", "")
+    ],
+    ("--decide-timeout", "0"),
+    ("--backlog", "99999999999"),
+    *[
+        (option, value)
+        for option in ("--allow", "--deny", "--trust-proxy")
+        for value in ("nonsense", "10.0.0.1/8", "10.0.0.0/33", "")
+    ],
+    ("--send-proxy", "v3"),
+    ("--send-proxy", ""),
+    ("--log-level", "loud"),
+    ("--log-level", "INFO"),
+    ("--relay", "magic"),
+    ("--access-log", ""),
+    *[("--port", value) for value in ("http", "-1", "65536", "99999", "0x1F90", " 80", "80\n", "8_0", "1.5", "")],
+    ("--port", "\N{ARABIC-INDIC DIGIT EIGHT}\N{ARABIC-INDIC DIGIT ZERO}"),
+    ("--port", "9" * 5000),
+    ("--host", ""),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), BAD, ids=lambda value: value[:20])
+def test_a_bad_value_is_one_line_that_names_the_option_and_what_is_accepted(
+    complaint: Complain, option: str, value: str
+) -> None:
+    text = complaint("--router", "router.py", option, value)
+    assert text.startswith(f"proxymux: {option}: ")
+    assert re.search(r" is accepted|; .* is$|; .* are$| is not an address or CIDR such as| may be meant$", text)
+    assert len(text) < 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["--nonsense"], "--nonsense"),
+        (["--nonsense=1"], "--nonsense"),
+        (["-z"], "-z"),
+        (["--workers"], "--workers"),
+        (["--max-connections"], "--max-connections"),
+        (["-p"], "-p"),
+        (["--check=yes"], "--check"),
+        (["--router", "router.py", "--config", "router.py"], "--config"),
+        (["--demo", "--router", "router.py"], "--demo"),
+        ([], "--router"),
+        (["--router", ""], "--router"),
+        (["--check"], "--router"),
+        (["--router", "router.py", "stray"], "stray"),
+        (["stray", "--router", "router.py"], "stray"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_one_line(complaint: Complain, arguments: list[str], option: str) -> None:
+    text = complaint(*arguments)
+    assert text.startswith(f"proxymux: {option}: ")
+    assert text.endswith("; see --help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--router", "missing.py"], "--router: missing.py: No such file or directory; "),
+        (["--router", "no.such.module"], "--router: no.such.module: "),
+        (["--router", "."], "--router: .: Is a directory; "),
+        (["--router", "syntax.py"], "--router: syntax.py:2: "),
+        (["--router", "raises.py"], "--router: raises.py:1: ZeroDivisionError: "),
+        (["--router", "exits.py"], "--router: exits.py:1: SystemExit: 0"),
+        (["--router", "empty.py"], "--router: empty.py: it defines no proxy(data)"),
+        (["--router", "router.py", "--shadow", "missing.py"], "--shadow: missing.py: No such file or directory; "),
+        (["--router", "router.py", "--shadow", "syntax.py"], "--shadow: syntax.py:2: "),
+        (["--router", "router.py", "--listen", "nonsense"], "--listen: 'nonsense': "),
+        (["--router", "router.py", "--listen", ""], "--listen: "),
+        (["--router", "router.py", "--listen", "haproxy:"], "--listen: "),
+        (["--router", "router.py", "--listen", "tcp:http:x=1"], "--listen: "),
+        (["--router", "router.py", "--listen", "ssl:0:privateKey=missing.pem"], "--listen: "),
+        (["--router", "router.py", "--listen", "unix:/nowhere/socket"], "--listen: "),
+        (["--router", "router.py", "--host", "203.0.113.1", "--port", "0"], "--listen: "),
+        (["--router", "router.py", "--host", "no such host", "--port", "0"], "--listen: "),
+        (["--router", "router.py", "--deny-file", "missing"], "--deny-file: missing: No such file or directory; "),
+        (["--router", "router.py", "--deny-file", "."], "--deny-file: .: Is a directory; "),
+        (["--router", "router.py", "--deny-file", "denied"], "--deny-file: denied, line 2: 'nonsense' is not "),
+        (["--router", "router.py", "--deny-file", "binary"], "--deny-file: binary: not a text file; "),
+        (["--router", "router.py", "--access-log", "/nowhere/access.log"], "--access-log: /nowhere/access.log: "),
+        (["--router", "router.py", "--access-log", "."], "--access-log: .: "),
+        (["--demo", "--listen", "nonsense"], "--listen: 'nonsense': "),
+    ],
+)
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_what_only_a_look_at_the_system_shows_is_one_line_too(
+    complaint: Complain, folder: Path, arguments: list[str], words: str, check: list[str]
+) -> None:
+    (folder / "syntax.py").write_text("def proxy(data):\n    return (\n")
+    (folder / "raises.py").write_text("1 / 0\n")
+    (folder / "exits.py").write_text("raise SystemExit(0)\n")
+    (folder / "empty.py").write_text("")
+    (folder / "denied").write_text("10.0.0.0/8\nnonsense\n")
+    (folder / "binary").write_bytes(b"\xff\xfe\0")
+    if "--listen" not in arguments and "--port" not in arguments:
+        arguments = [*arguments, "--listen", "tcp:0:interface=127.0.0.1"]
+    text = complaint(*arguments, *check, start=True)
+    assert text.startswith(f"proxymux: {words}")
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which somebody listens."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_a_port_in_use_is_one_line_with_the_address(complaint: Complain, taken: int, check: list[str]) -> None:
+    arguments = ["--router", "router.py", "--host", "127.0.0.1", "--port", str(taken), *check]
+    text = complaint(*arguments, start=True)
+    assert text.startswith("proxymux: --listen: ")
+    assert f"127.0.0.1:{taken}" in text
+    assert "Address already in use" in text
+
+
+# --check
+
+CHECKED = ["--router", "router.py", "--listen", "tcp:0:interface=127.0.0.1", "--check"]
+
+
+def test_check_prints_ok_and_ends_with_status_0(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        makeService(parse(*CHECKED, "--access-log", "access.log", "--shadow", "router.py"))
+    assert end.value.code == 0
+    assert tuple(capsys.readouterr()) == ("ok\n", "")
+    assert not (folder / "access.log").exists()
+
+
+def test_check_of_the_demo_ends_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        makeService(parse("--demo", "--check"))
+    assert end.value.code == 0
+    assert tuple(capsys.readouterr()) == ("ok\n", "")
+
+
+def test_check_leaves_no_unix_socket(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        makeService(parse("--router", "router.py", "--listen", f"unix:{folder}/socket", "--check"))
+    assert end.value.code == 0
+    assert not (folder / "socket").exists()
+
+
+# In a process of its own
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def twistd(folder: Path) -> Run:
+    """Run ``twistd -n proxymux`` with options with which it does not go on."""
+    script = Path(sys.executable).with_name("twistd")
+
+    def twistd(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(script), "-n", "--pidfile=", "proxymux", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return twistd
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--router", "missing.py"], "--router: missing.py: No such file or directory; "),
+        (["--router", "syntax.py"], "--router: syntax.py:2: "),
+        (["--router", "empty.py"], "--router: empty.py: it defines no proxy(data)"),
+        (["--router", "router.py", "--deny-file", "missing"], "--deny-file: missing: No such file or directory; "),
+        (["--router", "router.py", "--allow", "10.0.0.1/8"], "--allow: '10.0.0.1/8' has bits set beyond its prefix; "),
+        (["--router", "router.py", "--host", "203.0.113.1"], "--listen: "),
+        (["--router", "router.py", "--access-log", "/nowhere/log"], "--access-log: /nowhere/log: "),
+        (["--router", "router.py", "--backlog", "99999999999"], "--backlog: "),
+        (["--nonsense"], "--nonsense: "),
+        (["--router", "router.py", "stray"], "stray: "),
+        ([], "--router: missing; "),
+    ],
+)
+def test_twistd_ends_with_one_line_and_status_1(twistd: Run, folder: Path, arguments: list[str], words: str) -> None:
+    (folder / "syntax.py").write_text("def proxy(data):\n    return (\n")
+    (folder / "empty.py").write_text("")
+    if "--host" not in arguments:
+        arguments = ["--listen", "tcp:0:interface=127.0.0.1", *arguments]
+    ended = twistd(*arguments)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"proxymux: {words}")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_twistd_on_a_port_in_use_ends_with_one_line_and_status_1(twistd: Run, taken: int) -> None:
+    ended = twistd("--router", "router.py", "--host", "127.0.0.1", "--port", str(taken))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("proxymux: --listen: ")
+    assert f"127.0.0.1:{taken}: Address already in use" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_twistd_with_check_prints_ok_and_does_not_listen(twistd: Run) -> None:
+    ended = twistd(*CHECKED)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ok\n", "")
+
+
+HEAVY = """\
+import sys
+from twisted.scripts.twistd import run
+sys.argv = ["twistd", "-n", "--pidfile=", "proxymux", *sys.argv[1:]]
+try:
+    run()
+except SystemExit as end:
+    status = end.code
+heavy = ("OpenSSL", "cryptography", "service_identity", "proxymux.net", "proxymux.service", "twisted.internet.ssl")
+loaded = sorted(name for name in sys.modules if name.startswith(heavy))
+print("status", status or 0, "loaded", loaded, file=sys.__stderr__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--help"], 0),
+        (["--nonsense"], 1),
+        (["stray"], 1),
+        ([], 1),
+        (["--router", "router.py", "--decide-timeout", "soon"], 1),
+        (["--router", "router.py", "--allow", "nonsense"], 1),
+    ],
+)
+def test_help_and_bad_options_load_nothing_heavy(folder: Path, arguments: list[str], status: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HEAVY, *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stderr.splitlines()[-1] == f"status {status} loaded []"
