@@ -9,4 +9,3 @@ extensions = ["sphinx.ext.autodoc"]
 autodoc_member_order = "bysource"
 html_theme = "alabaster"
 exclude_patterns = ["_build", "examples/README.rst"]
-nitpick_ignore_regex = [("py:.*", r"(twisted|zope|Deferred|.*Path|.*_T|.*ModuleType|.*Certificate|cryptography).*")]

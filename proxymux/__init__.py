@@ -32,11 +32,10 @@ from typing import TYPE_CHECKING, Any
 
 from proxymux.core.client import Client
 from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
+from proxymux.version import __version__
 
 if TYPE_CHECKING:
     from proxymux.tap.router import Router
-
-__version__ = "0.1.0"
 
 __all__ = ["NEED_DATA", "Client", "Decision", "Forward", "Reject", "Reply", "Router", "__version__"]
 

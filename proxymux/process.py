@@ -12,7 +12,7 @@ import setproctitle
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.logfile import LogFile
 
-from proxymux import __version__
+from proxymux.version import __version__
 
 
 class Running(Protocol):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from proxymux import __version__
+from proxymux.version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -53,8 +53,8 @@ async def dial(reactor: Any, target: Target, bind: str | None) -> Leg:
         hosts = await resolve(reactor, target.host)
         leg = await Race(reactor, [functools.partial(connect_inet, target.port, host) for host in hosts]).result
     leg.pause()
-    # The endpoint has put a wrapper around the leg, which is told of the peer's FIN as of a loss, because it claims only
-    # the last of the interfaces that the leg has.
+    # The endpoint has put a wrapper around the leg that claims only the last of the leg's interfaces: it would be told
+    # of the peer's FIN as of a loss.
     leg.transport.protocol = leg
     return leg
 

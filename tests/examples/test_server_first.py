@@ -80,7 +80,7 @@ def test_the_greeting_is_that_of_the_clients_own_server(start: Start, example: E
         client.quit()
     with socket.create_connection(("127.0.0.1", proxy.port), 60, ("127.0.0.3", 0)) as stranger:
         assert read_all(stranger) == NO
-    assert [record["outcome"] for record in proxy.records(3)] == ["completed", "completed", "rejected"]
+    assert sorted(record["outcome"] for record in proxy.records(3)) == ["completed", "completed", "rejected"]
 
 
 def test_a_server_that_is_away(start: Start, example: Example) -> None:

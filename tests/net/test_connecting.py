@@ -471,8 +471,8 @@ def block_of_v2(*ends: tuple[str, int]) -> bytes:
 @in_reactor
 async def test_send_proxy_sends_the_clients_address_first(start: Start, net: Net, version: str, said_by: str) -> None:
     target = net.upstream()
-    decision = {"send_proxy": version} if said_by == "the decision" else {}
-    settings = {"send_proxy": version} if said_by == "the service" else {}
+    decision: dict[str, Any] = {"send_proxy": version} if said_by == "the decision" else {}
+    settings: dict[str, Any] = {"send_proxy": version} if said_by == "the service" else {}
     proxy = start(lambda data: {"remote": target.remote, **decision}, **settings)
     client = await asks(proxy)
     client.finish()

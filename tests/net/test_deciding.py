@@ -370,6 +370,33 @@ async def test_a_flood_of_replies_to_a_client_that_does_not_read_is_bounded(star
 
 
 @in_reactor
+async def test_a_client_that_resets_in_a_flood_of_replies_ends_it(start: Start) -> None:
+    asked = Asked(lambda data: Reply(bytes(64 * KILOBYTE), consume=1))
+    proxy = start(asked)
+    client = await proxy.connect(receive_buffer=4096)
+    await client.send(b"x" * 900)
+    await until(lambda: asked.about, "the first question")
+    await settle()
+    client.reset()
+    assert (await proxy.record()).outcome == "undecided"
+    assert len(asked.about) < 900
+
+
+@in_reactor
+async def test_a_flood_of_replies_does_not_put_off_the_end(start: Start) -> None:
+    asked = Asked(lambda data: Reply(bytes(64 * KILOBYTE), consume=1))
+    proxy = start(asked, decide_timeout=5)
+    client = await proxy.connect(receive_buffer=4096)
+    await client.send(b"x" * 900)
+    await until(lambda: asked.about, "the first question")
+    for _ in range(3):  # the time to decide; then a close that takes too long, in two steps
+        await settle()
+        proxy.clock.advance(10)
+    assert (await proxy.record()).outcome == "undecided"
+    assert len(asked.about) < 900
+
+
+@in_reactor
 async def test_a_router_that_replies_for_ever_is_in_error(start: Start) -> None:
     proxy = start(lambda data: Reply(b".", consume=1))
     client = await proxy.connect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 
@@ -183,6 +184,52 @@ async def test_5_mb_that_a_client_sends_before_it_leaves_arrive_whole(join: Join
     _, received = await together(ask_and_leave(), upstream.read_all())
     assert received == question
     upstream.close()
+    assert (await proxy.record()).outcome == "completed"
+
+
+@pytest.mark.parametrize("sleeper", ["client", "upstream"])
+@in_reactor
+async def test_a_fin_waits_its_turn_behind_data_that_nobody_reads(join: Join, sleeper: str) -> None:
+    proxy, client, upstream = await join(receive_buffer=4096)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    source, sink = (upstream, client) if sleeper == "client" else (client, upstream)
+    data = noise(OFFERED)
+    taken = await source.send_until_stalled(data)
+    source.finish()
+    await settle()
+    proxy.clock.advance(DAY)
+    assert await sink.read_all() == data[:taken]
+    await sink.send(b"and now")
+    sink.finish()
+    assert await source.read_all() == b"and now"
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_a_client_that_goes_on_sending_when_the_upstream_has_left_still_gets_its_answer(join: Join) -> None:
+    proxy, client, upstream = await join(receive_buffer=4096)
+    answer = noise(200_000)
+    await upstream.send(answer)
+    await upstream.sent()
+    upstream.close()
+    await client.send(noise(MEGABYTE))
+    assert await client.read_all() == answer
+    client.close()
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_a_client_that_has_nothing_to_say_hears_an_upstream_that_speaks_first(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: None, accepted=lambda client: {"remote": target.remote})
+    client = await proxy.connect()
+    client.finish()
+    upstream = await target.accept()
+    assert await upstream.read_all() == b""
+    await upstream.send(b"welcome")
+    upstream.finish()
+    assert await client.read_all() == b"welcome"
     assert (await proxy.record()).outcome == "completed"
 
 
@@ -377,13 +424,51 @@ async def test_an_upstream_that_resets_on_a_half_closed_client_calls_nobody(join
     assert failed.remotes == []
 
 
+@in_reactor
+async def test_an_upstream_that_resets_after_the_clients_half_close_resets_it_when_it_has_all(join: Join) -> None:
+    proxy, client, upstream = await join()
+    client.finish()
+    assert await upstream.read_all() == b""
+    await upstream.send(b"almost don")
+    await upstream.sent()
+    upstream.reset()
+    assert await client.receive(10) == b"almost don"
+    proxy.clock.advance(10)
+    assert await client.read_until_reset() == b""
+    assert (await proxy.record()).outcome == "upstream_aborted"
+
+
+@in_reactor
+async def test_a_client_that_resets_after_the_upstreams_half_close_resets_it(join: Join) -> None:
+    proxy, client, upstream = await join()
+    await upstream.send(b"!")
+    upstream.finish()
+    assert await client.read_all() == b"!"
+    await client.send(b"some")
+    assert await upstream.receive(4) == b"some"
+    client.reset()
+    assert await upstream.read_until_reset() == b""
+    await proxy.record()  # the client has had everything, so that its outcome is a matter of opinion
+
+
+@pytest.mark.parametrize("leaves", [Peer.close, Peer.reset])
+@in_reactor
+async def test_both_may_break_off_one_after_the_other(join: Join, leaves: Callable[[Peer], None]) -> None:
+    proxy, client, upstream = await join(receive_buffer=4096)
+    await upstream.send_until_stalled(noise(OFFERED))
+    upstream.reset()
+    await settle()
+    leaves(client)
+    assert (await proxy.record()).outcome in ("client_aborted", "upstream_aborted")
+
+
 # An upstream that ends without a word
 
 
 @pytest.mark.parametrize("leaves", [Peer.finish, Peer.close])
 @in_reactor
 async def test_an_upstream_that_ends_before_its_first_byte_is_a_failed_connect(
-    start: Start, net: Net, leaves: Callback
+    start: Start, net: Net, leaves: Callable[[Peer], None]
 ) -> None:
     target = net.upstream()
     failed = Callback(b"sorry")
@@ -392,7 +477,7 @@ async def test_an_upstream_that_ends_before_its_first_byte_is_a_failed_connect(
     await client.send(b"hello")
     upstream = await target.accept()
     assert await upstream.receive(5) == b"hello"
-    leaves(upstream)  # type: ignore[arg-type]
+    leaves(upstream)
     assert await client.read_all() == b"sorry"
     client.close()
     record = await proxy.record()
@@ -500,6 +585,18 @@ async def test_an_exchange_without_a_byte_either_way_is_closed_as_idle(join: Joi
 
 
 @in_reactor
+async def test_an_idle_exchange_ends_even_if_nobody_reads(join: Join) -> None:
+    proxy, client, upstream = await join(idle_timeout=5, receive_buffer=4096)
+    await upstream.send_until_stalled(noise(OFFERED))
+    await client.send_until_stalled(noise(OFFERED))
+    for _ in range(3):  # idle; then a close that takes too long, in two steps
+        proxy.clock.advance(10)
+        await settle()
+    assert (await proxy.record()).outcome == "idle"
+    await together(client.send_until_broken(), upstream.send_until_broken())
+
+
+@in_reactor
 async def test_no_idle_timeout_is_no_limit(join: Join) -> None:
     proxy, client, upstream = await join(idle_timeout=0)
     proxy.clock.advance(DAY)
@@ -522,6 +619,19 @@ async def test_a_first_byte_that_does_not_come_in_time_calls_the_callback_once_a
     assert (record.outcome, record.bytes_out, record.first_byte_seconds) == ("inactive", 5, None)
     assert inactive.remotes == [remote]
     assert failed.remotes == []
+
+
+@in_reactor
+async def test_an_inactive_upstream_that_does_not_read_either_is_cut_off(join: Join) -> None:
+    proxy, client, upstream = await join({"inactivity_timeout": 2}, receive_buffer=4096)
+    taken = await client.send_until_stalled(noise(OFFERED))
+    proxy.clock.advance(2)
+    assert await client.read_all() == b""
+    client.close()
+    assert (await proxy.record()).outcome == "inactive"
+    proxy.clock.advance(10)
+    received = await upstream.read_until_reset()
+    assert noise(taken).startswith(received)
 
 
 @in_reactor

@@ -81,11 +81,11 @@ async def tls_upstream(net: Net, target: Upstream, own: Credentials) -> TlsPeer:
     return upstream
 
 
-async def handshake_and_hear(peer: TlsPeer) -> None:
+async def handshake_and_hear(peer: TlsPeer) -> bytes:
     """Do the handshake, of which one side may only find out afterwards that the other has not liked it."""
     await peer.handshake()
     await peer.send(b"hello")
-    await peer.read_all()
+    return await peer.read_all()
 
 
 async def asks(proxy: Running, data: bytes = b"hello") -> Peer:
@@ -577,6 +577,26 @@ async def test_a_client_that_resets_during_the_upstreams_handshake_ends_it(start
     proxy.clock.advance(1)
     assert await target.is_left_alone()
     assert failed.remotes == []
+
+
+@in_reactor
+async def test_of_a_client_that_resets_with_a_full_buffer_during_the_handshake_nothing_is_sent(
+    start: Start, net: Net, upstreams_own: Credentials
+) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "tls": True}, max_buffer=1000)
+    client = await asks(proxy)
+    plain = await target.accept()
+    await client.send(noise(5000))
+    await settle()
+    client.reset()
+    await settle()
+    upstream = net.secure(plain, upstreams_own.for_server())
+    received = b""
+    with pytest.raises(OSError, match=r"alert|EOF|reset"):
+        received = await handshake_and_hear(upstream)
+    assert received == b""
+    assert (await proxy.record()).outcome == "client_aborted"
 
 
 @in_reactor
