@@ -42,8 +42,10 @@ class DecisionFailed(ProxymuxError):
 
     :param problem: that line.
     :param details: the traceback, or an empty text.
+    :param is_cancelled: True if it was given up on, and did no wrong.
     """
 
-    def __init__(self, problem: str, details: str = "") -> None:
+    def __init__(self, problem: str, details: str = "", is_cancelled: bool = False) -> None:
         super().__init__(problem)
         self.details = details
+        self.is_cancelled = is_cancelled

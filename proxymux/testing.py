@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from proxymux.core.client import Client
+from proxymux.core.client import Client, Notes
 from proxymux.core.commands import Ask, Blame, Connect, Join, Pause, Send
 from proxymux.core.decision import NEED_DATA, Forward, NeedData, Reject
 from proxymux.core.outcome import Outcome
@@ -136,7 +136,7 @@ def as_decider(router: AnyRouter) -> RouterDecider:
 
 async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: Client) -> Conversation:
     session = Session(65536, decider.greets)
-    client = replace(client, state=dict(client.state))
+    client = replace(client, state=Notes(client.state))
     decision: Any = NEED_DATA
     sent, upstream = b"", b""
     inputs: list[tuple[Input, Any]] = [(Input.OPENED, None)] + [(Input.RECEIVED, chunk) for chunk in chunks if chunk]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
+from io import FileIO
 from typing import IO, Any
 
 from proxymux.core.outcome import Record
@@ -60,33 +61,35 @@ class AccessLog:
 
     def write(self, record: Record) -> None:
         """Write one line; it is in the file when this returns."""
+        line = to_json(record) + "\n"
         try:
-            self._file.write(to_json(record) + "\n")
-            self._file.flush()
+            if self._file is None:
+                self._stdout.write(line)
+                self._stdout.flush()
+            else:
+                self._file.write(line.encode())
         except OSError as error:
             self._report(error)
 
     def reopen(self) -> None:
         """Write to the file that has the name now, after a rotation.  If that fails, the old one goes on."""
-        if self._path == "-":
-            return
         try:
             fresh = self._open()
         except ConfigError as error:
             self._report(OSError(str(error)))
             return
-        self._file.close()
+        self.close()
         self._file = fresh
 
     def close(self) -> None:
         """Close the file."""
-        if self._path != "-":
+        if self._file is not None:
             self._file.close()
 
-    def _open(self) -> IO[str]:
+    def _open(self) -> FileIO | None:
         if self._path == "-":
-            return self._stdout
+            return None
         try:
-            return open(self._path, "a", encoding="utf-8")
+            return FileIO(self._path, "a")  # no buffer: a line that a full disk did not take is not kept
         except OSError as error:
             raise _cannot_write(self._path, error.strerror) from error

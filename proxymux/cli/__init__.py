@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from proxymux.core.decision import MAX_SECONDS
 from proxymux.version import __version__
 
 
@@ -33,10 +34,17 @@ def _parser() -> argparse.ArgumentParser:
         "--sample", metavar="FILE", nargs="+", action="extend", default=[], help="files of recorded first bytes"
     )
     check.add_argument(
-        "--timeout", metavar="S", type=float, default=30.0, help="seconds for one async decision [default: 30]"
+        "--timeout", metavar="S", type=_seconds, default=30.0, help="seconds for one async decision [default: 30]"
     )
     check.set_defaults(run=_check)
     return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= MAX_SECONDS:
+        raise ValueError
+    return value
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -28,6 +28,12 @@ class Tls:
     certificate: Certificate | None = None
 
 
+class Notes(dict[Any, Any]):
+    """What a router keeps of one client.  A shadow router has its own, so that it cannot act on the first."""
+
+    shadow: Notes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """A client, as its router sees it.
@@ -43,7 +49,7 @@ class Client:
     local: Address
     tls: Tls | None = None
     proxy_protocol: Header | None = None
-    state: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    state: Notes = field(default_factory=Notes, compare=False, repr=False)
 
 
 def show(address: Address) -> str:

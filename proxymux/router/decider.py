@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -75,9 +75,10 @@ class RouterDecider:
 
     def _failed_later(self, failure: Failure) -> bytes:
         failure.trap(DecisionFailed)
-        return self._no_last_word(failure.value)
+        assert isinstance(failure.value, DecisionFailed)
+        return b"" if failure.value.is_cancelled else self._no_last_word(failure.value)
 
-    def _no_last_word(self, error: BaseException | None) -> bytes:
+    def _no_last_word(self, error: DecisionFailed) -> bytes:
         self._log.error("{problem}", problem=error)
         return b""
 
@@ -124,9 +125,11 @@ class RouterDecider:
             raise self._failed(hook, error) from None
 
     def _failed(self, hook: Hook, error: BaseException) -> DecisionFailed:
-        place = place_of(error, self._router.filename) or hook.place
+        place = place_of(error, self._router.filename) or place_of(error, hook.place.rpartition(":")[0]) or hook.place
         details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        return DecisionFailed(f"{place}: {hook.name} raised {describe(error)}", details)
+        return DecisionFailed(
+            f"{place}: {hook.name} raised {describe(error)}", details, isinstance(error, CancelledError)
+        )
 
     def _note_slow(self, hook: Hook, taken: float) -> None:
         self.slow += 1

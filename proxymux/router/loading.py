@@ -74,9 +74,9 @@ def from_object(found: Any, name: str, filename: str) -> Router:
 
     :raises RouterError: if it is none.
     """
-    if inspect.isroutine(found):
-        return Router(name, filename, _hook("proxy", found, filename, 2))
     proxy = getattr(found, "proxy", None)
+    if proxy is None and callable(found):
+        return Router(name, filename, _hook("proxy", found, filename, 2))
     if proxy is None:
         raise RouterError(f"{filename}: it defines no proxy(data); see docs/router.rst for what a router defines")
     return Router(
@@ -99,7 +99,7 @@ def _from_file(path: str) -> Router:
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
         sys.path.append(folder)  # what stands beside a router can be imported, but shadows nothing
-    return from_object(_run(f"proxymux_router_{name}", path, source), name, path)
+    return from_object(_run(ModuleType(f"proxymux_router_{name}"), path, source), name, path)
 
 
 def _from_module(name: str) -> ModuleType:
@@ -108,29 +108,34 @@ def _from_module(name: str) -> ModuleType:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     importlib.invalidate_caches()
+    if name.startswith("."):
+        raise RouterError(f"{name}: a relative name has nothing to be relative to; name a file or an importable module")
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError) as error:
-        raise RouterError(f"{name}: {error}; name a file or an importable module") from None
+    except (ModuleNotFoundError, ValueError) as error:
+        raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
+    except BaseException as error:  # of the package that it is in
+        raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
         raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
     with open(spec.origin, "rb") as file:
-        return _run(name, spec.origin, file.read())
+        return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
 
 
-def _run(name: str, path: str, source: bytes) -> ModuleType:
-    module = ModuleType(name)
+def _run(module: ModuleType, path: str, source: bytes) -> ModuleType:
     module.__file__ = path
-    if "." in name:
-        module.__package__ = name.rpartition(".")[0]
-    with _registered(name, module):
+    with _registered(module.__name__, module):
         try:
-            exec(compile(source, path, "exec"), module.__dict__)
-        except SyntaxError as error:
-            raise RouterError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+            exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
         except BaseException as error:  # a router may even call exit()
-            raise RouterError(f"{place_of(error, path) or path}: {describe(error)}") from None
+            raise _cannot_run(error, path, path) from None
     return module
+
+
+def _cannot_run(error: BaseException, path: str | None, name: str) -> RouterError:
+    if isinstance(error, SyntaxError) and error.filename and (path is None or error.filename == path):
+        return RouterError(f"{error.filename}:{error.lineno}: {error.msg}")
+    return RouterError(f"{place_of(error, path) or name}: {describe(error)}")
 
 
 @contextmanager
@@ -174,13 +179,16 @@ def _hook(name: str, function: Any, filename: str, most: int) -> Hook:
     raise RouterError(f"{place}: {name}{signature} cannot be called; {name}{accepts} can")
 
 
-def place_of(error: BaseException, filename: str) -> str | None:
-    """``file:line`` of the last line of the router that the error went through, or of where it came from."""
+def place_of(error: BaseException, filename: str | None) -> str | None:
+    """``file:line`` of the last line of the file that the error went through; None if it did not.
+
+    :param filename: the file, or None for whichever the error came from.
+    """
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if not frames:
         # An error of a Deferred keeps its frames only here.
         frames = [(frame[1], frame[2]) for frame in getattr(getattr(error, "__failure__", None), "frames", ())]
-    own = [place for place in frames if place[0] == filename]
+    own = [place for place in frames if filename in (None, place[0])]
     if not own:
         return None
     return f"{own[-1][0]}:{own[-1][1]}"
@@ -188,5 +196,8 @@ def place_of(error: BaseException, filename: str) -> str | None:
 
 def describe(error: BaseException) -> str:
     """One line on an exception."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxymux.core.client import Client, show
+from proxymux.core.client import Client, Notes, show
 from proxymux.core.decision import NEED_DATA, in_words
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
@@ -65,7 +65,7 @@ class ShadowDecider:
 
     def _then_ask(self, result: Any, second: Any, arguments: Any) -> Any:
         if isinstance(result, Failure):
-            if result.check(DecisionFailed):
+            if isinstance(result.value, DecisionFailed) and not result.value.is_cancelled:
                 self._ask(second, arguments, result.value)
         else:
             self._ask(second, arguments, result)
@@ -112,5 +112,7 @@ class ShadowDecider:
 
 
 def _seen_by_shadow(client: Client) -> Client:
-    """``client`` with a state of its own, so that the second router cannot act on the first through it."""
-    return replace(client, state=client.state.setdefault(ShadowDecider, {}))
+    """``client`` with the second router's state."""
+    if client.state.shadow is None:
+        client.state.shadow = Notes()
+    return replace(client, state=client.state.shadow)

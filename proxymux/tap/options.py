@@ -48,14 +48,18 @@ class SharedOptions(usage.Options):
     ]
 
     opt_listen = _repeatable(
-        "listen", "Twisted server endpoint; haproxy: before it takes PROXY protocol headers. Repeatable."
+        "listen",
+        "Twisted server endpoint; haproxy: before it takes PROXY protocol headers. Repeatable."
+        " [default: --host and --port]",
     )
     opt_trust_proxy = _repeatable(
         "trust-proxy", "CIDR that may send a PROXY header on a haproxy: listener. Repeatable. [default: loopback]"
     )
     opt_allow = _repeatable("allow", "CIDR that may connect. Repeatable. [default: all]")
-    opt_deny = _repeatable("deny", "CIDR that may not connect; wins over --allow. Repeatable.")
-    opt_deny_file = _repeatable("deny-file", "file of one CIDR a line, # comments; read again on HUP. Repeatable.")
+    opt_deny = _repeatable("deny", "CIDR that may not connect; wins over --allow. Repeatable. [default: none]")
+    opt_deny_file = _repeatable(
+        "deny-file", "file of one CIDR a line, # comments; read again on HUP. Repeatable. [default: none]"
+    )
 
     _REPEATABLE = ("listen", "trust-proxy", "allow", "deny", "deny-file")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python import usage
 
+from proxymux.core.excerpt import excerpt
 from proxymux.core.settings import Settings, read_settings
 from proxymux.errors import ConfigError, ProxymuxError, RouterError
 from proxymux.tap.options import SharedOptions, fail
@@ -56,10 +58,13 @@ class Options(SharedOptions):
             return listen
         if self["demo"] and self["host"] is None and self["port"] is None:
             return ["tcp:0:interface=127.0.0.1"]
-        port = self["port"] or "5432"
-        if not port.isascii() or not port.isdecimal() or int(port) > 65535:
-            raise ConfigError("--port", f"{port!r} is not accepted; a number from 0 to 65535 is")
-        host = (self["host"] or "0.0.0.0").replace("\\", "\\\\").replace(":", "\\:")
+        port = "5432" if self["port"] is None else self["port"]
+        if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+            raise ConfigError("--port", f"{excerpt(port)} is not accepted; a number from 0 to 65535 is")
+        host = "0.0.0.0" if self["host"] is None else self["host"]
+        if not host:
+            raise ConfigError("--host", "'' is not accepted; an IP address or name of this machine is")
+        host = host.replace("\\", "\\\\").replace(":", "\\:")
         return [*listen, f"tcp:{port}:interface={host}"]
 
 
@@ -71,9 +76,11 @@ def makeService(options: Options) -> IService:
         if options["demo"]:
             from proxymux.tap.demo import make_demo
 
-            return make_demo(reactor, options.shared)
-        service = make_router(reactor, options["router"], options["shadow"], options.shared)
-        service.check()
+            service: IService = make_demo(reactor, options.shared)
+        else:
+            router = make_router(reactor, options["router"], options["shadow"], options.shared)
+            router.check()
+            service = router
     except ProxymuxError as error:
         fail(error)
     if options["check"]:

@@ -147,6 +147,10 @@ class Peer:
             count -= len(part)
         return b"".join(parts)
 
+    async def receive_at_most(self, count: int) -> bytes:
+        """Some bytes, at least one; nothing at the end."""
+        return await self._read(count)
+
     async def read_some(self) -> bytes:
         """What there is, at least a byte; nothing at the end."""
         return await self._read(_CHUNK)

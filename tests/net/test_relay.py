@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable
 
 import pytest
 
 from tests.net.conftest import RELAYS, Callback, Join, Start
-from tests.net.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together
+from tests.net.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together, turns
 
 #: More than the kernel takes for a peer that does not read, and this much is offered.
 OFFERED = 64 * MEGABYTE
@@ -459,6 +460,9 @@ async def test_both_may_break_off_one_after_the_other(join: Join, leaves: Callab
     upstream.reset()
     await settle()
     leaves(client)
+    for _ in range(3):  # however long it waits for a client to have read
+        await settle()
+        proxy.clock.advance(10)
     assert (await proxy.record()).outcome in ("client_aborted", "upstream_aborted")
 
 
@@ -674,3 +678,94 @@ async def test_the_first_byte_timeout_runs_from_the_connect(start: Start, net: N
     proxy.clock.advance(0.2)
     await upstream.send(b"!")
     assert await client.receive(1) == b"!"
+
+
+# Whatever happens
+
+
+class Party:
+    """One side of an exchange that takes a random course."""
+
+    def __init__(self, peer: Peer, name: str) -> None:
+        self.peer = peer
+        self.said = b""
+        self.heard = b""
+        self.may_speak = True
+        self.is_there = True
+        self._name = name
+
+    async def speak(self, chance: random.Random) -> None:
+        if self.may_speak:
+            data = noise(chance.choice((1, 1000, 300_000)), f"{self._name} {len(self.said)}")
+            try:
+                taken = await self.peer.send_until_stalled(data)
+            except (ConnectionResetError, BrokenPipeError):
+                self.may_speak = False  # the other has left, and we were told
+            else:
+                self.said += data[:taken]
+
+    async def listen(self, chance: random.Random) -> None:
+        if self.peer.has_something():
+            try:
+                self.heard += await self.peer.receive_at_most(chance.choice((1, 1000, 300_000)))
+            except ConnectionResetError:
+                self.may_speak = False
+
+    async def finish(self, _: random.Random) -> None:
+        if self.may_speak:
+            self.may_speak = False
+            self.peer.finish()
+
+    async def leave(self, _: random.Random) -> None:
+        self.is_there = self.may_speak = False
+        self.peer.close()
+
+    async def reset(self, _: random.Random) -> None:
+        self.is_there = self.may_speak = False
+        self.peer.reset()
+
+    async def hear_the_rest(self) -> None:
+        if self.is_there:
+            try:
+                while part := await self.peer.read_some():
+                    self.heard += part
+            except ConnectionResetError:
+                pass
+
+
+@pytest.mark.parametrize("manners", ["polite", "rude"])
+@pytest.mark.parametrize("seed", range(40))
+@in_reactor
+async def test_a_random_course_ends_well(join: Join, seed: int, manners: str) -> None:
+    chance = random.Random(f"{seed} {manners}")
+    proxy, client, upstream = await join(receive_buffer=chance.choice((4096, 65536)))
+    parties = Party(client, "client"), Party(upstream, "upstream")
+    steps = [Party.speak] * 4 + [Party.listen] * 4 + [Party.finish]
+    if manners == "rude":
+        steps += [Party.leave, Party.reset]
+    for _ in range(chance.randrange(2, 20)):
+        party = chance.choice(parties)
+        if party.is_there:
+            await chance.choice(steps)(party, chance)
+        await turns(chance.choice((0, 1, 5)))
+    for party in parties:
+        if party.is_there:
+            await party.finish(chance)
+    await together(*(party.hear_the_rest() for party in parties))
+    for party, other in (parties, parties[::-1]):
+        assert other.said.startswith(party.heard)
+        if manners == "polite":
+            assert len(party.heard) == len(other.said)
+    client.close()
+    upstream.close()
+    for _ in range(3):  # however long it waits for a peer to have read
+        await settle()
+        proxy.clock.advance(10)
+    record = await proxy.record()
+    assert record.outcome in ("completed", "client_aborted", "upstream_aborted")
+    assert record.bytes_in <= 5 + len(parties[0].said)
+    assert record.bytes_out <= len(parties[1].said)
+    if manners == "polite" and parties[1].said:
+        assert (record.outcome, record.bytes_in, record.bytes_out) == (
+            "completed", 5 + len(parties[0].said), len(parties[1].said)
+        )  # fmt: skip
