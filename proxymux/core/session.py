@@ -24,11 +24,10 @@ from proxymux.core.commands import (
     Deadline,
     Finish,
     Join,
-    Pause,
-    Resume,
     Send,
 )
 from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
+from proxymux.core.intake import Intake
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.states import Cause, ConnectFailure, Input, RelayEnd, State
 
@@ -55,11 +54,7 @@ class Session:
         self.state = State.OPENING
         self._max_buffer = max_buffer
         self._greets = greets
-        self._buffer = b""
-        self._seen = 0  # how much of the buffer the decider was asked about
-        self._unseen = False  # bytes have come that the decider was not asked about
-        self._output_full = False
-        self._paused = False
+        self._intake = Intake(max_buffer)
         self._client_finished = False
         self._sent = False
         self._lingers = False
@@ -68,7 +63,7 @@ class Session:
         self._ending: Ending | None = None
 
     def __repr__(self) -> str:
-        return f"<Session {self.state.value}, {len(self._buffer)} bytes kept>"
+        return f"<Session {self.state.value}, {len(self._intake)} bytes kept>"
 
     @property
     def ending(self) -> Ending | None:
@@ -95,64 +90,42 @@ class Session:
     # Reading and deciding
 
     def _read(self, data: bytes) -> list[Command]:
-        self._buffer += data
-        self._unseen = True
-        if self._output_full:
-            return self._limit_reading()
-        if len(self._buffer) > self._max_buffer:
-            return self._limit_reading() + self._ask()  # the decision may take a while
-        return self._ask()
+        self._intake.add(data)
+        if self._intake.is_blocked:
+            return self._intake.pause_if_full()
+        pause = self._intake.pause() if self._intake.is_over else []  # the decision may take a while
+        return pause + self._ask()
 
     def _ask(self) -> list[Command]:
-        view = self._buffer[: self._max_buffer]
-        self.state, self._seen, self._unseen = State.DECIDING, len(view), False
-        return [Ask(view)]
+        self.state = State.DECIDING
+        return [Ask(self._intake.show())]
 
     def _kept(self, data: bytes) -> list[Command]:
-        self._buffer += data
-        self._unseen = True
-        return self._limit_reading()
-
-    def _limit_reading(self) -> list[Command]:
-        if self._paused or len(self._buffer) < self._max_buffer:
-            return []
-        self._paused = True
-        return [Pause()]
-
-    def _resume(self) -> list[Command]:
-        if self._paused and not self._output_full:
-            self._paused = False
-            return [Resume()]
-        return []
-
-    def _resume_with_room(self) -> list[Command]:
-        return self._resume() if len(self._buffer) < self._max_buffer else []
+        self._intake.add(data)
+        return self._intake.pause_if_full()
 
     def _full(self, _: None) -> list[Command]:
-        self._output_full = True
-        if self._paused:
-            return []
-        self._paused = True
-        return [Pause()]
+        self._intake.is_blocked = True
+        return self._intake.pause()
 
     def _free(self, _: None) -> list[Command]:
-        self._output_full = False
-        return self._resume_with_room()
+        self._intake.is_blocked = False
+        return self._intake.resume_if_room()
 
     def _free_reading(self, _: None) -> list[Command]:
-        self._output_full = False
+        self._intake.is_blocked = False
         return self._go_on()
 
     def _go_on(self) -> list[Command]:
         """Ask about bytes that are still unseen, or wait for more."""
         self.state = State.READING
-        if self._output_full:
+        if self._intake.is_blocked:
             return []
-        if self._unseen:
-            return self._resume_with_room() + self._ask()
+        if self._intake.has_unseen:
+            return self._intake.resume_if_room() + self._ask()
         if self._client_finished:
             return self._close(Ending(Outcome.UNDECIDED, "client finished before a decision"))
-        return self._resume()
+        return self._intake.resume()
 
     def _finished_reading(self, _: None) -> list[Command]:
         self._client_finished = True
@@ -171,12 +144,12 @@ class Session:
             return self._send(decision.last_word) + self._close(Ending(Outcome.REJECTED))
         assert isinstance(decision, Forward)
         if decision.data is not None:
-            self._buffer = decision.data + self._buffer[self._seen :]
+            self._intake.replace(decision.data)
         self.state, self._forward = State.CONNECTING, decision
         return [Await(None), *self._send(decision.reply), Connect(decision)]
 
     def _need_data(self) -> list[Command]:
-        if len(self._buffer) > self._max_buffer:
+        if self._intake.is_over:
             problem = f"no decision within {self._max_buffer} bytes (--max-buffer)"
             return [Blame(problem), *self._close(Ending(Outcome.UNDECIDED, problem))]
         return self._go_on()
@@ -185,12 +158,11 @@ class Session:
         self._replies += 1
         if self._replies > MAX_REPLIES:
             return self._faulted_here(f"more than {MAX_REPLIES} replies without a decision")
-        if step.consume > self._seen:
-            return self._faulted_here(f"consume: {step.consume} of {self._seen} bytes")
+        if step.consume > self._intake.shown:
+            return self._faulted_here(f"consume: {step.consume} of {self._intake.shown} bytes")
         if not step.consume:
             return self._send(step.reply) + self._need_data()
-        self._buffer = self._buffer[step.consume :]
-        self._unseen = bool(self._buffer)
+        self._intake.consume(step.consume)
         return self._send(step.reply) + self._go_on()
 
     def _faulted_here(self, problem: str) -> list[Command]:
@@ -201,7 +173,7 @@ class Session:
 
     def _undecided(self, limit: str) -> list[Command]:
         problem = f"no decision within {limit}"
-        router_waits = self.state is State.DECIDING or bool(self._buffer)
+        router_waits = self.state is State.DECIDING or len(self._intake) > 0
         blame: list[Command] = [Blame(problem)] if router_waits else []
         return [*blame, Cancel(), *self._close(Ending(Outcome.UNDECIDED, problem))]
 
@@ -216,7 +188,7 @@ class Session:
     def _connected(self, _: None) -> list[Command]:
         assert self._forward is not None
         self.state = State.JOINED
-        data, self._buffer = self._buffer, b""
+        data = self._intake.empty()
         return [*self._send(self._forward.reply_on_connect), Join(data, self._forward, self._client_finished)]
 
     def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
@@ -284,12 +256,13 @@ class Session:
     def _close(self, ending: Ending, how: Closing | None = None) -> list[Command]:
         if how is None:
             how = Closing.LINGER if self._sent and not self._client_finished else Closing.CLOSE
-        self.state, self._ending, self._buffer = State.CLOSING, ending, b""
+        self.state, self._ending = State.CLOSING, ending
+        self._intake.empty()
         self._lingers = how is Closing.LINGER
         return [Await(Deadline.LINGER), Close(how)]
 
     def _end(self, ending: Ending) -> list[Command]:
-        self.state, self._ending, self._buffer = State.ENDED, ending, b""
+        self.state, self._ending = State.ENDED, ending
         return [Await(None), Finish(ending)]
 
 

@@ -67,9 +67,10 @@ class Demanding:
         return endpoints.SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1")
 
 
-async def tls_client(net: Net, proxy: Running, authority: Authority, name: str = NAME) -> TlsPeer:
+async def tls_client(net: Net, proxy: Running, authority: Authority, *, receive_buffer: int | None = None) -> TlsPeer:
     """A client that has done its handshake."""
-    client = await net.connect_tls(proxy.address, authority.for_client(), server_name=name)
+    plain = await proxy.connect(receive_buffer=receive_buffer)
+    client = net.secure(plain, authority.for_client(), NAME)
     await client.handshake()
     return client
 
@@ -368,6 +369,40 @@ async def test_a_tls_client_that_ends_ends_the_exchange_after_all_it_has_sent(
 
     _, received = await together(ask_and_leave(), upstream.read_all())
     assert received == b"hello" + question
+    assert (await proxy.record()).outcome == "completed"
+
+
+@in_reactor
+async def test_what_a_tls_client_has_sent_before_it_ended_waits_for_a_slow_upstream(
+    start: Start, net: Net, authority: Authority, own: Credentials
+) -> None:
+    target = net.upstream(receive_buffer=4096)
+    proxy = start(lambda data: {"remote": target.remote}, listen=own.endpoint)
+    client = await tls_client(net, proxy, authority)
+    await client.send(b"hello")
+    upstream = await target.accept()
+    await client.send(noise(300_000))
+    client.finish()
+    await settle()
+    assert await upstream.read_all() == b"hello" + noise(300_000)
+
+
+@in_reactor
+async def test_what_an_upstream_has_sent_before_it_ended_waits_for_a_slow_tls_client(
+    start: Start, net: Net, authority: Authority, own: Credentials
+) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote}, listen=own.endpoint)
+    client = await tls_client(net, proxy, authority, receive_buffer=4096)
+    await client.send(b"hello")
+    upstream = await target.accept()
+    assert await upstream.receive(5) == b"hello"
+    await upstream.send(noise(300_000))
+    upstream.close()
+    await settle()
+    proxy.clock.advance(86400)
+    assert await client.read_all() == noise(300_000)
+    client.close()
     assert (await proxy.record()).outcome == "completed"
 
 
