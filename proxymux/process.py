@@ -47,6 +47,7 @@ class Process:
         self._services: list[Running] = []
         self._is_stopping = False
         self._is_installed = False
+        self._log_file: LogFile | None = None
 
     @classmethod
     def of(cls, reactor: Any) -> Process:
@@ -61,7 +62,10 @@ class Process:
         self.show()
         if not self._is_installed:
             self._is_installed = True
-            self._reactor.callWhenRunning(self._install)  # after the reactor's own handlers
+            self._log_file = _twistd_log_file()
+            _raise_descriptor_limit()
+            self._install()
+            self._reactor.callWhenRunning(self._install)  # the reactor has put its own handlers there meanwhile
 
     def remove(self, service: Running) -> None:
         """Undo :meth:`add`."""
@@ -74,14 +78,12 @@ class Process:
         setproctitle.setproctitle(f"proxymux {__version__} - {parts}")
 
     def _install(self) -> None:
-        _raise_descriptor_limit()
-        log_file = _twistd_log_file()
         actions: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGTERM: self._terminate,
             signal.SIGINT: self._terminate,
             signal.SIGQUIT: self._quit,
             signal.SIGHUP: self._reload,
-            signal.SIGUSR1: lambda: self._reopen(log_file),
+            signal.SIGUSR1: self._reopen,
         }
         for number, action in actions.items():
             signal.signal(number, functools.partial(self._received, action))
@@ -110,9 +112,9 @@ class Process:
         for service in self._services:
             service.reload()
 
-    def _reopen(self, log_file: LogFile | None) -> None:
-        if log_file is not None:
-            log_file.reopen()
+    def _reopen(self) -> None:
+        if self._log_file is not None:
+            self._log_file.reopen()
         for service in self._services:
             service.reopen()
 

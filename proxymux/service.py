@@ -105,6 +105,17 @@ class ProxyService(Service):
             raise SystemExit(1) from None
         if self._process is not None:
             self._process.add(self)
+        # Whoever reads that it listens may send it a signal: it is said when signals are answered.
+        self._reactor.callWhenRunning(self._announce)
+
+    def _announce(self) -> None:
+        for listener, address in zip(self._listeners, self.addresses, strict=False):
+            self._log.info(
+                "{name} listens on {address} ({description})",
+                name=self._path.decider.name,
+                address=address,
+                description=listener.description,
+            )
 
     def _listen(self, listener: Listener) -> None:
         problems: list[ConfigError] = []
@@ -116,20 +127,14 @@ class ProxyService(Service):
                 self._log.critical("{error}", error=problems[0])
                 self._reactor.stop()
 
-        listener.listen(self._reactor, self._begin).addCallbacks(self._listens, fails, (listener,))
+        listener.listen(self._reactor, self._begin).addCallbacks(self._listens, fails)
         is_starting = False
         if problems:
             raise problems[0]
 
-    def _listens(self, port: IListeningPort, listener: Listener) -> None:
+    def _listens(self, port: IListeningPort) -> None:
         self._ports.append(port)
         self.addresses.append(_where(port))
-        self._log.info(
-            "{name} listens on {address} ({description})",
-            name=self._path.decider.name,
-            address=self.addresses[-1],
-            description=listener.description,
-        )
 
     # Sessions
 

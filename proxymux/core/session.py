@@ -234,7 +234,7 @@ class Session:
         return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED), Closing.CLOSE)]
 
     def _finished_closing(self, _: None) -> list[Command]:
-        self._client_finished = True
+        self._client_finished, self._lingers = True, False
         return [Close(Closing.CLOSE)]
 
     def _late(self, _: str) -> list[Command]:

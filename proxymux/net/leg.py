@@ -141,14 +141,14 @@ class Leg(Protocol):
             self.close()
 
     def close(self) -> None:
-        """Close after everything was sent, within :data:`LINGER` seconds."""
+        """Close after everything was sent, within :data:`LINGER` seconds, TLS within twice as many."""
         if self.is_lost:
             return
         self.unguard()
         self.transport.loseConnection()
         # A TLS close waits for the peer without a limit of its own (twisted#7926), any close for a peer that reads.
         if not self.is_lost and self._deadline is None:
-            self._deadline = self._clock.callLater(LINGER, self._expired)
+            self._deadline = self._clock.callLater(LINGER, self._close_harder if self.is_tls else self._expired)
 
     def abort(self) -> None:
         """Reset the connection.  What was not sent is lost."""
@@ -177,12 +177,21 @@ class Leg(Protocol):
         self.unguard()
         if not self.is_lost:
             self._guarded = True
-            transport = self.transport
-            while ISSLTransport.providedBy(transport) and hasattr(transport, "transport"):
-                transport = transport.transport
+            transport = self._under_tls()
             transport.registerProducer(_Flush(transport, self, flushed), False)
             # An empty buffer would not be looked at again by itself.
             transport.startWriting()
+
+    def _under_tls(self) -> Any:
+        transport = self.transport
+        while ISSLTransport.providedBy(transport) and hasattr(transport, "transport"):
+            transport = transport.transport
+        return transport
+
+    def _close_harder(self) -> None:
+        """A TLS close that the peer has not answered: close below, where what was sent still arrives."""
+        self._deadline = self._clock.callLater(LINGER, self._expired)
+        self._under_tls().loseConnection()
 
     def _expired(self) -> None:
         self._deadline = None

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.client import Client, Notes, show
-from proxymux.core.decision import NEED_DATA, in_words
+from proxymux.core.decision import NEED_DATA, Forward, in_words
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
 
@@ -95,7 +95,7 @@ class ShadowDecider:
 
     def _compare(self, shadow: Any, result: Any, client: Client) -> None:
         failed = isinstance(shadow, Exception) and isinstance(result, Exception)
-        if failed or shadow == result:
+        if failed or _in_effect(shadow) == _in_effect(result):
             self.same += 1
             return
         self.different += 1
@@ -116,3 +116,10 @@ def _seen_by_shadow(client: Client) -> Client:
     if client.state.shadow is None:
         client.state.shadow = Notes()
     return replace(client, state=client.state.shadow)
+
+
+def _in_effect(decision: Any) -> Any:
+    """``decision`` with its targets written in the one way."""
+    if isinstance(decision, Forward):
+        return replace(decision, remote=tuple(map(str, decision.targets)))
+    return decision

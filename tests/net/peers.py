@@ -24,6 +24,8 @@ from twisted.internet.task import deferLater
 MEGABYTE: Final = 1 << 20
 #: Seconds after which a test that waits has failed.  Nothing is measured by it.
 _PATIENCE: Final = 20.0
+#: Seconds without a byte after which a sender is said to be stalled.  The system's own threads need a part of it.
+_QUIET: Final = 0.1
 _CHUNK: Final = 1 << 18
 _WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -118,14 +120,13 @@ class Peer:
             await turns(3)
 
     async def send_until_stalled(self, data: bytes) -> int:
-        """Send of ``data`` what is taken until nothing has been taken for many turns; how much that was."""
-        taken = quiet = 0
-        while quiet < 200 and taken < len(data):
+        """Send of ``data`` what is taken until the other side takes no more for a while; how much that was."""
+        taken, quiet_since = 0, time.monotonic()
+        while taken < len(data) and time.monotonic() < quiet_since + _QUIET:
             try:
                 taken += self._socket.send(data[taken : taken + _CHUNK])
-                quiet = 0
+                quiet_since = time.monotonic()
             except _WOULD_BLOCK:
-                quiet += 1
                 await turns(1)
         return taken
 

@@ -122,8 +122,12 @@ class Exchange:
             self._upstream_lost(reason)
 
     def _client_lost(self, reason: Failure) -> None:
-        served = self._upstream.is_finished and self._client.is_flushed
-        if served or reason.check(ConnectionDone):
+        if reason.check(ConnectionDone):
+            self._end(Cause.COMPLETED)
+            return
+        # What the upstream has not been sent yet will not come: it is to know that this was no end in good order.
+        self._upstream.leg.abort()
+        if self._upstream.is_finished and self._client.is_flushed:
             self._end(Cause.COMPLETED)
         else:
             self._end(Cause.CLIENT_ABORTED, explain(reason))
@@ -173,10 +177,7 @@ class Exchange:
         if self._over:
             return
         self._stop()
-        if cause is Cause.CLIENT_ABORTED:
-            self._upstream.leg.abort()
-        else:
-            self._upstream.leg.close()
+        self._upstream.leg.close()
         self._opening.ended(RelayEnd(cause, self._client.is_finished, reason))
 
     def _stop(self) -> None:
