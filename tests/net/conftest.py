@@ -88,8 +88,10 @@ class ClockedReactor:
 class Running:
     """A running service."""
 
-    def __init__(self, net: Net, reactor: ClockedReactor, clock: Clock, names: Names) -> None:
+    def __init__(self, net: Net, router: SimpleNamespace, reactor: ClockedReactor, clock: Clock, names: Names) -> None:
         self._net = net
+        #: The functions of its router; a reload takes note of what was changed here.
+        self.router = router
         self.reactor = reactor
         self.clock = clock
         self.names = names
@@ -202,7 +204,7 @@ class Start(Protocol):
         accepted: Callable[..., Any] | None = None,
         connect_error: Callable[..., Any] | None = None,
         inactivity_error: Callable[..., Any] | None = None,
-        listen: str = LOOPBACK,
+        listen: str | list[str] = LOOPBACK,
         **settings: Any,
     ) -> Running: ...
 
@@ -260,24 +262,24 @@ def start(net: Net, relay: str) -> Iterator[Start]:
         accepted: Callable[..., Any] | None = None,
         connect_error: Callable[..., Any] | None = None,
         inactivity_error: Callable[..., Any] | None = None,
-        listen: str = LOOPBACK,
+        listen: str | list[str] = LOOPBACK,
         **settings: Any,
     ) -> Running:
-        functions = SimpleNamespace(
+        router = SimpleNamespace(
             proxy=proxy,
             proxy_accepted=accepted,
             proxy_connect_error=connect_error,
             proxy_inactivity_error=inactivity_error,
         )
         clock, names = Clock(), Names()
-        running = Running(net, ClockedReactor(clock, names), clock, names)
+        running = Running(net, router, ClockedReactor(clock, names), clock, names)
         log = Logger("proxymux", observer=running)
         filename = getattr(getattr(proxy, "__code__", None), "co_filename", __file__)
 
         def decider() -> RouterDecider:
-            return RouterDecider(from_object(functions, "router", filename), clock.seconds, log)
+            return RouterDecider(from_object(router, "router", filename), clock.seconds, log)
 
-        shared = read_settings({"listen": [listen], "relay": relay, **settings})
+        shared = read_settings({"listen": listen, "relay": relay, **settings})
         running.service = make_service(running.reactor, "router", decider, shared, log)
         running.events.on("ended", lambda logger, record: running.records.append(record))
         running.events.on(

@@ -407,6 +407,18 @@ async def test_a_router_that_replies_for_ever_is_in_error(start: Start) -> None:
     assert len(proxy.errors) == 1
 
 
+@in_reactor
+async def test_a_negotiation_may_be_longer_than_the_buffer(start: Start) -> None:
+    steps = 300
+    proxy = start(lambda data: {"consume": 1000} if len(data) >= 1000 else Reject(b"end") if data == b"." else None)
+    client = await proxy.connect()
+    await client.send(noise(1000 * steps) + b".")
+    assert await client.read_all() == b"end"
+    client.close()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in) == ("rejected", 1000 * steps + 1)
+
+
 # Decisions that take their time
 
 
@@ -538,6 +550,30 @@ async def test_a_decision_that_comes_too_late_has_no_effect(start: Start, net: N
     assert (await running.record()).outcome == "undecided"
     assert await target.is_left_alone()
     assert running.errors == []
+
+
+@in_reactor
+async def test_a_reload_is_for_those_who_come_after_it(start: Start) -> None:
+    proxy = start(lambda data: Reject(b"old") if data.endswith(b".") else None)
+    before = await proxy.connect()
+    await before.send(b"x")
+    await settle()
+    proxy.router.proxy = lambda data: Reject(b"new") if data.endswith(b".") else None
+    proxy.service.reload()
+    after = await proxy.connect()
+    for client in (before, after):
+        await client.send(b".")
+    assert await before.read_all() == b"old"
+    assert await after.read_all() == b"new"
+
+
+@in_reactor
+async def test_a_router_that_does_not_load_again_is_reported_and_the_old_one_stays(start: Start) -> None:
+    proxy = start(lambda data: Reject(b"old"))
+    proxy.router.proxy = "not a function"
+    proxy.service.reload()
+    assert await proxy.ask(b"x") == b"old"
+    assert len(proxy.errors) == 1
 
 
 # Limits
@@ -979,6 +1015,29 @@ async def test_a_callback_that_returns_something_else_is_logged_and_nothing_else
     assert received == b""
     [line] = proxy.errors
     assert re.search(r"test_deciding\.py:\d+: proxy_connect_error ", line)
+
+
+@in_reactor
+async def test_the_inactivity_callback_may_be_async_and_take_the_client(start: Start, net: Net) -> None:
+    target = net.upstream()
+    waiting: Deferred[None] = Deferred()
+
+    async def answer(remote: str, client: Client) -> bytes:
+        await waiting
+        return f"{remote} says nothing to {client.address[0]}".encode()
+
+    proxy = start(lambda data: Forward(target.remote, inactivity_timeout=2), inactivity_error=answer)
+    client = await proxy.connect()
+    await client.send(b"abc")
+    upstream = await target.accept()
+    assert await upstream.receive(3) == b"abc"
+    proxy.clock.advance(2)
+    assert await upstream.read_all() == b""
+    assert not client.has_something()
+    waiting.callback(None)
+    assert await client.read_all() == f"{target.remote} says nothing to 127.0.0.1".encode()
+    client.close()
+    assert (await proxy.record()).outcome == "inactive"
 
 
 @in_reactor

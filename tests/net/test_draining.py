@@ -197,3 +197,34 @@ async def test_two_stops_end_together(start: Start) -> None:
     proxy.clock.advance(LIMIT)
     assert await client.read_all() == b""
     await until(lambda: unlimited and limited, "the end of both")
+
+
+@pytest.mark.parametrize("event", ["connected", "decided", "connect_failed"])
+@in_reactor
+async def test_a_listener_may_end_it_all(start: Start, net: Net, event: str) -> None:
+    target = net.upstream(listens=False)
+    proxy = start(lambda data: Forward(target.remote))
+    proxy.events.on(event, lambda logger, *_: proxy.service.abort())
+    client = await proxy.connect()
+    await client.send(b"hello")
+    assert await client.read_until_reset() == b""
+    assert (await proxy.record()).outcome == "drained"
+    target.listen()
+    proxy.clock.advance(1)
+    assert await target.is_left_alone()
+
+
+@in_reactor
+async def test_a_router_may_end_it_all(start: Start, net: Net) -> None:
+    target = net.upstream()
+
+    def proxy(data: bytes) -> Any:
+        running.service.abort()
+        return Forward(target.remote)
+
+    running = start(proxy)
+    client = await running.connect()
+    await client.send(b"hello")
+    assert await client.read_until_reset() == b""
+    assert (await running.record()).outcome == "drained"
+    assert await target.is_left_alone()

@@ -9,7 +9,7 @@ import pytest
 from proxymux import Client, Reject
 from tests.net.certificates import Authority, Credentials
 from tests.net.conftest import LOOPBACK, Start
-from tests.net.peers import Net, Upstream, in_reactor, together
+from tests.net.peers import Net, Upstream, in_reactor
 
 
 @pytest.mark.parametrize("kind", [LOOPBACK, r"tcp6:0:interface=\:\:1", "unix"])
@@ -58,14 +58,28 @@ async def test_a_unix_client_that_leaves_in_midstream_ends_its_session(start: St
 
 
 @in_reactor
-async def test_a_session_on_each_of_many_listeners(
-    start: Start, net: Net, authority: Authority, own: Credentials
+async def test_one_service_on_many_listeners(
+    start: Start, net: Net, authority: Authority, own: Credentials, tmp_path: Path
 ) -> None:
-    plain = start(lambda data: Reject(b"plain"))
-    secure = start(lambda data: Reject(b"secure"), listen=own.endpoint)
-    client = await plain.connect()
-    await client.send(b"x")
-    tls = await net.connect_tls(secure.address, authority.for_client(), server_name="proxy.example")
-    await tls.handshake()
-    await tls.send(b"x")
-    assert await together(client.read_all(), tls.read_all()) == [b"plain", b"secure"]
+    clients: list[Client] = []
+
+    def proxy(data: bytes, client: Client) -> object:
+        clients.append(client)
+        return Reject(b"served")
+
+    running = start(
+        proxy,
+        listen=[LOOPBACK, own.endpoint, f"unix:{tmp_path}/socket", f"haproxy:{LOOPBACK}", r"tcp6:0:interface=\:\:1"],
+    )
+    plain, tls, unix, behind, v6 = running.service.addresses
+    peers = [await net.connect(address) for address in (plain, unix, behind, v6)]
+    secure = await net.connect_tls(tls, authority.for_client(), server_name="proxy.example")
+    await secure.handshake()
+    await peers[2].send(b"PROXY TCP4 192.0.2.7 192.0.2.8 51000 443\r\n")
+    for peer in (*peers, secure):
+        await peer.send(b"hello")
+        assert await peer.read_all() == b"served"
+        peer.close()
+    assert {record.outcome for record in await running.ended(5)} == {"rejected"}
+    assert [client.address[0] for client in clients] == ["127.0.0.1", "unix:", "192.0.2.7", "::1", "127.0.0.1"]
+    assert [client.tls is not None for client in clients] == [False, False, False, False, True]

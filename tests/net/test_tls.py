@@ -82,11 +82,11 @@ async def tls_upstream(net: Net, target: Upstream, own: Credentials) -> TlsPeer:
     return upstream
 
 
-async def handshake_and_hear(peer: TlsPeer) -> bytes:
+async def handshake_and_hear(peer: TlsPeer) -> None:
     """Do the handshake, of which one side may only find out afterwards that the other has not liked it."""
     await peer.handshake()
     await peer.send(b"hello")
-    return await peer.read_all()
+    await peer.read_all()
 
 
 async def asks(proxy: Running, data: bytes = b"hello") -> Peer:
@@ -627,10 +627,12 @@ async def test_of_a_client_that_resets_with_a_full_buffer_during_the_handshake_n
     client.reset()
     await settle()
     upstream = net.secure(plain, upstreams_own.for_server())
-    received = b""
-    with pytest.raises(OSError, match=r"alert|EOF|reset"):
-        received = await handshake_and_hear(upstream)
-    assert received == b""
+    try:
+        await upstream.handshake()
+    except OSError:
+        pass  # the sooner the better
+    else:
+        assert await upstream.read_until_cut() == b""
     assert (await proxy.record()).outcome == "client_aborted"
 
 
