@@ -286,6 +286,7 @@ def start(net: Net, relay: str) -> Iterator[Start]:
             "connect_failed", lambda logger, target, reason: running.failed_attempts.append((target, reason))
         )
         services.append(running)
+        running.service.check()
         running.service.privilegedStartService()
         running.service.startService()
         return running

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxymux import Client, Reject
+from proxymux.errors import ConfigError
 from tests.net.certificates import Authority, Credentials
 from tests.net.conftest import LOOPBACK, Start
 from tests.net.peers import Net, Upstream, in_reactor
@@ -83,3 +84,13 @@ async def test_one_service_on_many_listeners(
     assert {record.outcome for record in await running.ended(5)} == {"rejected"}
     assert [client.address[0] for client in clients] == ["127.0.0.1", "unix:", "192.0.2.7", "::1", "127.0.0.1"]
     assert [client.tls is not None for client in clients] == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("prefix", ["", "haproxy:"])
+@in_reactor
+async def test_a_key_that_does_not_fit_its_certificate_ends_start_up(
+    start: Start, authority: Authority, own: Credentials, prefix: str
+) -> None:
+    other = authority.issue("other.example")
+    with pytest.raises(ConfigError, match=r"^--listen: "):
+        start(lambda data: None, listen=f"{prefix}{own.endpoint}:certKey={other.file}")
