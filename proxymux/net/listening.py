@@ -152,6 +152,7 @@ class _Checking:
             raise CannotListenError(interface, port, error) from error
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
+        contextFactory.getContext()  # a key that does not fit its certificate would else be found by the first client
         self.listenTCP(port, factory, backlog, interface)
 
     def listenUNIX(

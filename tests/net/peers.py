@@ -240,6 +240,17 @@ class TlsPeer(Peer):
         """The protocol agreed on."""
         return self._socket.selected_alpn_protocol()
 
+    async def hear(self) -> bytes:
+        """Do the handshake; what comes then, however it ends."""
+        parts: list[bytes] = []
+        try:
+            await self.handshake()
+            while part := await self._read(_CHUNK):
+                parts.append(part)
+        except OSError:
+            pass
+        return b"".join(parts)
+
     async def read_until_cut(self) -> bytes:
         """Everything up to an end that is not TLS's own, which must come."""
         parts: list[bytes] = []

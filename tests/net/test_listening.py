@@ -89,8 +89,11 @@ async def test_one_service_on_many_listeners(
 @pytest.mark.parametrize("prefix", ["", "haproxy:"])
 @in_reactor
 async def test_a_key_that_does_not_fit_its_certificate_ends_start_up(
-    start: Start, authority: Authority, own: Credentials, prefix: str
+    start: Start, authority: Authority, own: Credentials, tmp_path: Path, prefix: str
 ) -> None:
-    other = authority.issue("other.example")
-    with pytest.raises(ConfigError, match=r"^--listen: "):
-        start(lambda data: None, listen=f"{prefix}{own.endpoint}:certKey={other.file}")
+    key, _, _ = own.file.read_text().partition("-----BEGIN CERTIFICATE")
+    _, _, certificate = authority.issue("other.example").file.read_text().partition("-----END PRIVATE KEY-----")
+    (tmp_path / "key").write_text(key)
+    (tmp_path / "certificate").write_text(certificate)
+    with pytest.raises(ConfigError, match=r"^--listen: .*do not match"):
+        start(lambda data: None, listen=f"{prefix}ssl:0:privateKey={tmp_path}/key:certKey={tmp_path}/certificate")
