@@ -211,6 +211,15 @@ class ProxyService(Service):
     def _cut_hard(self) -> None:
         self._drain_timer = None
         self.abort()
+        if self._sessions:
+            self._drain_timer = self._reactor.callLater(_GRACE, self._leave)
+
+    def _leave(self) -> None:
+        """Whatever keeps a session from ending does not keep the process from it."""
+        self._drain_timer = None
+        if self._sessions:
+            self._log.error("{count} sessions could not be ended", count=len(self._sessions))
+        self._tell_drained()
 
     def _cancel_cut(self) -> None:
         if self._drain_timer is not None:
@@ -220,9 +229,12 @@ class ProxyService(Service):
     def _see_whether_drained(self) -> None:
         if not self._sessions:
             self._cancel_cut()
-            waiting, self._drained = self._drained, []
-            for done in waiting:
-                done.callback(None)
+            self._tell_drained()
+
+    def _tell_drained(self) -> None:
+        waiting, self._drained = self._drained, []
+        for done in waiting:
+            done.callback(None)
 
     # While running
 

@@ -133,8 +133,15 @@ class _HeaderReader:
         if parsed is not None:
             header, length = parsed
             self._live.introduced(header)
+            self._hand_over(self._buffer[length:])
+
+    def _hand_over(self, received: bytes) -> None:
+        try:
             inner = self._inner.buildProtocol(Introduced(self._live))
-            hand_to(self._leg.transport, inner, self._buffer[length:])
+            hand_to(self._leg.transport, inner, received)
+        except Exception as error:  # of an endpoint's TLS, before it has a connection: nobody else would end this one
+            self._leg.transport.protocol = self._leg
+            self._live.bar(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {type(error).__name__}: {error}"))
 
     def finished(self) -> None:
         self._live.bar(Ending(Outcome.UNDECIDED, "client finished before its PROXY header was whole"))

@@ -152,7 +152,8 @@ class _Checking:
             raise CannotListenError(interface, port, error) from error
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
-        contextFactory.getContext()  # a key that does not fit its certificate would else be found by the first client
+        if hasattr(contextFactory, "getContext"):  # which need not be, in a plug-in's endpoint
+            contextFactory.getContext()  # or else the first client would find a key that does not fit its certificate
         self.listenTCP(port, factory, backlog, interface)
 
     def listenUNIX(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from twisted.internet import endpoints
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IStreamServerEndpointStringParser
+from twisted.internet.ssl import PrivateCertificate
+from zope.interface import implementer
 
 from proxymux import Client, Reject
 from proxymux.errors import ConfigError
@@ -86,6 +91,44 @@ async def test_one_service_on_many_listeners(
     assert [client.tls is not None for client in clients] == [False, False, False, False, True]
 
 
+@implementer(IOpenSSLServerConnectionCreator)
+class Creator:
+    """All that Twisted asks of what makes TLS connections, and no more."""
+
+    def __init__(self, own: Credentials) -> None:
+        self._options = PrivateCertificate.loadPEM(own.file.read_bytes()).options()
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
+        return self._options.serverConnectionForTLS(tlsProtocol)
+
+
+@implementer(IStreamServerEndpointStringParser)
+class Plugin:
+    """A plug-in's endpoint ``creator:``."""
+
+    prefix = "creator"
+
+    def __init__(self, own: Credentials) -> None:
+        self._own = own
+
+    def parseStreamServer(self, reactor: Any, *args: object, **kwargs: object) -> Any:
+        return endpoints.SSL4ServerEndpoint(reactor, 0, Creator(self._own), interface="127.0.0.1")
+
+
+@pytest.mark.parametrize("prefix", ["", "haproxy:"])
+@in_reactor
+async def test_a_plug_ins_endpoint_may_make_its_tls_connections_by_itself(
+    start: Start, net: Net, authority: Authority, own: Credentials, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    monkeypatch.setattr(endpoints, "getPlugins", lambda interface: [Plugin(own)])
+    proxy = start(lambda data: Reject(b"served"), listen=f"{prefix}creator:")
+    header = b"PROXY UNKNOWN\r\n" if prefix else b""
+    client = await net.connect_tls(proxy.address, authority.for_client(), server_name="proxy.example", first=header)
+    await client.handshake()
+    await client.send(b"hello")
+    assert await client.read_all() == b"served"
+
+
 @pytest.mark.parametrize("prefix", ["", "haproxy:"])
 @in_reactor
 async def test_a_key_that_does_not_fit_its_certificate_ends_start_up(
@@ -97,3 +140,20 @@ async def test_a_key_that_does_not_fit_its_certificate_ends_start_up(
     (tmp_path / "certificate").write_text(certificate)
     with pytest.raises(ConfigError, match=r"^--listen: .*do not match"):
         start(lambda data: None, listen=f"{prefix}ssl:0:privateKey={tmp_path}/key:certKey={tmp_path}/certificate")
+
+
+@in_reactor
+async def test_a_plug_ins_endpoint_that_fails_behind_a_header_costs_that_client(
+    start: Start, net: Net, own: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(creator: Creator, tls: Any) -> Any:
+        raise RuntimeError("no connection today")
+
+    monkeypatch.setattr(Creator, "serverConnectionForTLS", fail)
+    monkeypatch.setattr(endpoints, "getPlugins", lambda interface: [Plugin(own)])
+    proxy = start(lambda data: Reject(b"served"), listen="haproxy:creator:")
+    client = await net.connect(proxy.address)
+    await client.send(b"PROXY UNKNOWN\r\n")
+    assert await client.read_all() == b""
+    record = await proxy.record()
+    assert (record.outcome, record.reason) == ("bad_handshake", "TLS: RuntimeError: no connection today")
