@@ -87,7 +87,7 @@ class Forward:
             value = getattr(self, name)
             if value is not None:
                 _set(self, name, _seconds(name, value))
-        _check_count("retries", self.retries)
+        _set(self, "retries", _count("retries", self.retries))
         if self.send_proxy is not None and self.send_proxy is not False and self.send_proxy not in ("v1", "v2"):
             raise BadResult(f"send_proxy: {excerpt(self.send_proxy)} is not 'v1', 'v2' or False")
         if self.tls is not True and self.tls is not False:
@@ -127,7 +127,7 @@ class Reply:
 
     def __post_init__(self) -> None:
         _set(self, "reply", _bytes("reply", self.reply))
-        _check_count("consume", self.consume)
+        _set(self, "consume", _count("consume", self.consume))
 
 
 Decision = Forward | Reject | Reply | NeedData
@@ -205,10 +205,10 @@ def _target(text: object) -> Target:
 
 
 def _bytes(name: str, value: object) -> bytes:
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(memoryview(value))  # not one of a class that answers len() and the like in its own way
     hint = ", write b'...' or .encode()" if isinstance(value, str) else ""
     raise BadResult(f"{name}: {excerpt(value)} is {type(value).__name__}, not bytes{hint}")
 
@@ -219,9 +219,10 @@ def _seconds(name: str, value: object) -> float | None:
     return float(value) or None
 
 
-def _check_count(name: str, value: object) -> None:
+def _count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise BadResult(f"{name}: {excerpt(value)} is not a whole number of at least 0")
+    return int.__add__(value, 0)
 
 
 def _server_name(value: object) -> str:

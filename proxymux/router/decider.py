@@ -121,7 +121,7 @@ class RouterDecider:
             return read(value)
         except BadResult as error:
             raise DecisionFailed(f"{hook.place}: {hook.name} {error}") from None
-        except Exception as error:  # a result may be an object with methods that raise
+        except BaseException as error:  # a result may be an object with methods that raise, or exit
             raise self._failed(hook, error) from None
 
     def _failed(self, hook: Hook, error: BaseException) -> DecisionFailed:
@@ -150,5 +150,5 @@ def _as_last_word(result: Any) -> bytes:
     if result is None:
         return b""
     if isinstance(result, (bytes, bytearray, memoryview)):
-        return bytes(result)
+        return bytes(memoryview(result))
     raise BadResult(f"returned {excerpt(result)}, which is neither bytes nor None")

@@ -198,6 +198,6 @@ def describe(error: BaseException) -> str:
     """One line on an exception."""
     try:
         text = " ".join(str(error).split())
-    except Exception:
+    except BaseException:
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,7 +1,4 @@
-"""SSH: the identification string (RFC 4253 section 4.2).
-
-The server sends its own at once too, and no common client waits for that one.
-"""
+"""SSH: the identification string (RFC 4253 section 4.2)."""
 
 from __future__ import annotations
 
@@ -10,26 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
-from proxymux.sniff.beginning import beginning_of, letters
 
 #: Bytes of the string with its CR LF.
 LIMIT: Final = 255
 
-# The RFC has no minus in the name of the software, but "libssh-0.6.3" and others are about.
-_LINE: Final = re.compile(rb"SSH-([0-9]+\.[0-9]+)-([!-~]+)(?: ([ -~]*))?\r?\n")
-_NAMED: Final = (*letters(b"SSH-"), b"[0-9]+", rb"\.", b"[0-9]+", b"-", b"[!-~]+")
-_BEGIN: Final = beginning_of((*_NAMED, rb"\r"))
-_BEGIN_WITH_COMMENTS: Final = beginning_of((*_NAMED, b" ", b"[ -~]*", rb"\r"))
+_LINE: Final = re.compile(rb"SSH-([!-,.-~]+)-([!-~]+)(?: ([ -~]*))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Ssh:
-    """What an SSH client says first (RFC 4253), as in ``SSH-2.0-OpenSSH_9.2 comments``.
-
-    :param protocol: ``2.0``; a client that can do the old version too may say ``1.99``.
-    :param software: its name and version.
-    :param comments: what stands behind a space, or an empty text.
-    """
+    """What an SSH client says first, as in ``SSH-2.0-OpenSSH_9.2 comments``."""
 
     protocol: str
     software: str
@@ -37,14 +24,16 @@ class Ssh:
 
 
 def ssh(data: bytes) -> Ssh | NeedData | None:
-    """The identification string that ``data`` begins with.
-
-    The LF alone, which old clients send, ends it too.
-    """
-    found = _LINE.match(data, 0, LIMIT)
-    if found is not None:
-        protocol, software, comments = (part.decode("ascii") for part in found.groups(b""))
-        return Ssh(protocol, software, comments)
-    if len(data) >= LIMIT:
+    """The identification string that ``data`` begins with."""
+    if data[:4] != b"SSH-"[: len(data)]:
         return None
-    return NEED_DATA if _BEGIN.fullmatch(data) or _BEGIN_WITH_COMMENTS.fullmatch(data) else None
+    end = data.find(b"\n", 0, LIMIT)
+    if end < 0:
+        # A byte that has no place in the line is found at once, not at its end.
+        good = all(0x20 <= byte <= 0x7E for byte in data[: LIMIT - 1].removesuffix(b"\r"))
+        return NEED_DATA if good and len(data) < LIMIT else None
+    found = _LINE.match(data[:end].removesuffix(b"\r"))
+    if found is None:
+        return None
+    protocol, software, comments = (part.decode("ascii") for part in (found[1], found[2], found[3] or b""))
+    return Ssh(protocol, software, comments)

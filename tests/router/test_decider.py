@@ -617,3 +617,28 @@ def test_no_failure_is_left_for_the_garbage_collector(make_result: Any, watch: W
         decide(decider)
     except DecisionFailed:
         pass
+
+
+class Sly(bytes):
+    def __bool__(self) -> bool:
+        raise SystemExit("bool")
+
+    def __len__(self) -> int:
+        raise SystemExit("len")
+
+
+def exit_when_looked_at(_: object) -> type:
+    raise SystemExit("class")
+
+
+def test_bytes_of_a_class_of_its_own_are_taken_as_bytes() -> None:
+    forward = Forward("db:1", data=Sly(b"x"), reply=Sly(b"y"))
+    assert [type(forward.data), type(forward.reply)] == [bytes, bytes]
+    assert type(Reject(Sly(b"z")).close) is bytes
+
+
+def test_a_result_that_exits_when_it_is_looked_at_is_a_router_error(watch: Watch, log: Log) -> None:
+    posing = type("Posing", (), {"__class__": property(exit_when_looked_at)})
+    decider = RouterDecider(from_object(lambda data: posing(), "acme", __file__), watch, log.logger)
+    with pytest.raises(DecisionFailed, match="SystemExit: class"):
+        decider.decide(b"x", CLIENT)
