@@ -9,6 +9,9 @@ from proxymux.core.decision import NEED_DATA, NeedData
 
 #: Bytes of the handshake message beyond which it is not looked at; those of browsers have two thousand.
 LIMIT: Final = 16384
+#: Records that a hello may be cut into.  They are walked through whenever more bytes have come, so that a client that
+#: sends the smallest records byte by byte would cost more and more time without a limit.
+RECORDS_LIMIT: Final = 1024
 _RECORD_LIMIT: Final = 16384  # RFC 8446 section 5.1
 _SERVER_NAME: Final = 0
 _ALPN: Final = 16
@@ -33,10 +36,11 @@ class _Malformed(Exception):
 def tls_client_hello(data: bytes) -> ClientHello | NeedData | None:
     """The ClientHello that ``data`` begins with, in as many records as it came."""
     message = bytearray()
-    at = 0
+    at = records = 0
     while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
+        records += 1
         header = data[at : at + 5]
-        if not _may_be_record(header):
+        if records > RECORDS_LIMIT or not _may_be_record(header):
             return None
         length = int.from_bytes(header[3:5], "big")
         message += data[at + 5 : at + 5 + length] if len(header) == 5 else b""

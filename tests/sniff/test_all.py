@@ -37,7 +37,7 @@ LIMITS = {
     "socks5_greeting": 257,
     "socks5_request": 262,
     "ssh": 255,
-    "tls_client_hello": 6 * (16384 + 4),
+    "tls_client_hello": 16384 + 4 + 5 * 1024,
 }
 
 
@@ -263,7 +263,8 @@ def test_a_fragmented_hello_has_a_limit() -> None:
     head = b"\x16\x03\x01\x00\x01"
     message = b"\x01\x00\x40\x00" + bytes(16384)
     data = b"".join(head + message[at : at + 1] for at in range(len(message)))
-    assert sniff.tls_client_hello(data[:-6]) is NEED_DATA
+    assert sniff.tls_client_hello(data[: 6 * 1024 - 1]) is NEED_DATA
+    assert sniff.tls_client_hello(data[: 6 * 1024]) is None
     assert sniff.tls_client_hello(data) is None
 
 
