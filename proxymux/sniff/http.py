@@ -1,33 +1,43 @@
-"""HTTP/1: request line and Host (RFC 9112, RFC 9110)."""
+"""HTTP/1: request line and Host (RFC 9112, RFC 9110); the preface of HTTP/2 (RFC 9113)."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
+from proxymux.sniff.beginning import TCHAR, beginning_of, letters
 
 #: Bytes of a request's head beyond which it is not looked at; HAProxy's and nginx's limits are about as high.
 LIMIT: Final = 32768
-#: Bytes of a method; the longest that is registered has 17.
-_METHOD_LIMIT: Final = 32
 _EMPTY_LINES_LIMIT: Final = 4
 
-_TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-_VERSION: Final = re.compile(rb"HTTP/1\.[0-9]\Z")
-_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::([0-9]{0,5}))?\Z")
-_SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
-_END: Final = re.compile(rb"\r?\n\r?\n")
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+# A method has at most 32 bytes; the longest that is registered has 17.  There are at most 256 fields; HAProxy's
+# default is 101.
+_METHOD: Final = rb"[%b]{1,32}" % TCHAR
+_VALUE: Final = rb"[\t -~\x80-\xff]"
+_LINE_BEGIN: Final = beginning_of((_METHOD, b" ", rb"[!-~]+", b" ", *letters(b"HTTP/1."), b"[0-9]", rb"\r"))
+_FIELD_BEGIN: Final = re.compile(rb"\r|(?:[%b]+(?::%b*\r?)?)?" % (TCHAR, _VALUE))
+_HEAD: Final = re.compile(rb"(%b) ([!-~]+) HTTP/(1\.[0-9])\r?(\n(?:[%b]+:%b*\r?\n){0,256})" % (_METHOD, TCHAR, _VALUE))
+
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]*)(?:[/?#].*)?")
+_AUTHORITY: Final = re.compile(
+    rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._~!$&'()*+,;=%-]{0,255})(?::([0-9]{0,5}))?",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The head of a request, as far as routing goes.
+    """The head of a request (RFC 9112), as far as routing goes.
 
     :param method: as sent; methods are case-sensitive.
     :param path: the request target as sent: ``/path?query``, a whole URL, ``host:port`` of a CONNECT, or ``*``.
-    :param version: ``HTTP/1.1`` and the like.  The preface of HTTP/2 without TLS is the method PRI of ``HTTP/2.0``.
+    :param version: ``1.0`` or ``1.1``.  The preface of HTTP/2 without TLS (RFC 9113) is the method PRI of ``2.0``; the
+        host is then in a later frame, and not known here.
     :param host: in lower case and without its port, from a whole URL if that is the target, else from Host; or None.
     :param port: the port with the host, or None.
     """
@@ -44,63 +54,75 @@ def http_request(data: bytes) -> HttpRequest | NeedData | None:
 
     What could be read in two ways is None: two Host lines, a folded line, white space before a colon, a control byte.
     """
-    start = len(data) - len(data[:_EMPTY_LINES_LIMIT].lstrip(b"\r\n")) - len(data[_EMPTY_LINES_LIMIT:])
-    if data[start : start + 1] in (b"\r", b"\n"):
-        return None
-    if not _may_be_method(data[start : start + _METHOD_LIMIT + 1]):
-        return None
-    line_end = data.find(b"\n", start, LIMIT)
-    if line_end < 0:
-        return NEED_DATA if len(data) < LIMIT else None
-    first = _request_line(data[start:line_end].removesuffix(b"\r"))
-    if first is None:
-        return None
-    end = _END.search(data, line_end - 1 if data[line_end - 1 : line_end] == b"\r" else line_end, LIMIT)
-    if end is None:
-        return NEED_DATA if len(data) < LIMIT else None
-    return _with_host(first, data[line_end + 1 : end.start()])
+    if data[:12] == _PREFACE[:12]:
+        return _preface(data)
+    start = _after_empty_lines(data)
+    if data[start:] == b"\r":  # half of one more empty line
+        return NEED_DATA if data.count(b"\n", 0, start) < _EMPTY_LINES_LIMIT else None
+    head = _HEAD.match(data, start, LIMIT)
+    if head is None:
+        return NEED_DATA if len(data) < LIMIT and _LINE_BEGIN.fullmatch(data, start) else None
+    request = _request(head)
+    if request is None or data.startswith((b"\n", b"\r\n"), head.end(), LIMIT):
+        return request
+    return NEED_DATA if len(data) < LIMIT and _FIELD_BEGIN.fullmatch(data, head.end()) else None
 
 
-def _may_be_method(begin: bytes) -> bool:
-    for place, byte in enumerate(begin):
-        if byte == 0x20:
-            return place > 0
-        if byte not in _TOKEN:
-            return False
-    return len(begin) <= _METHOD_LIMIT
+def _preface(data: bytes) -> HttpRequest | NeedData | None:
+    if data.startswith(_PREFACE):
+        return HttpRequest("PRI", "*", "2.0")
+    return NEED_DATA if _PREFACE.startswith(data) else None
 
 
-def _request_line(line: bytes) -> HttpRequest | None:
-    parts = line.split(b" ")
-    if len(parts) != 3 or not parts[1] or any(byte <= 0x20 or byte >= 0x7F for byte in parts[1]):
-        return None
-    method, path, version = parts
-    if not _VERSION.match(version) and line != b"PRI * HTTP/2.0":
-        return None
-    return HttpRequest(method.decode("ascii"), path.decode("ascii"), version.decode("ascii"))
+def _after_empty_lines(data: bytes) -> int:
+    """Where the request line begins: clients have been seen to send an empty line before it (RFC 9112 section 2.2)."""
+    at = 0
+    for _ in range(_EMPTY_LINES_LIMIT):
+        if data.startswith((b"\n", b"\r\n"), at):
+            at = data.index(b"\n", at) + 1
+    return at
 
 
-def _with_host(first: HttpRequest, head: bytes) -> HttpRequest | None:
-    values: list[bytes] = []
-    for line in head.split(b"\n") if head else ():
-        name, colon, value = line.removesuffix(b"\r").partition(b":")
-        if not colon or not name or not _TOKEN.issuperset(name):
+def _request(head: re.Match[bytes]) -> HttpRequest | None:
+    """The request of a head's whole lines, of which there may be more to come; None if they contradict the rules."""
+    method, target, version, fields = head.groups()
+    named = _authority(_host_field(fields))
+    if method == b"CONNECT":
+        named = named and _authority(target)
+        if named is None or named[0] is None or named[1] is None:
             return None
-        if any(byte < 0x20 and byte != 0x09 for byte in value):
+    elif not target.startswith(b"/") and target != b"*":
+        whole = _ABSOLUTE.fullmatch(target)
+        named = named and whole and _authority(whole[1])
+        if named is None or named[0] is None:
             return None
-        if name.lower() == b"host":
-            values.append(value.strip(b" \t"))
-    if len(values) > 1:
+    if named is None:
         return None
-    whole = _SCHEME.match(first.path.encode("ascii"))
-    if whole is not None:
-        text = whole.group(1).rpartition(b"@")[2]
-    elif first.method == "CONNECT":
-        text = first.path.encode("ascii")
-    else:
-        text = values[0] if values else b""
-    found = _HOST.match(text.decode("latin-1"))
+    return HttpRequest(method.decode("ascii"), target.decode("ascii"), version.decode("ascii"), *named)
+
+
+def _host_field(fields: bytes) -> bytes | None:
+    """The value of Host, empty if it is not there, None if it is there twice: then two servers may read two hosts."""
+    names = fields.lower()
+    at = names.find(b"\nhost:")
+    if at < 0:
+        return b""
+    if names.find(b"\nhost:", at + 1) >= 0:
+        return None
+    return fields[at + 6 : fields.index(b"\n", at + 6)].strip(b" \t\r")
+
+
+def _authority(text: bytes | None) -> tuple[str | None, int | None] | None:
+    """Host and port of ``host:port``; None if it is malformed."""
+    found = None if text is None else _AUTHORITY.fullmatch(text)
     if found is None:
         return None
-    host, port = found.group(1).strip("[]").lower() or None, found.group(2)
-    return HttpRequest(first.method, first.path, first.version, host, int(port) if port else None)
+    host, port = found[1].decode("ascii").lower(), int(found[2] or b"0")
+    if port > 65535:
+        return None
+    if host.startswith("["):
+        try:
+            host = str(ipaddress.IPv6Address(host[1:-1]))
+        except ValueError:
+            return None
+    return host or None, port if found[2] else None

@@ -2,75 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from proxymux.core.decision import NEED_DATA, NeedData
 
-#: Bytes of a first packet; the server's own limit (MAX_STARTUP_PACKET_LENGTH).
-LIMIT: Final = 10000
+Kind = Literal["startup", "ssl", "gss", "cancel"]
 
-_FIXED: Final[dict[int, tuple[Literal["ssl", "gss", "cancel"], int, int]]] = {
-    80877103: ("ssl", 8, 8),
-    80877104: ("gss", 8, 8),
-    80877102: ("cancel", 16, 268),  # the key had 4 bytes up to protocol 3.0, and has up to 256 since 3.2
-}
+#: Bytes of a first packet: the server takes 10000 (MAX_STARTUP_PACKET_LENGTH) after the four that say how many.
+LIMIT: Final = 4 + 10000
+
+#: Kind, the bytes at 4 (of a start-up, its major version only), and the least and the most bytes of the packet.
+_KINDS: Final[tuple[tuple[Kind, bytes, int, int], ...]] = (
+    ("startup", b"\0\3", 9, LIMIT),
+    ("ssl", (80877103).to_bytes(4, "big"), 8, 8),
+    ("gss", (80877104).to_bytes(4, "big"), 8, 8),
+    ("cancel", (80877102).to_bytes(4, "big"), 16, 268),  # the key had 4 bytes, and has up to 256 since protocol 3.2
+)
+
+
+class Parameters(Mapping[str, str]):
+    """The parameters of a start-up, which cannot be changed.  Of one that was sent twice the last counts."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._values = dict(pairs)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+_NO_PARAMETERS: Final = Parameters()
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """The first packet of a PostgreSQL client.
+    """The first packet of a PostgreSQL client (StartupMessage, SSLRequest, GSSENCRequest or CancelRequest).
 
     :param kind: ``startup``; ``ssl`` or ``gss``: it wants encryption, and sends its start-up once it was answered;
         ``cancel``.
     :param length: bytes that the packet has.
-    :param parameters: of a start-up, pairs of names and values, in the client's order.
+    :param parameters: of a start-up, such as ``user``, ``database`` and ``application_name``, in the client's order.
     """
 
-    kind: Literal["startup", "ssl", "gss", "cancel"]
+    kind: Kind
     length: int
-    parameters: tuple[tuple[str, str], ...] = ()
+    parameters: Parameters = _NO_PARAMETERS
 
     @property
     def user(self) -> str | None:
         """The user that logs in."""
-        return dict(self.parameters).get("user")
+        return self.parameters.get("user")
 
     @property
     def database(self) -> str | None:
         """The database; it has the user's name if the client does not say."""
-        return dict(self.parameters).get("database") or self.user
+        return self.parameters.get("database") or self.user
 
 
 def postgres(data: bytes) -> Postgres | NeedData | None:
     """The first packet of a PostgreSQL client that ``data`` begins with."""
-    # What is missing of the length counts as nothing, so that too long a packet is known early.
-    length = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
-    if length > LIMIT or (len(data) >= 4 and length < 8):
+    lowest, highest = (int.from_bytes(data[:4].ljust(4, rest), "big") for rest in (b"\0", b"\xff"))
+    code = data[4:8]
+    possible = [
+        kind
+        for kind, mark, least, most in _KINDS
+        if lowest <= most and highest >= least and mark.startswith(code[: len(mark)])
+    ]
+    if not possible:
         return None
     if len(data) < 8:
-        return NEED_DATA if _may_be_code(data[4:]) else None
-    code = int.from_bytes(data[4:8], "big")
-    fixed = _FIXED.get(code)
-    if fixed is not None:
-        kind, least, most = fixed
-        if not least <= length <= most:
-            return None
-        return Postgres(kind, length) if len(data) >= length else NEED_DATA
-    if code >> 16 != 3:
-        return None
-    if len(data) < length:
         return NEED_DATA
+    kind, length = possible[0], lowest
+    if kind != "startup":
+        return Postgres(kind, length) if len(data) >= length else NEED_DATA
+    if len(data) < length:
+        return NEED_DATA if _may_be_parameters(data[8:]) else None
     parameters = _parameters(data[8:length])
-    return None if parameters is None else Postgres("startup", length, parameters)
+    return None if parameters is None else Postgres(kind, length, parameters)
 
 
-def _may_be_code(begin: bytes) -> bool:
-    codes = [b"\0\3", *(code.to_bytes(4, "big") for code in _FIXED)]
-    return any(code.startswith(begin) or begin.startswith(code) for code in codes)
+def _may_be_parameters(begin: bytes) -> bool:
+    """Whether none of the names is empty: that is the end, and there are more bytes to come."""
+    return all(begin.split(b"\0")[:-1:2])
 
 
-def _parameters(block: bytes) -> tuple[tuple[str, str], ...] | None:
+def _parameters(block: bytes) -> Parameters | None:
     """Names and values, each ended by a NUL, and a NUL after them."""
     texts = block.split(b"\0")
     if len(texts) < 2 or texts[-1] or texts[-2] or len(texts) % 2:
@@ -78,7 +109,7 @@ def _parameters(block: bytes) -> tuple[tuple[str, str], ...] | None:
     names, values = texts[:-2:2], texts[1:-2:2]
     if not all(names):
         return None
-    return tuple(
+    return Parameters(
         (name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
         for name, value in zip(names, values, strict=True)
     )

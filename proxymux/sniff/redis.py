@@ -1,4 +1,4 @@
-"""Redis: the name of the first command (RESP, the Redis serialization protocol)."""
+"""Redis: the name of the first command (RESP, the Redis serialization protocol; inline commands)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
 
+#: Bytes of an inline command, with its line end (the server's own limit).
+LIMIT: Final = 65536
 #: Bytes of a command's name; the longest there is has 20.
 _NAME_LIMIT: Final = 64
-#: Bytes of a number and its CR LF.
-_NUMBER_LIMIT: Final = 10
+#: Bytes of a number and its CR; what fills them without a CR is too large a number.
+_NUMBER_LIMIT: Final = 8
 #: Elements of an array (the server's own limit).
 _COUNT_LIMIT: Final = 1024 * 1024
-#: Commands that are recognized as plain words.  GET and the like are not: HTTP begins so.
-_PLAIN: Final = frozenset(
-    (b"AUTH", b"CLIENT", b"COMMAND", b"CONFIG", b"ECHO", b"HELLO", b"INFO", b"MONITOR", b"PING", b"QUIT", b"SELECT")
+#: Commands that are recognized as plain words: what people and health checks type.  Not GET, for HTTP begins so.
+_INLINE: Final = frozenset(
+    b"AUTH CLIENT COMMAND CONFIG DBSIZE ECHO HELLO INFO MONITOR PING QUIT ROLE SELECT SUBSCRIBE TIME".split()
 )
+_PRINTABLE: Final = bytes((0x09, *range(0x20, 0x7F), *range(0x80, 0x100)))
 
 
 @dataclass(frozen=True, slots=True)
 class Redis:
-    """The first command of a Redis client.
+    """The first command of a Redis client (RESP).
 
     :param command: its name in upper case.
     """
@@ -30,46 +33,54 @@ class Redis:
 
 
 def redis(data: bytes) -> Redis | NeedData | None:
-    """The name of the command that ``data`` begins with."""
+    """The name of the command that ``data`` begins with.
+
+    An array (RESP) is known by the name alone, before its arguments have come; an inline command by its whole line.
+    """
     if data[:1] not in (b"", b"*"):
-        return _plain(data)
-    count = _number(data, 1, _COUNT_LIMIT)
-    if not isinstance(count, tuple):
-        return count
-    _, at = count
+        return _inline(data)
+    start = _after_number(data, 1, _COUNT_LIMIT)
+    if not isinstance(start, tuple):
+        return start
+    at = start[1]
     if data[at : at + 1] not in (b"", b"$"):
         return None
-    size = _number(data, at + 1, _NAME_LIMIT)
+    size = _after_number(data, at + 1, _NAME_LIMIT)
     if not isinstance(size, tuple):
         return size
     length, at = size
     name = data[at : at + length]
-    if not _is_name(name) or not (b"\r\n").startswith(data[at + length : at + length + 2]):
+    if not all(0x21 <= byte <= 0x7E for byte in name) or not b"\r\n".startswith(data[at + length : at + length + 2]):
         return None
     return Redis(name.decode("ascii").upper()) if len(data) >= at + length + 2 else NEED_DATA
 
 
-def _number(data: bytes, start: int, most: int) -> tuple[int, int] | NeedData | None:
-    """The number at ``start``, from 1 to ``most``, and where its line ends."""
-    end = data.find(b"\r", start, start + _NUMBER_LIMIT)
-    digits = data[start : end if end >= 0 else start + _NUMBER_LIMIT]
-    if digits and not (digits.isdigit() and 1 <= int(digits) <= most and digits[:1] != b"0"):
+def _after_number(data: bytes, start: int, most: int) -> tuple[int, int] | NeedData | None:
+    """The number at ``start``, from 1 to ``most``, and where the line after it begins."""
+    digits, cr, _ = data[start : start + _NUMBER_LIMIT].partition(b"\r")
+    if digits and not (digits.isdigit() and digits[:1] != b"0" and int(digits) <= most):
+        return None
+    if not cr:
+        return NEED_DATA
+    end = start + len(digits) + 2
+    if not digits or data[end - 1 : end] not in (b"", b"\n"):
+        return None
+    return (int(digits), end) if len(data) >= end else NEED_DATA
+
+
+def _inline(data: bytes) -> Redis | NeedData | None:
+    """A command typed as a line, as with telnet."""
+    end = data.find(b"\n", 0, LIMIT)
+    begun = data[: LIMIT if end < 0 else end]
+    line = begun.removesuffix(b"\r")
+    word, space, arguments = line.partition(b" ")
+    name = word.upper()
+    is_word_whole = space or end >= 0 or line != begun
+    if name not in _INLINE and (is_word_whole or not any(known.startswith(name) for known in _INLINE)):
+        return None
+    if line.translate(None, _PRINTABLE):
         return None
     if end < 0:
-        return NEED_DATA if len(digits) < _NUMBER_LIMIT else None
-    if not digits or data[end + 1 : end + 2] not in (b"", b"\n"):
-        return None
-    return (int(digits), end + 2) if len(data) > end + 1 else NEED_DATA
-
-
-def _is_name(name: bytes) -> bool:
-    return all(0x21 <= byte <= 0x7E for byte in name)
-
-
-def _plain(data: bytes) -> Redis | NeedData | None:
-    """A command typed as a line, as with telnet."""
-    word = data[:_NUMBER_LIMIT].split(b" ")[0].split(b"\r")[0].split(b"\n")[0]
-    name = word.upper()
-    if len(word) == len(data):
-        return NEED_DATA if any(known.startswith(name) for known in _PLAIN) else None
-    return Redis(name.decode("ascii")) if name in _PLAIN else None
+        return NEED_DATA if len(data) < LIMIT else None
+    # Whatever a method of HTTP may be called: the line of a request ends so.
+    return None if arguments.rpartition(b" ")[2].startswith(b"HTTP/") else Redis(name.decode("ascii"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,15 @@ from proxymux.core.decision import NEED_DATA, NeedData
 
 #: Bytes of a user id or host name of SOCKS4; it sets no limit itself.
 _TEXT_LIMIT: Final = 255
-_NAME: Final = frozenset(b"-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+#: Bytes beyond which the answer is never NEED_DATA.
+SOCKS4_LIMIT: Final = 8 + 2 * (_TEXT_LIMIT + 1)
+SOCKS5_GREETING_LIMIT: Final = 2 + 255
+SOCKS5_REQUEST_LIMIT: Final = 5 + 255 + 2
+
+# Labels as the host names of targets have them: the underscore is not in RFC 1123 but common in container networks.
+_LABEL: Final = rb"(?!-)[A-Za-z0-9_-]{1,63}"
+_NAME: Final = re.compile(rb"(?:%b(?<!-)\.)*%b(?<!-)\.?" % (_LABEL, _LABEL))
+_NAME_BEGIN: Final = re.compile(rb"(?:%b(?<!-)\.)*(?:%b)?" % (_LABEL, _LABEL))
 _ADDRESS_SIZES: Final = {1: 4, 4: 16}
 
 
@@ -19,7 +28,7 @@ class Socks4Request:
     """A SOCKS4 or 4a request.
 
     :param command: 1 is CONNECT, 2 is BIND.
-    :param host: an IPv4 address, or with 4a a host name.
+    :param host: an IPv4 address, or with 4a a host name, which the proxy is to look up.
     :param user: the user id.
     :param length: bytes that the request has; what follows is for the upstream.
     """
@@ -38,7 +47,7 @@ class Socks4Request:
 
 @dataclass(frozen=True, slots=True)
 class Socks5Greeting:
-    """The first message of a SOCKS5 client.
+    """The first message of a SOCKS5 client (RFC 1928 section 3).
 
     :param methods: the ways of authentication it offers; 0 is none, 2 is user name and password.
     :param length: bytes that the greeting has.
@@ -50,11 +59,11 @@ class Socks5Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Socks5Request:
-    """A SOCKS5 request, which comes after the greeting was answered.
+    """A SOCKS5 request, which comes after the greeting was answered (RFC 1928 section 4).
 
     :param command: 1 is CONNECT, 2 is BIND, 3 is UDP ASSOCIATE.
-    :param host: an address or a host name.
-    :param length: bytes that the request has.
+    :param host: an address, without brackets, or a host name.
+    :param length: bytes that the request has; what follows is for the upstream.
     """
 
     command: int
@@ -81,8 +90,8 @@ def socks4(data: bytes) -> Socks4Request | NeedData | None:
         return Socks4Request(data[1], str(ipaddress.IPv4Address(address)), port, user, length)
     name = _text(data, length)
     if not isinstance(name, bytes):
-        return name
-    if not name or not _NAME.issuperset(name):
+        return name if _NAME_BEGIN.fullmatch(data, length) else None
+    if not _NAME.fullmatch(name):
         return None
     return Socks4Request(data[1], name.decode("ascii"), port, user, length + len(name) + 1)
 
@@ -112,14 +121,22 @@ def socks5_request(data: bytes) -> Socks5Request | NeedData | None:
             return None
     if len(data) < 5:
         return NEED_DATA
-    size = _ADDRESS_SIZES.get(data[3])
-    start = 4 if size is not None else 5
-    size = data[4] if size is None else size
-    name = data[start : start + size]
-    if start == 5 and (size == 0 or not _NAME.issuperset(name)):
+    return _to_name(data) if data[3] == 3 else _to_address(data)
+
+
+def _to_name(data: bytes) -> Socks5Request | NeedData | None:
+    end = 5 + data[4]
+    name = data[5:end]
+    if not data[4] or not (_NAME if len(name) == data[4] else _NAME_BEGIN).fullmatch(name):
         return None
-    end = start + size
     if len(data) < end + 2:
         return NEED_DATA
-    host = name.decode("ascii") if start == 5 else str(ipaddress.ip_address(name))
+    return Socks5Request(data[1], name.decode("ascii"), int.from_bytes(data[end : end + 2], "big"), end + 2)
+
+
+def _to_address(data: bytes) -> Socks5Request | NeedData:
+    end = 4 + _ADDRESS_SIZES[data[3]]
+    if len(data) < end + 2:
+        return NEED_DATA
+    host = str(ipaddress.ip_address(data[4:end]))
     return Socks5Request(data[1], host, int.from_bytes(data[end : end + 2], "big"), end + 2)

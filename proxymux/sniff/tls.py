@@ -7,77 +7,112 @@ from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
 
-#: Bytes of the handshake message beyond which it is not looked at; those of browsers have two thousand.
-LIMIT: Final = 16384
-#: Records that a hello may be cut into.  They are walked through whenever more bytes have come, so that a client that
-#: sends the smallest records byte by byte would cost more and more time without a limit.
-RECORDS_LIMIT: Final = 1024
+#: Bytes of the handshake message; those of browsers have two thousand.
+_MESSAGE_LIMIT: Final = 32768
+#: Records and extensions that are walked through, each time that more bytes have come.  Without these limits a client
+#: that sends a byte at a time, in records of one byte, would cost ten milliseconds for each of them.
+_RECORDS_LIMIT: Final = 2048
+_EXTENSIONS_LIMIT: Final = 256
 _RECORD_LIMIT: Final = 16384  # RFC 8446 section 5.1
+_NAME_LIMIT: Final = 255
+#: Bytes beyond which the answer is never NEED_DATA.
+LIMIT: Final = 4 + _MESSAGE_LIMIT + 5 * _RECORDS_LIMIT
+
+#: Version, random, and the shortest of session id, cipher suites and compression methods.
+_SHORTEST: Final = 2 + 32 + 1 + 4 + 2
 _SERVER_NAME: Final = 0
 _ALPN: Final = 16
+_SUPPORTED_VERSIONS: Final = 43
 
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """What a TLS client says first.
+    """What a TLS client says first (RFC 8446).
 
-    :param server_name: the host name it wants, in lower case, or None if it does not say.
-    :param alpn: the protocols it offers, such as ``h2`` and ``http/1.1``, in its order.
+    :param server_name: the host name it wants (RFC 6066), in lower case, or None if it does not say.
+    :param alpn: the protocols it offers (RFC 7301), such as ``h2`` and ``http/1.1``, in its order.
+    :param versions: the versions it offers, such as 0x0303 for TLS 1.2 and 0x0304 for 1.3, in its order and without
+        those that mean nothing (GREASE, RFC 8701).
     """
 
     server_name: str | None = None
     alpn: tuple[str, ...] = ()
+    versions: tuple[int, ...] = ()
 
 
 class _Malformed(Exception):
     """The message breaks the rules of its form."""
 
 
+class _Unfinished(Exception):
+    """The message goes on in bytes that have not come."""
+
+
 def tls_client_hello(data: bytes) -> ClientHello | NeedData | None:
     """The ClientHello that ``data`` begins with, in as many records as it came."""
-    message = bytearray()
-    at = records = 0
-    while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
-        records += 1
-        header = data[at : at + 5]
-        if records > RECORDS_LIMIT or not _may_be_record(header):
-            return None
-        length = int.from_bytes(header[3:5], "big")
-        message += data[at + 5 : at + 5 + length] if len(header) == 5 else b""
-        if message and (message[0] != 1 or (len(message) >= 4 and int.from_bytes(message[1:4], "big") > LIMIT)):
-            return None
-        at += 5 + length
-        if len(header) < 5 or len(data) < at:
-            if len(message) >= 4 and len(message) >= 4 + int.from_bytes(message[1:4], "big"):
-                break
-            return NEED_DATA
+    message = _message(data)
+    if message is None or message[:1] not in (b"", b"\1"):
+        return None
+    # What is missing of the length counts as nothing, so that too long a message is known early.
+    size = int.from_bytes(message[1:4].ljust(3, b"\0"), "big")
+    if size > _MESSAGE_LIMIT or (len(message) >= 4 and size < _SHORTEST):
+        return None
+    if len(message) < 4:
+        return NEED_DATA
     try:
-        return _read(_Fields(bytes(message[4 : 4 + int.from_bytes(message[1:4], "big")])))
+        return _client_hello(_Fields(message[4 : 4 + size], size))
     except _Malformed:
         return None
+    except _Unfinished:
+        return NEED_DATA
+
+
+def _message(data: bytes) -> bytes | None:
+    """What has come of the first handshake message, without the headers of its records."""
+    message = bytearray()
+    start = 0
+    for _ in range(_RECORDS_LIMIT):
+        header = data[start : start + 5]
+        if not _may_be_record(header):
+            return None
+        end = start + 5 + int.from_bytes(header[3:5], "big")
+        message += data[start + 5 : end]
+        if len(data) <= end or len(header) < 5:
+            return bytes(message)
+        if len(message) >= 4 and len(message) >= 4 + int.from_bytes(message[1:4], "big"):
+            return bytes(message)
+        start = end
+    return None
 
 
 def _may_be_record(header: bytes) -> bool:
-    if header[:1] not in (b"", b"\x16") or header[1:2] not in (b"", b"\x03") or header[2:3] > b"\x04":
+    # The minor version is to be ignored (RFC 8446 section 5.1).
+    if header[:1] not in (b"", b"\x16") or header[1:2] not in (b"", b"\3"):
         return False
-    # An empty handshake record is not allowed, so that no endless row of them can be sent.
-    return len(header) < 5 or 1 <= int.from_bytes(header[3:5], "big") <= _RECORD_LIMIT
+    if len(header) < 5:
+        return header[3:4] <= b"\x40"
+    # An empty record is not allowed for a handshake.
+    return 1 <= int.from_bytes(header[3:5], "big") <= _RECORD_LIMIT
 
 
 class _Fields:
-    """Takes fields from the front of a block."""
+    """Takes fields from the front of a block that will have ``size`` bytes, of which the first have come."""
 
-    def __init__(self, block: bytes) -> None:
+    def __init__(self, block: bytes, size: int) -> None:
         self._block = block
+        self._size = size
         self._at = 0
 
-    def __bool__(self) -> bool:
-        return self._at < len(self._block)
+    @property
+    def left(self) -> int:
+        return self._size - self._at
 
     def take(self, count: int) -> bytes:
         end = self._at + count
-        if end > len(self._block):
+        if end > self._size:
             raise _Malformed
+        if end > len(self._block):
+            raise _Unfinished
         field = self._block[self._at : end]
         self._at = end
         return field
@@ -85,63 +120,82 @@ class _Fields:
     def number(self, size: int) -> int:
         return int.from_bytes(self.take(size), "big")
 
-    def vector(self, size: int) -> bytes:
-        """A field behind its length of ``size`` bytes."""
-        return self.take(self.number(size))
+    def vector(self, size: int, least: int = 0, most: int = 65535) -> bytes:
+        """A field behind its length, which has ``size`` bytes."""
+        length = self.number(size)
+        if not least <= length <= most:
+            raise _Malformed
+        return self.take(length)
 
 
-def _read(fields: _Fields) -> ClientHello:
-    if fields.take(2)[:1] != b"\x03":
+def _client_hello(fields: _Fields) -> ClientHello:
+    version = fields.number(2)
+    if version >> 8 != 3:
         raise _Malformed
     fields.take(32)
-    session, ciphers, compression = fields.vector(1), fields.vector(2), fields.vector(1)
-    if len(session) > 32 or len(ciphers) < 2 or len(ciphers) % 2 or not compression:
+    fields.vector(1, most=32)
+    if len(fields.vector(2, least=2)) % 2:
         raise _Malformed
+    fields.vector(1, least=1)
+    # What is in them is read only now that all have come: a long list is not read again with each byte.
     extensions = _extensions(fields)
-    name = extensions.get(_SERVER_NAME)
-    alpn = extensions.get(_ALPN)
-    return ClientHello(None if name is None else _host_name(name), () if alpn is None else _protocols(alpn))
+    name, alpn, versions = (extensions.get(kind) for kind in (_SERVER_NAME, _ALPN, _SUPPORTED_VERSIONS))
+    return ClientHello(
+        None if name is None else _host_name(name),
+        () if alpn is None else _protocols(alpn),
+        (version,) if versions is None else _versions(versions),
+    )
 
 
 def _extensions(fields: _Fields) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    if not fields:
-        return found
-    block = _Fields(fields.vector(2))
-    if fields:
+    if fields.left and fields.number(2) != fields.left:
         raise _Malformed
-    while block:
-        kind = block.number(2)
-        if kind in found:
+    while fields.left:
+        kind = fields.number(2)
+        if kind in found or len(found) == _EXTENSIONS_LIMIT:
             raise _Malformed
-        found[kind] = block.vector(2)
+        found[kind] = fields.vector(2)
     return found
 
 
-def _host_name(extension: bytes) -> str | None:
-    outer = _Fields(extension)
-    names = _Fields(outer.vector(2))
-    if outer:
+def _only_vector(extension: bytes, size: int) -> _Fields:
+    """The vector that is all of an extension; it may not be empty in any that is read here."""
+    outer = _Fields(extension, len(extension))
+    inner = outer.vector(size, least=1)
+    if outer.left:
         raise _Malformed
+    return _Fields(inner, len(inner))
+
+
+def _host_name(extension: bytes) -> str | None:
+    names = _only_vector(extension, 2)
     found: str | None = None
-    while names:
-        kind, name = names.number(1), names.vector(2)
+    while names.left:
+        kind, name = names.number(1), names.vector(2, least=1)
         if kind == 0:
-            if found is not None or not name or not all(0x21 <= byte <= 0x7E for byte in name):
+            if found is not None or len(name) > _NAME_LIMIT or not all(0x21 <= byte <= 0x7E for byte in name):
                 raise _Malformed
+            # DNS makes no difference between a and A, and neither may a router's table.
             found = name.decode("ascii").lower()
     return found
 
 
 def _protocols(extension: bytes) -> tuple[str, ...]:
-    outer = _Fields(extension)
-    names = _Fields(outer.vector(2))
-    if outer or not names:
-        raise _Malformed
+    names = _only_vector(extension, 2)
     found = []
-    while names:
-        name = names.vector(1)
-        if not name:
-            raise _Malformed
-        found.append(name.decode("latin-1"))
+    while names.left:
+        found.append(names.vector(1, least=1).decode("latin-1"))
     return tuple(found)
+
+
+def _versions(extension: bytes) -> tuple[int, ...]:
+    numbers = _only_vector(extension, 1)
+    found = []
+    while numbers.left:
+        found.append(numbers.number(2))
+    return tuple(number for number in found if not _is_grease(number))
+
+
+def _is_grease(number: int) -> bool:
+    return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
