@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 from proxymux.admin.accesslog import AccessLog
 from proxymux.core.admission import Network, parse_networks
 from proxymux.core.outcome import Record
-from proxymux.errors import BadAddress, ConfigError, ProxymuxError
+from proxymux.errors import BadAddress, ConfigError
 from proxymux.net.listening import Listener
 from proxymux.net.live import LiveSession
 from proxymux.net.path import Path
@@ -101,6 +102,8 @@ class ProxyService(Service):
                 self._listen(listener)
         except ConfigError as error:
             self._log.critical("{error}", error=error)
+            if os.path.samestat(os.fstat(2), os.stat(os.devnull)):
+                raise  # a daemon: twistd hands it to whoever has started it, and would wait for ever after an exit
             print(f"proxymux: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
         if self._process is not None:
@@ -243,7 +246,7 @@ class ProxyService(Service):
         try:
             self._path.decider = self._load()
             self._log.info("reloaded {name}", name=self._path.decider.name)
-        except ProxymuxError as error:
+        except Exception as error:  # a router's module may do anything when it is looked at
             self._log.error("not reloaded, the old one stays: {error}", error=error)
         try:
             self._path.admission.deny(self._deny + self._read_deny_files())

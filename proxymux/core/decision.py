@@ -220,7 +220,7 @@ def _seconds(name: str, value: object) -> float | None:
 
 
 def _count(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise BadResult(f"{name}: {excerpt(value)} is not a whole number of at least 0")
     return int.__add__(value, 0)
 

@@ -782,3 +782,14 @@ async def test_a_random_course_ends_well(join: Join, seed: int, manners: str) ->
         assert (record.outcome, record.bytes_in, record.bytes_out) == (
             "completed", 5 + len(parties[0].said), len(parties[1].said)
         )  # fmt: skip
+
+
+@in_reactor
+async def test_a_reset_after_the_clients_fin_is_noticed_though_nothing_is_read(join: Join) -> None:
+    proxy, client, upstream = await join()
+    client.finish()
+    assert await upstream.read_all() == b""
+    client.reset()
+    await settle()
+    proxy.clock.advance(10)
+    assert (await proxy.record()).outcome == "client_aborted"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.system.conftest import Start, Twistd, answers, read_all
+from tests.system.conftest import Start, Twistd, answers, free_port, read_all
 
 WAITS = "def proxy(data):\n    return {'close': b'done: ' + data} if data.endswith(b'.') else None\n"
 
@@ -189,3 +189,11 @@ def test_a_daemon_starts_writes_its_pid_and_stops(start: Start, tmp_path: Path) 
     until(lambda: "listens on" in log.read_text(), "the daemon to listen")
     os.kill(pid, signal.SIGTERM)
     until(lambda: not pid_file.exists(), "the daemon to end")
+
+
+def test_a_daemon_that_cannot_listen_tells_who_has_started_it(start: Start) -> None:
+    twice = f"tcp:{free_port()}:interface=127.0.0.1"
+    proxy = start(reject("in"), "--listen", twice, "--listen", twice, daemon=True)
+    assert proxy.wait() == 1
+    assert "cannot listen on" in proxy.log()  # twistd passes on a hundred bytes
+    assert not (proxy.folder / "twistd.pid").exists()

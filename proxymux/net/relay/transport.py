@@ -6,6 +6,8 @@ it.  A FIN goes through as a FIN, a reset as a reset after everything that came 
 
 from __future__ import annotations
 
+from typing import Final
+
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.python.failure import Failure
@@ -15,6 +17,9 @@ from proxymux.core.states import Cause, RelayEnd
 from proxymux.interfaces import IExchange, ILegOwner, IRelay
 from proxymux.net.leg import UNOWNED, Leg, explain
 from proxymux.net.relay import Opening
+
+#: Seconds between two looks for resets on legs that are not read.
+_LOOK_FOR_RESETS: Final = 10.0
 
 
 @implementer(IRelay)
@@ -43,6 +48,7 @@ class Exchange:
         self._over = False
         self._first_byte_timer: IDelayedCall | None = None
         self._idle_timer: IDelayedCall | None = None
+        self._reset_timer: IDelayedCall | None = None
         self._last_byte_at = clock.seconds()
         self._client = _Side(self, client)
         self._upstream = _Side(self, upstream)
@@ -151,7 +157,15 @@ class Exchange:
 
     # Timers
 
+    def _look_for_resets(self) -> None:
+        """A leg that is not read, because it is paused or has sent FIN, does not notice a reset by itself."""
+        self._reset_timer = self._clock.callLater(_LOOK_FOR_RESETS, self._look_for_resets)
+        for side in (self._client, self._upstream):
+            if not side.leg.is_lost and side.leg.is_reset:
+                side.leg.abort()
+
     def _start_timers(self) -> None:
+        self._reset_timer = self._clock.callLater(_LOOK_FOR_RESETS, self._look_for_resets)
         first_byte, idle = self._opening.first_byte_timeout, self._opening.idle_timeout
         if first_byte is not None:
             self._first_byte_timer = self._clock.callLater(first_byte, self._inactive, first_byte)
@@ -182,10 +196,10 @@ class Exchange:
 
     def _stop(self) -> None:
         self._over = True
-        for timer in (self._first_byte_timer, self._idle_timer):
+        for timer in (self._first_byte_timer, self._idle_timer, self._reset_timer):
             if timer is not None:
                 timer.cancel()
-        self._first_byte_timer = self._idle_timer = None
+        self._first_byte_timer = self._idle_timer = self._reset_timer = None
         for side in (self._client, self._upstream):
             side.leg.unguard()
             side.leg.owner = UNOWNED
