@@ -55,7 +55,7 @@ class ILegOwner(Interface):
     def lost(reason):  # type: ignore[no-untyped-def]  # noqa: N805
         """The connection is gone.  Comes once and last.
 
-        :param reason: a Failure; ConnectionDone if it was closed in good order.
+        :param reason: an exception, or None if it was closed in good order.
         """
 
 

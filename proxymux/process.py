@@ -6,13 +6,17 @@ import functools
 import resource
 import signal
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import setproctitle
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.logfile import LogFile
 
 from proxymux.version import __version__
+
+#: Seconds by which the process title may lag behind.
+_SHOW_AFTER: Final = 0.2
 
 
 class Running(Protocol):
@@ -48,6 +52,7 @@ class Process:
         self._is_stopping = False
         self._is_installed = False
         self._log_file: LogFile | None = None
+        self._showing: IDelayedCall | None = None
 
     @classmethod
     def of(cls, reactor: Any) -> Process:
@@ -59,7 +64,7 @@ class Process:
     def add(self, service: Running) -> None:
         """Have ``service`` take part."""
         self._services.append(service)
-        self.show()
+        self._show()
         if not self._is_installed:
             self._is_installed = True
             self._log_file = _twistd_log_file()
@@ -71,9 +76,17 @@ class Process:
         """Undo :meth:`add`."""
         if service in self._services:
             self._services.remove(service)
+        if not self._services and self._showing is not None:
+            self._showing.cancel()
+            self._showing = None
 
     def show(self) -> None:
-        """Bring the process title up to date."""
+        """Bring the process title up to date, soon: with every connection it would cost more than some of them."""
+        if self._showing is None:
+            self._showing = self._reactor.callLater(_SHOW_AFTER, self._show)
+
+    def _show(self) -> None:
+        self._showing = None
         parts = ", ".join(service.summary() for service in self._services)
         setproctitle.setproctitle(f"proxymux {__version__} - {parts}")
 

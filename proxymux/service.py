@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 
 from proxymux.admin.accesslog import AccessLog
 from proxymux.core.admission import Network, parse_networks
-from proxymux.core.outcome import Record
+from proxymux.core.outcome import Ending
 from proxymux.errors import BadAddress, ConfigError
+from proxymux.net.ground import Ground
 from proxymux.net.listening import Listener
 from proxymux.net.live import LiveSession
 from proxymux.net.path import Path
@@ -33,6 +34,7 @@ class ProxyService(Service):
 
     :param reactor: to listen and measure time with.
     :param path: the choices that make it what it is.
+    :param ground: what carries its connections.
     :param listeners: where it listens.
     :param process: whose signals and title it takes part in, or None.
     :param drain_timeout: seconds that a stop waits for sessions to end.
@@ -46,6 +48,7 @@ class ProxyService(Service):
         self,
         reactor: Any,
         path: Path,
+        ground: Ground,
         listeners: Iterable[Listener],
         process: Process | None,
         drain_timeout: float,
@@ -56,6 +59,7 @@ class ProxyService(Service):
     ) -> None:
         self._reactor = reactor
         self._path = path
+        self._ground = ground
         self._listeners = tuple(listeners)
         self._process = process
         self._drain_timeout = drain_timeout
@@ -94,6 +98,7 @@ class ProxyService(Service):
         :raises SystemExit: if that cannot be done, after one line on standard error.
         """
         super().privilegedStartService()
+        self._ground.start()
         try:
             if self._open_access_log is not None:
                 self._access_log = self._open_access_log()
@@ -130,7 +135,7 @@ class ProxyService(Service):
                 self._log.critical("{error}", error=problems[0])
                 self._reactor.stop()
 
-        listener.listen(self._reactor, self._begin).addCallbacks(self._listens, fails)
+        listener.listen(self._ground, self._begin).addCallbacks(self._listens, fails)
         is_starting = False
         if problems:
             raise problems[0]
@@ -142,6 +147,7 @@ class ProxyService(Service):
     # Sessions
 
     def _begin(self) -> LiveSession:
+        self._ground.gate.enter()
         self._total += 1
         session = LiveSession(self._total, self._path, self._over)
         self._sessions[session.number] = session
@@ -150,11 +156,12 @@ class ProxyService(Service):
             self._process.show()
         return session
 
-    def _over(self, session: LiveSession, record: Record) -> None:
+    def _over(self, session: LiveSession, ending: Ending) -> None:
         del self._sessions[session.number]
-        self.outcomes[record.outcome.value] += 1
+        self._ground.gate.leave()
+        self.outcomes[ending.outcome.value] += 1
         if self._access_log is not None:
-            self._access_log.write(record)
+            self._access_log.write(session.record(ending))
         if self._process is not None:
             self._process.show()
         if self._is_draining:
@@ -174,6 +181,7 @@ class ProxyService(Service):
         return self.drain(self._drain_timeout).addCallback(self._stopped)
 
     def _stopped(self, _: None) -> None:
+        self._ground.stop()
         if self._access_log is not None:
             self._access_log.close()
             self._access_log = None

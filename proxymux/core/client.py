@@ -31,7 +31,11 @@ class Tls:
 class Notes(dict[Any, Any]):
     """What a router keeps of one client.  A shadow router has its own, so that it cannot act on the first."""
 
-    shadow: Notes | None = None
+    __slots__ = ("shadow",)
+
+    def __init__(self, *notes: Any) -> None:
+        super().__init__(*notes)
+        self.shadow: Notes | None = None
 
 
 @dataclass(frozen=True, slots=True)

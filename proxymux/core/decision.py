@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -153,10 +154,18 @@ def from_result(result: object) -> Decision:
     if result is None:
         return NEED_DATA
     if isinstance(result, dict):
+        if type(result) is dict and len(result) == 1 and type(result.get("remote")) is str:
+            return _forward_to(result["remote"])
         return _from_dict(result)
     raise BadResult(
         f"returned {excerpt(result, 80)}, which is not a decision: a dict, Forward, Reject, Reply or NEED_DATA is"
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _forward_to(remote: str) -> Forward:
+    """The decision that is nothing but a target.  Most are, and for few targets: they share it, as it cannot change."""
+    return Forward(remote)
 
 
 def in_words(decision: object) -> str:

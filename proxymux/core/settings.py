@@ -85,7 +85,7 @@ class Settings:
     send_proxy: Literal["v1", "v2"] | None = _option(None, _one_of("v1", "v2"), "v1 or v2")
     access_log: str | None = _option(None, _path, "a file or -")
     log_level: str = _option("info", _one_of("debug", "info", "warn", "error"), "debug, info, warn or error")
-    relay: str = _option("auto", _one_of("auto", "transport"), "auto or transport")
+    relay: str = _option("auto", _one_of("auto", "fd", "transport"), "auto, fd or transport")
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:

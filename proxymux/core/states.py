@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class State(enum.Enum):
     """Where a session is."""
 
+    __hash__ = object.__hash__  # members are looked up for every input; Enum's own is a Python function
+
     #: Accepted; the PROXY header or the TLS handshake is not done.
     OPENING = "opening"
     #: The decider wants more bytes.
@@ -27,6 +29,8 @@ class State(enum.Enum):
 
 class Input(enum.Enum):
     """What can happen to a session, with the value that comes with it."""
+
+    __hash__ = object.__hash__
 
     OPENED = "opened"
     #: An :class:`Ending`: admission, PROXY header or TLS handshake failed.

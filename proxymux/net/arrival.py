@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.admission import Networks, parse_address
@@ -17,7 +16,9 @@ from proxymux.errors import BadHeader
 from proxymux.interfaces import ILegOwner
 from proxymux.net.leg import UNOWNED, Leg
 from proxymux.net.live import LiveSession
+from proxymux.net.timers import Timers
 from proxymux.net.tls import hand_to
+from proxymux.net.transport_leg import TransportLeg
 
 
 @implementer(IAddress)
@@ -31,20 +32,28 @@ class Introduced:
 class ArrivalFactory(Factory):
     """Makes a session of every connection.
 
-    :param clock: for the legs.
+    :param timers: for the legs.
     :param begin: makes the session.
     """
 
     noisy = False
 
-    def __init__(self, clock: IReactorTime, begin: Callable[[], LiveSession]) -> None:
-        self._clock = clock
+    def __init__(self, timers: Timers, begin: Callable[[], LiveSession]) -> None:
+        self._timers = timers
         self._begin = begin
 
-    def buildProtocol(self, addr: Any) -> Leg:
-        leg = Leg(self._clock, UNOWNED)
-        leg.owner = _Arrival(leg, addr.live if isinstance(addr, Introduced) else None, self._begin)
+    def buildProtocol(self, addr: Any) -> TransportLeg:
+        leg = TransportLeg(self._timers, UNOWNED)
+        leg.owner = _Arrival(self, leg, addr.live if isinstance(addr, Introduced) else None)
         return leg
+
+    def welcome(self, leg: Leg, live: LiveSession | None = None) -> None:
+        """Make a session of a leg, or give it to the one that its PROXY header has begun."""
+        if live is None:
+            live = self._begin()
+            if not live.opening(leg):
+                return
+        live.attach(leg)
 
 
 class HeaderFactory(Factory):
@@ -55,70 +64,66 @@ class HeaderFactory(Factory):
 
     noisy = False
 
-    def __init__(self, clock: IReactorTime, begin: Callable[[], LiveSession], inner: Any, trusted: Networks) -> None:
-        self._clock = clock
+    def __init__(self, timers: Timers, begin: Callable[[], LiveSession], inner: Any, trusted: Networks) -> None:
+        self._timers = timers
         self._begin = begin
-        self._inner = inner
+        self.inner = inner
         self._trusted = trusted
 
-    def buildProtocol(self, addr: Any) -> Leg:
-        leg = Leg(self._clock, UNOWNED)
-        leg.owner = _HeaderReader(leg, self._begin, self._inner, self._is_trusted(addr))
+    def buildProtocol(self, addr: Any) -> TransportLeg:
+        leg = TransportLeg(self._timers, UNOWNED)
+        leg.owner = _Arrival(self, leg, None)
         return leg
 
-    def _is_trusted(self, addr: Any) -> bool:
-        host = getattr(addr, "host", None)
-        if host is None:
-            return True  # a Unix socket: its permissions say who may connect
+    def welcome(self, leg: Leg, live: LiveSession | None = None) -> None:
+        """Make a session of a leg, once its header has come."""
+        live = self._begin()
+        if live.opening(leg):
+            if self._is_trusted(leg):
+                leg.owner = _HeaderReader(leg, live, self.inner)
+                leg.resume()
+            else:
+                live.bar(Ending(Outcome.REFUSED, "may not send a PROXY header (--trust-proxy)"))
+
+    def _is_trusted(self, leg: Leg) -> bool:
+        host, _ = leg.peer
+        if host.startswith("unix:"):
+            return True  # the socket's permissions say who may connect
         address = parse_address(host)
         return address is not None and address in self._trusted
 
 
 @implementer(ILegOwner)
 class _Arrival:
-    """Owns a leg until it is connected."""
+    """Owns the leg of a transport until that is connected."""
 
-    def __init__(self, leg: Leg, live: LiveSession | None, begin: Callable[[], LiveSession]) -> None:
+    def __init__(self, factory: ArrivalFactory | HeaderFactory, leg: Leg, live: LiveSession | None) -> None:
+        self._factory = factory
         self._leg = leg
         self._live = live
-        self._begin = begin
 
     def made(self) -> None:
-        live = self._live
-        if live is None:
-            live = self._begin()
-            if not live.opening(self._leg):
-                return
-        live.attach(self._leg)
+        self._factory.welcome(self._leg, self._live)
 
     def secured(self) -> None: ...
     def received(self, data: bytes) -> None: ...
     def finished(self) -> None: ...
     def flushed(self) -> None: ...
-    def lost(self, reason: Failure) -> None: ...
+    def lost(self, reason: Exception | None) -> None: ...
 
 
 @implementer(ILegOwner)
 class _HeaderReader:
     """Owns a leg until its PROXY header is whole."""
 
-    _live: LiveSession
-
-    def __init__(self, leg: Leg, begin: Callable[[], LiveSession], inner: Any, is_trusted: bool) -> None:
+    def __init__(self, leg: Leg, live: LiveSession, inner: Any) -> None:
         self._leg = leg
-        self._begin = begin
+        self._live = live
         self._inner = inner
-        self._is_trusted = is_trusted
         self._buffer = b""
 
     def made(self) -> None:
-        self._live = self._begin()
-        if not self._live.opening(self._leg):
-            return
-        if not self._is_trusted:
-            self._live.bar(Ending(Outcome.REFUSED, "may not send a PROXY header (--trust-proxy)"))
-            return
-        self._leg.owner = self
+        """It was made before."""
 
     def secured(self) -> None:
         """The header comes before TLS."""
@@ -136,6 +141,12 @@ class _HeaderReader:
             self._hand_over(self._buffer[length:])
 
     def _hand_over(self, received: bytes) -> None:
+        if isinstance(self._inner, ArrivalFactory):
+            self._inner.welcome(self._leg, self._live)
+            if received and self._leg.owner is self._live:
+                self._live.received(received)
+            return
+        assert isinstance(self._leg, TransportLeg)
         try:
             inner = self._inner.buildProtocol(Introduced(self._live))
             hand_to(self._leg.transport, inner, received)
@@ -149,5 +160,5 @@ class _HeaderReader:
     def flushed(self) -> None:
         """Nobody has sent FIN."""
 
-    def lost(self, reason: Failure) -> None:
+    def lost(self, reason: Exception | None) -> None:
         self._live.lost(reason)

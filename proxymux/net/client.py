@@ -1,4 +1,4 @@
-"""Who a client is, as its connection, its PROXY header and its TLS handshake tell."""
+"""Who a client is, as its PROXY header and its TLS handshake tell."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.address import UNIXAddress
 
 from proxymux.core.client import Address, Client, Tls
 from proxymux.core.proxy_protocol import Header
-
-
-def client_on(transport: Any) -> Client:
-    """The client at the other end of ``transport``."""
-    return Client(_address(transport.getPeer()), _address(transport.getHost()))
 
 
 def introduced_by(header: Header, client: Client) -> Client:
@@ -40,12 +34,6 @@ def secured_on(transport: Any, client: Client) -> Client:
         certificate=certificate.to_cryptography() if certificate is not None else None,
     )
     return replace(client, tls=tls)
-
-
-def _address(address: Any) -> Address:
-    if isinstance(address, UNIXAddress):
-        return _as_address((address.name or b"").decode("utf-8", "backslashreplace"))
-    return str(address.host), int(address.port)
 
 
 def _as_address(address: tuple[str, int] | str) -> Address:

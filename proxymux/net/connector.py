@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
 
 from twisted.internet import error
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.attempts import Attempts
@@ -18,23 +14,14 @@ from proxymux.core.decision import Forward
 from proxymux.core.proxy_protocol import encode
 from proxymux.core.states import ConnectFailure
 from proxymux.core.target import Target, UnixTarget
+from proxymux.core.wheel import Timer
 from proxymux.interfaces import ILegOwner
-from proxymux.net.dialling import dial
+from proxymux.net.dialling import Dialler
 from proxymux.net.leg import EARLY, Leg, explain
+from proxymux.net.names import Attempt
+from proxymux.net.timers import Timers
 from proxymux.net.tls import start_client_tls
-
-#: Called with a target that is about to be tried.
-Trying = Callable[[Target], None]
-#: Called with a target that could not be connected to, and why.
-Failed = Callable[[Target, str], None]
-
-
-class GaveUp(Exception):
-    """No target could be connected to."""
-
-    def __init__(self, failure: ConnectFailure) -> None:
-        super().__init__(failure.reason)
-        self.failure = failure
+from proxymux.net.transport_leg import TransportLeg
 
 
 class Untrusted(Exception):
@@ -45,31 +32,59 @@ class _TimedOut(Exception):
     """One attempt took too long."""
 
 
-_TIMEOUTS = (_TimedOut, error.TimeoutError, error.TCPTimedOutError)
-_T = TypeVar("_T")
+_TIMEOUTS = (_TimedOut, error.TimeoutError, TimeoutError)
+
+
+class Customer(Protocol):
+    """Wants an upstream.  Is told at most one of :meth:`connected` and :meth:`gave_up`, which may be at once."""
+
+    def trying(self, target: Target) -> None:
+        """``target`` is about to be tried."""
+
+    def attempt_failed(self, target: Target, reason: str) -> None:
+        """``target`` could not be connected to."""
+
+    def connected(self, leg: Leg) -> None:
+        """The upstream: a leg that nobody reads yet."""
+
+    def gave_up(self, failure: ConnectFailure) -> None:
+        """No target could be connected to."""
 
 
 class Connector:
     """Connects to targets.
 
-    :param reactor: to connect with.
+    :param timers: for the limit of each attempt and the pauses between them.
+    :param dialler: connects.
+    :param tls_dialler: connects where TLS is to be spoken.
     :param timeout: seconds for each attempt, where the decision does not say.
     :param send_proxy: PROXY protocol version that upstreams are sent, where the decision does not say; None is none.
     """
 
-    def __init__(self, reactor: Any, timeout: float, send_proxy: Literal["v1", "v2"] | None = None) -> None:
-        self._reactor = reactor
-        self._clock: IReactorTime = reactor
+    def __init__(
+        self,
+        timers: Timers,
+        dialler: Dialler,
+        tls_dialler: Dialler,
+        timeout: float,
+        send_proxy: Literal["v1", "v2"] | None = None,
+    ) -> None:
+        self.timers = timers
+        self._dialler = dialler
+        self._tls_dialler = tls_dialler
         self._timeout = timeout
         self._send_proxy = send_proxy
 
-    def connect(self, forward: Forward, client: Client, trying: Trying, failed: Failed) -> Deferred[Leg]:
-        """An upstream: a leg that the next owner may take over as it is.
-
-        The Deferred may be cancelled.  It fails with :class:`GaveUp`.
-        """
-        connecting = _Connecting(self._reactor, self._timeout, self._header(forward, client), forward)
-        return connecting.start(trying, failed)
+    def connect(self, forward: Forward, client: Client, customer: Customer) -> Connecting:
+        """Begin to connect; it is begun when :meth:`Connecting.start` is called."""
+        return Connecting(
+            self.timers,
+            self._tls_dialler if forward.tls else self._dialler,
+            forward.connect_timeout or self._timeout,
+            self._header(forward, client),
+            forward,
+            customer,
+        )
 
     def _header(self, forward: Forward, client: Client) -> bytes:
         version = self._send_proxy if forward.send_proxy is None else forward.send_proxy
@@ -78,129 +93,182 @@ class Connector:
         return encode(version, _header_address(client.address), _header_address(client.local))
 
 
-class _Connecting:
-    """One connect, with all its attempts.
+class Connecting:
+    """One connect, with all its attempts."""
 
-    Cancelling is remembered here, because a cancelled name look-up ends as one that failed.
-    """
+    __slots__ = (
+        "_attempt",
+        "_attempts",
+        "_customer",
+        "_dialler",
+        "_forward",
+        "_header",
+        "_is_beginning",
+        "_limit",
+        "_plan",
+        "_reason",
+        "_securing",
+        "_target",
+        "_timed_out",
+        "_timer",
+        "_timers",
+    )
 
-    def __init__(self, reactor: Any, timeout: float, header: bytes, forward: Forward) -> None:
-        self._reactor = reactor
-        self._clock: IReactorTime = reactor
-        self._limit = forward.connect_timeout or timeout
+    _target: Target
+
+    def __init__(
+        self,
+        timers: Timers,
+        dialler: Dialler,
+        limit: float,
+        header: bytes,
+        forward: Forward,
+        customer: Customer,
+    ) -> None:
+        self._timers = timers
+        self._dialler = dialler
+        self._limit = limit
         self._header = header
         self._forward = forward
-        self._is_cancelled = False
-        self._waiting: Deferred[Any] | None = None
+        self._customer: Customer | None = customer
+        self._attempts = Attempts(forward.targets, forward.retries)
+        self._plan: Iterator[tuple[float, Target]] = iter(self._attempts)
+        self._attempt: Attempt | None = None
+        self._securing: _Securing | None = None
+        self._timer: Timer | None = None
+        self._is_beginning = False
+        self._reason = ""
+        self._timed_out = True
 
-    def start(self, trying: Trying, failed: Failed) -> Deferred[Leg]:
-        result: Deferred[Leg] = Deferred(self._cancel)
-        Deferred.fromCoroutine(self._run(trying, failed)).addBoth(self._done, result)
-        return result
+    def start(self) -> None:
+        """Begin with the first attempt, and go on until one is left to wait for."""
+        while self._customer is not None and self._attempt is None and self._timer is None:
+            delay, target = next(self._plan, (0.0, None))
+            if target is None:
+                customer, self._customer = self._customer, None
+                customer.gave_up(ConnectFailure(self._reason, self._timed_out))
+            elif delay:
+                self._timer = self._timers.after(delay, self._waited, target)
+            else:
+                self._try(target)
 
-    def _cancel(self, _: Deferred[Leg]) -> None:
-        self._is_cancelled = True
-        if self._waiting is not None:
-            self._waiting.cancel()
+    def cancel(self) -> None:
+        """The upstream is not wanted any more."""
+        self._customer = None
+        self._stop()
 
-    def _done(self, outcome: Any, result: Deferred[Leg]) -> None:
-        if not self._is_cancelled:
-            result.callback(outcome)
+    def _waited(self, target: Target) -> None:
+        self._timer = None
+        self._try(target)
+        self.start()
 
-    async def _wait(self, waiting: Deferred[_T]) -> _T:
-        self._waiting = waiting
-        try:
-            return await waiting
-        finally:
-            self._waiting = None
-            if self._is_cancelled:
-                raise CancelledError()
+    def _try(self, target: Target) -> None:
+        customer = self._customer
+        assert customer is not None
+        customer.trying(target)
+        if self._customer is None:
+            return
+        self._target = target
+        self._timer = self._timers.after(self._limit, self._expired)
+        self._is_beginning = True
+        attempt = self._dialler.dial(target, self._forward.bind, self)
+        self._is_beginning = False
+        if self._timer is not None:
+            self._attempt = attempt
 
-    async def _run(self, trying: Trying, failed: Failed) -> Leg:
-        attempts = Attempts(self._forward.targets, self._forward.retries)
-        reason, timed_out = "", True
-        for delay, target in attempts:
-            if delay:
-                await self._wait(deferLater(self._clock, delay))
-            trying(target)
-            if self._is_cancelled:
-                raise CancelledError()
-            try:
-                return await self._attempt(target)
-            except CancelledError:
-                raise
-            except Exception as problem:
-                reason = f"{target}: {_reason(problem)}"
-                timed_out = timed_out and isinstance(problem, _TIMEOUTS)
-                failed(target, _reason(problem))
-                if isinstance(problem, Untrusted):
-                    attempts.drop(target)
-        raise GaveUp(ConnectFailure(reason, timed_out))
+    def _expired(self) -> None:
+        self._timer = None
+        self.failed(_TimedOut(f"timed out after {self._limit:g} s"))
 
-    async def _attempt(self, target: Target) -> Leg:
-        expired = False
+    def _stop(self) -> None:
+        """End the attempt that is under way."""
+        attempt, self._attempt = self._attempt, None
+        securing, self._securing = self._securing, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if attempt is not None:
+            attempt.cancel()
+        if securing is not None:
+            securing.cancel()
 
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            opening.cancel()
+    # What an attempt tells
 
-        opening = Deferred.fromCoroutine(self._open(target))
-        timer = self._clock.callLater(self._limit, expire)
-        try:
-            return await self._wait(opening)
-        except Exception:
-            if expired:
-                raise _TimedOut(f"timed out after {self._limit:g} s") from None
-            raise
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    async def _open(self, target: Target) -> Leg:
-        leg = await dial(self._reactor, target, self._forward.bind)
+    def connected(self, leg: Leg) -> None:
+        """An attempt has a connection."""
+        self._attempt = None
         if self._header:
             leg.send(self._header)
         if not self._forward.tls:
-            return leg
-        return await self._secure(leg, target, self._forward.tls)
+            self.secured(leg)
+            return
+        assert isinstance(leg, TransportLeg)
+        self._secure(leg, self._forward.tls)
 
-    async def _secure(self, raw: Leg, target: Target, server_name: str | bool) -> Leg:
-        if isinstance(server_name, bool):
-            if isinstance(target, UnixTarget):
-                raw.abort()
-                raise Untrusted("tls: True has no name to verify on a Unix socket; give the server's name")
-            server_name = target.host
-        securing = _Securing(self._clock)
-        leg = securing.leg
-        start_client_tls(raw.transport, leg, server_name)
-        leg.resume()
-        try:
-            await securing.done
-        except BaseException:
-            leg.owner = EARLY
+    def secured(self, leg: Leg) -> None:
+        """An attempt has come to an upstream."""
+        self._securing = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        customer, self._customer = self._customer, None
+        if customer is None:
             leg.abort()
-            raise
-        leg.pause()
-        leg.owner = EARLY
-        return leg
+        else:
+            customer.connected(leg)
+
+    def failed(self, problem: Exception) -> None:
+        """An attempt has failed."""
+        self._stop()
+        customer = self._customer
+        if customer is None:
+            return
+        reason = _reason(problem)
+        self._reason = f"{self._target}: {reason}"
+        self._timed_out = self._timed_out and isinstance(problem, _TIMEOUTS)
+        if isinstance(problem, Untrusted):
+            self._attempts.drop(self._target)
+        customer.attempt_failed(self._target, reason)
+        if not self._is_beginning:
+            self.start()
+
+    def _secure(self, leg: TransportLeg, server_name: str | bool) -> None:
+        if isinstance(server_name, bool):
+            if isinstance(self._target, UnixTarget):
+                leg.abort()
+                self.failed(Untrusted("tls: True has no name to verify on a Unix socket; give the server's name"))
+                return
+            server_name = self._target.host
+        self._securing = securing = _Securing(self._timers, self)
+        start_client_tls(leg.transport, securing.leg, server_name)
+        securing.leg.resume()
 
 
 @implementer(ILegOwner)
 class _Securing:
     """Owns a leg during its TLS handshake."""
 
-    def __init__(self, clock: IReactorTime) -> None:
-        self.leg = Leg(clock, self)
-        self.done: Deferred[None] = Deferred()
+    def __init__(self, timers: Timers, waiting: Connecting) -> None:
+        self.leg = TransportLeg(timers, self)
+        self._waiting: Connecting | None = waiting
+
+    def cancel(self) -> None:
+        """Whoever waits, waits no more."""
+        if self._waiting is not None:
+            self._waiting = None
+            self.leg.owner = EARLY
+            self.leg.abort()
 
     def made(self) -> None:
         """The handshake begins by itself."""
 
     def secured(self) -> None:
         # Before Twisted 26.4 a peer whose name turns out wrong is said to be secured all the same, and then closed.
-        if not self.leg.transport.disconnecting:
-            self.done.callback(None)
+        if self._waiting is not None and not self.leg.transport.disconnecting:
+            waiting, self._waiting = self._waiting, None
+            self.leg.pause()
+            self.leg.owner = EARLY
+            waiting.secured(self.leg)
 
     def received(self, data: bytes) -> None:
         """Nothing is delivered before the handshake is done."""
@@ -211,9 +279,10 @@ class _Securing:
     def flushed(self) -> None:
         """TLS does not half-close."""
 
-    def lost(self, reason: Failure) -> None:
-        if not self.done.called:
-            self.done.errback(Untrusted(f"TLS: {explain(reason)}"))
+    def lost(self, reason: Exception | None) -> None:
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.failed(Untrusted(f"TLS: {explain(reason)}"))
 
 
 def _header_address(address: Address) -> tuple[str, int] | None:
@@ -223,9 +292,9 @@ def _header_address(address: Address) -> tuple[str, int] | None:
     return host.partition("%")[0], port
 
 
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, error.ConnectionRefusedError):
+def _reason(problem: Any) -> str:
+    if isinstance(problem, (error.ConnectionRefusedError, ConnectionRefusedError)):
         return "connection refused"
     if isinstance(problem, error.DNSLookupError):
         return "name does not resolve"
-    return " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
+    return explain(problem)

@@ -1,152 +1,189 @@
 """Dialling: one attempt to connect to a target, through every address that its name has.
 
-Twisted's HostnameEndpoint does not say that a name's last address has failed before another 0.3 seconds have passed;
-with ten retries that is seconds in which a client could have been told.
+There are two diallers: one connects plain sockets, for the hub, the other has Twisted's endpoints connect.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+import errno
+import os
+import select
+import socket
+from typing import Any, Final, Protocol
 
-from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.error import DNSLookupError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IResolutionReceiver
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from proxymux.core.target import Target, UnixTarget
-from proxymux.net.leg import EARLY, Leg
+from proxymux.core.target import InetTarget, Target, UnixTarget
+from proxymux.net.hub import ENDINGS, Hub
+from proxymux.net.leg import EARLY
+from proxymux.net.names import Attempt, Named, Waiting
+from proxymux.net.socket_leg import SocketLeg
+from proxymux.net.timers import Timers
 from proxymux.net.tls import OneProtocol
+from proxymux.net.transport_leg import TransportLeg
 
-#: Seconds that one address of a name has before the next is tried beside it (RFC 8305 section 5).
-HEAD_START = 0.25
-
-_Attempt = Callable[[], Deferred[Leg]]
+_STREAM: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)  # which every system with epoll has
 
 
-async def dial(reactor: Any, target: Target, bind: str | None) -> Leg:
-    """A leg that is connected to ``target`` and read by nobody yet.
+class Dialler(Protocol):
+    """Makes attempts."""
 
-    :param bind: the local IP address, or None.
+    def dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
+        """Connect to ``target``, from the local IP address ``bind`` where that is given."""
+
+
+class _NamingDialler:
+    """Looks names up, and tries their addresses beside each other."""
+
+    def __init__(self, reactor: Any, timers: Timers) -> None:
+        self._reactor = reactor
+        self._timers = timers
+
+    def dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
+        if isinstance(target, InetTarget) and not target.is_address:
+
+            def dial(address: InetTarget, racing: Waiting) -> Attempt:
+                return self._dial(address, bind, racing)
+
+            return Named(self._reactor, self._timers, target, waiting, dial)
+        return self._dial(target, bind, waiting)
+
+    def _dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
+        raise NotImplementedError
+
+
+class SocketDialler(_NamingDialler):
+    """Connects plain sockets.
+
+    :param reactor: whose resolver looks names up.
     """
-    # The attempt's own limit is the only one: Twisted's, of 30 seconds, might come before it.
-    unlimited: Any = None
-    local = (bind, 0) if bind is not None else None
 
-    def connect(endpoint: Any) -> Deferred[Leg]:
-        connecting: Deferred[Leg] = endpoint.connect(OneProtocol(Leg(reactor, EARLY)))
-        return connecting
+    def __init__(self, reactor: Any, timers: Timers, hub: Hub) -> None:
+        super().__init__(reactor, timers)
+        self._hub = hub
 
-    def connect_inet(port: int, host: str) -> Deferred[Leg]:
-        kind = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
-        return connect(kind(reactor, host, port, timeout=unlimited, bindAddress=local))
-
-    if isinstance(target, UnixTarget):
-        leg = await connect(UNIXClientEndpoint(reactor, target.path, timeout=unlimited))
-    elif target.is_address:
-        leg = await connect_inet(target.port, target.host)
-    else:
-        hosts = await resolve(reactor, target.host)
-        leg = await Race(reactor, [functools.partial(connect_inet, target.port, host) for host in hosts]).result
-    leg.pause()
-    # The endpoint has put a wrapper around the leg that claims only the last of the leg's interfaces: it would be told
-    # of the peer's FIN as of a loss.
-    leg.transport.protocol = leg
-    return leg
+    def _dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
+        return _SocketAttempt(self._hub, target, bind, waiting)
 
 
-def resolve(reactor: Any, name: str) -> Deferred[list[str]]:
-    """The IP addresses that ``name`` has, in the resolver's order.  Fails with DNSLookupError if there are none."""
-    receiver = _Receiver(name)
-    reactor.nameResolver.resolveHostName(receiver, name)
-    return receiver.result
+class _SocketAttempt:
+    """A socket that is being connected."""
 
+    __slots__ = ("_fd", "_hub", "_peer", "_sock", "_waiting")
 
-@implementer(IResolutionReceiver)
-class _Receiver:
-    def __init__(self, name: str) -> None:
-        self.result: Deferred[list[str]] = Deferred()
-        self._name = name
-        self._hosts: list[str] = []
+    def __init__(self, hub: Hub, target: Target, bind: str | None, waiting: Waiting) -> None:
+        self._hub = hub
+        self._waiting: Waiting | None = waiting
+        self._sock: socket.SocketType | None = None
+        try:
+            self._begin(target, bind)
+        except OSError as problem:
+            self._fail(problem)
 
-    def resolutionBegan(self, resolutionInProgress: Any) -> None:
-        """The resolver has begun."""
-
-    def addressResolved(self, address: Any) -> None:
-        scope = f"%{address.scopeID}" if isinstance(address, IPv6Address) and address.scopeID else ""
-        self._hosts.append(address.host + scope)
-
-    def resolutionComplete(self) -> None:
-        if self.result.called:
-            return  # cancelled meanwhile; the resolver's threads know no cancelling
-        if self._hosts:
-            self.result.callback(self._hosts)
+    def _begin(self, target: Target, bind: str | None) -> None:
+        if isinstance(target, UnixTarget):
+            address: Any = target.path
+            self._sock = sock = socket.SocketType(socket.AF_UNIX, _STREAM)
+            self._peer = (f"unix:{address}", 0)
         else:
-            self.result.errback(DNSLookupError(f"{self._name} does not resolve"))
+            family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
+            address = self._peer = (target.host, target.port)
+            if "%" in target.host:  # a zone, which only getaddrinfo reads
+                flags = socket.AI_NUMERICHOST
+                address = socket.getaddrinfo(target.host, target.port, family, socket.SOCK_STREAM, 0, flags)[0][4]
+            self._sock = sock = socket.SocketType(family, _STREAM)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if bind is not None:
+                sock.bind((bind, 0))
+        number = sock.connect_ex(address)
+        if number not in (0, errno.EINPROGRESS):
+            raise OSError(number, os.strerror(number))
+        self._fd = sock.fileno()
+        self._hub.watch(self._fd, self)
+
+    def ready(self, events: int) -> None:
+        """It is connected, or has failed."""
+        sock, waiting = self._sock, self._waiting
+        assert sock is not None
+        assert waiting is not None
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events & ENDINGS else 0
+        problem = OSError(number, os.strerror(number))
+        if number not in (0, errno.ECONNRESET):
+            self._hub.close(sock, self._fd)
+            self._sock = None
+            self._fail(problem)
+            return
+        self._sock = self._waiting = None
+        leg = SocketLeg(self._hub, sock, EARLY, self._peer, is_patient=True, is_watched=True)
+        leg.is_unread = bool(events & ~select.EPOLLOUT)
+        leg.is_ending = bool(events & ENDINGS)
+        waiting.connected(leg)
+        if number:
+            leg.fail(problem)  # it was connected, and reset at once
+
+    def _fail(self, problem: OSError) -> None:
+        waiting, self._waiting = self._waiting, None
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+        if waiting is not None:
+            waiting.failed(problem)
+
+    def cancel(self) -> None:
+        self._waiting = None
+        if self._sock is not None:
+            sock, self._sock = self._sock, None
+            self._hub.close(sock, self._fd)
+
+    abort = cancel
 
 
-class Race:
-    """Attempts that begin one after another, until one of them succeeds (RFC 8305, "Happy Eyeballs").
+class TransportDialler(_NamingDialler):
+    """Has Twisted's endpoints connect.
 
-    The next begins when one has failed, or after :data:`HEAD_START`.  The others are cancelled when one succeeds.
-
-    :param clock: for the head start.
+    :param reactor: to connect with.
     """
 
-    def __init__(self, clock: IReactorTime, attempts: Sequence[_Attempt]) -> None:
-        #: The first leg, or the last failure.  May be cancelled.
-        self.result: Deferred[Leg] = Deferred(self._cancel)
-        self._clock = clock
-        self._attempts = list(attempts)
-        self._running: list[Deferred[Leg]] = []
-        self._timer: IDelayedCall | None = None
-        self._is_over = False
-        self._next()
+    def _dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
+        return _EndpointAttempt(self._endpoint(target, bind), self._timers, waiting)
 
-    def _next(self) -> None:
-        attempt = self._attempts.pop(0)
-        self._timer = self._clock.callLater(HEAD_START, self._waited) if self._attempts else None
-        running = attempt()
-        self._running.append(running)
-        running.addCallbacks(self._won, self._lost, callbackArgs=(running,), errbackArgs=(running,))
+    def _endpoint(self, target: Target, bind: str | None) -> Any:
+        # The attempt's own limit is the only one: Twisted's, of 30 seconds, might come before it.
+        unlimited: Any = None
+        if isinstance(target, UnixTarget):
+            return UNIXClientEndpoint(self._reactor, target.path, timeout=unlimited)
+        kind = TCP6ClientEndpoint if ":" in target.host else TCP4ClientEndpoint
+        local = (bind, 0) if bind is not None else None
+        return kind(self._reactor, target.host, target.port, timeout=unlimited, bindAddress=local)
 
-    def _waited(self) -> None:
-        self._timer = None
-        self._next()
 
-    def _won(self, leg: Leg, running: Deferred[Leg]) -> None:
-        self._running.remove(running)
-        if self._is_over:
+class _EndpointAttempt:
+    """An endpoint that is connecting."""
+
+    def __init__(self, endpoint: Any, timers: Timers, waiting: Waiting) -> None:
+        self._waiting: Waiting | None = waiting
+        self._connecting: Deferred[TransportLeg] = endpoint.connect(OneProtocol(TransportLeg(timers, EARLY)))
+        self._connecting.addCallbacks(self._connected, self._failed)
+
+    def _connected(self, leg: TransportLeg) -> None:
+        if self._waiting is None:
             leg.abort()
             return
-        self._end()
-        self.result.callback(leg)
+        leg.pause()
+        # The endpoint has put a wrapper around the leg that claims only the last of the leg's interfaces: it would be
+        # told of the peer's FIN as of a loss.
+        leg.transport.protocol = leg
+        self._waiting.connected(leg)
 
-    def _lost(self, failure: Failure, running: Deferred[Leg]) -> None:
-        self._running.remove(running)
-        if self._is_over:
-            return
-        if self._attempts:
-            self._stop_timer()
-            self._next()
-        elif not self._running:
-            self._end()
-            self.result.errback(failure)
+    def _failed(self, failure: Failure) -> None:
+        if self._waiting is not None:
+            problem = failure.value
+            assert isinstance(problem, Exception)
+            self._waiting.failed(problem)
 
-    def _cancel(self, _: Deferred[Leg]) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        self._is_over = True
-        self._stop_timer()
-        for running in tuple(self._running):
-            running.cancel()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def cancel(self) -> None:
+        self._waiting = None
+        self._connecting.cancel()

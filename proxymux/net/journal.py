@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from proxymux.core.client import Client, show
 from proxymux.core.outcome import Ending, Record
+from proxymux.core.target import Target
 
 
 class Journal:
@@ -25,7 +26,7 @@ class Journal:
         self._decided_at: float | None = None
         self._connected_at: float | None = None
         #: The last target that was tried.
-        self.target: str | None = None
+        self.target: Target | None = None
         #: Bytes from and to the client outside of the exchange.
         self.bytes_in = 0
         self.bytes_out = 0
@@ -50,7 +51,7 @@ class Journal:
             session=number,
             client=show(client.address),
             local=show(client.local),
-            target=self.target,
+            target=None if self.target is None else str(self.target),
             outcome=ending.outcome,
             reason=ending.reason,
             bytes_in=self.bytes_in + (exchange.bytes_in if exchange is not None else 0),

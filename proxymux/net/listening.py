@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from proxymux.core.admission import Networks
 from proxymux.errors import ConfigError
 from proxymux.net.arrival import ArrivalFactory, HeaderFactory
+from proxymux.net.ground import Ground
 from proxymux.net.leg import explain
 from proxymux.net.live import LiveSession
 
@@ -49,10 +50,10 @@ class Listener:
         """True if a connection begins with a PROXY header."""
         return self.description.startswith(_PROXY_PREFIX)
 
-    def listen(self, reactor: Any, begin: Callable[[], LiveSession]) -> Deferred[IListeningPort]:
+    def listen(self, ground: Ground, begin: Callable[[], LiveSession]) -> Deferred[IListeningPort]:
         """Listen; every client becomes a session that ``begin`` makes."""
-        stand_in = _Listening(reactor, self, begin)
-        listening: Deferred[IListeningPort] = self._endpoint(stand_in).listen(ArrivalFactory(reactor, begin))
+        stand_in = _Listening(ground, self, begin)
+        listening: Deferred[IListeningPort] = self._endpoint(stand_in).listen(ArrivalFactory(ground.timers, begin))
         return listening
 
     def check(self, clock: IReactorTime) -> None:
@@ -98,8 +99,9 @@ class Listener:
 class _Listening:
     """A reactor whose listening goes our way."""
 
-    def __init__(self, reactor: Any, listener: Listener, begin: Callable[[], LiveSession]) -> None:
-        self._reactor = reactor
+    def __init__(self, ground: Ground, listener: Listener, begin: Callable[[], LiveSession]) -> None:
+        self._ground = ground
+        self._reactor = ground.reactor
         self._listener = listener
         self._begin = begin
 
@@ -109,11 +111,12 @@ class _Listening:
     def _opens(self, factory: Any) -> Any:
         if not self._listener.takes_header:
             return factory
-        return HeaderFactory(self._reactor, self._begin, factory, self._listener.trusted)
+        return HeaderFactory(self._ground.timers, self._begin, factory, self._listener.trusted)
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
         backlog = self._listener.backlog_of(backlog)
-        return self._reactor.listenTCP(port, self._opens(factory), backlog=backlog, interface=interface)
+        opens = self._opens(factory)
+        return self._ground.accept(self._reactor.listenTCP(port, opens, backlog=backlog, interface=interface), opens)
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
         secure = TLSMemoryBIOFactory(contextFactory, False, factory)
@@ -124,10 +127,13 @@ class _Listening:
         self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> Any:
         backlog = self._listener.backlog_of(backlog)
-        return self._reactor.listenUNIX(address, self._opens(factory), backlog=backlog, mode=mode, wantPID=wantPID)
+        opens = self._opens(factory)
+        port = self._reactor.listenUNIX(address, opens, backlog=backlog, mode=mode, wantPID=wantPID)
+        return self._ground.accept(port, opens)
 
     def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
-        return self._reactor.adoptStreamPort(fileDescriptor, addressFamily, self._opens(factory))
+        opens = self._opens(factory)
+        return self._ground.accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, opens), opens)
 
 
 class _Checking:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -19,17 +18,21 @@ from proxymux.core.decision import Decision, Forward, Reject
 from proxymux.core.outcome import Ending, Outcome, Record
 from proxymux.core.proxy_protocol import Header
 from proxymux.core.session import Session
-from proxymux.core.states import Input, RelayEnd, State
+from proxymux.core.states import ConnectFailure, Input, RelayEnd, State
 from proxymux.core.target import Target
+from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import ILegOwner
-from proxymux.net.client import client_on, introduced_by, secured_on
-from proxymux.net.connector import GaveUp
+from proxymux.net.client import introduced_by, secured_on
+from proxymux.net.connector import Connecting
 from proxymux.net.journal import Journal
 from proxymux.net.leg import LINGER, UNOWNED, Leg, explain
 from proxymux.net.path import Path
 from proxymux.net.pending import Pending
 from proxymux.net.relay import Opening
+
+#: The client, before its connection is known.
+_NOBODY: Final = Client(("", 0), ("", 0))
 
 
 @implementer(ILegOwner, IPushProducer)
@@ -38,25 +41,26 @@ class LiveSession:
 
     :param number: tells it from the other sessions of its service.
     :param path: the choices of its service.
-    :param over: called with it and its :class:`Record` when it has ended.
+    :param over: called with it and its :class:`Ending` when it has ended.
     """
 
-    def __init__(self, number: int, path: Path, over: Callable[[LiveSession, Record], None]) -> None:
+    def __init__(self, number: int, path: Path, over: Callable[[LiveSession, Ending], None]) -> None:
         self.number = number
         self._path = path
         self._decider = path.decider  # a reload is for the sessions after it
         self._over = over
         self._session = Session(path.limits.max_buffer, path.decider.greets)
-        self._inbox: deque[tuple[Input, Any]] = deque()
+        self._inbox: list[tuple[Input, Any]] = []
         self._is_busy = False
         self._leg: Leg | None = None
-        self._client = Client(("", 0), ("", 0))
+        self._client = _NOBODY
         self._counted = False
         self._admitted: str | None = None
         self._pending = Pending()
+        self._connecting: Connecting | None = None
         self._upstream: Leg | None = None
         self._exchange: Any = None
-        self._timer: IDelayedCall | None = None
+        self._timer: Timer | None = None
         self._journal = Journal(path.clock, path.wall)
 
     # The client's connection
@@ -64,7 +68,7 @@ class LiveSession:
     def opening(self, leg: Leg) -> bool:
         """The client was accepted on ``leg``; more may have to be read before it is known.  False if it is refused."""
         self._take_leg(leg)
-        self._client = client_on(leg.transport)
+        self._client = Client(leg.peer, leg.local)
         self._await(commands.Await(Deadline.DECISION))
         refusal = self._path.admission.arrive()
         self._counted = refusal is None
@@ -91,6 +95,7 @@ class LiveSession:
         leg.guard(self)
         if not leg.is_tls:
             self._open()
+            leg.resume()
 
     def _take_leg(self, leg: Leg) -> None:
         if self._leg is not None and self._leg is not leg:
@@ -124,10 +129,10 @@ class LiveSession:
     def flushed(self) -> None:
         """Our FIN is out; the client's is awaited."""
 
-    def lost(self, reason: Failure) -> None:
+    def lost(self, reason: Exception | None) -> None:
         assert self._leg is not None
         handshakes = self._session.state is State.OPENING and self._leg.is_tls
-        if handshakes and not reason.check(ConnectionDone, ConnectionLost):
+        if handshakes and reason is not None and not isinstance(reason, ConnectionLost):
             self._take(Input.BARRED, Ending(Outcome.BAD_HANDSHAKE, f"TLS: {explain(reason)}"))
         self._take(Input.CLIENT_LOST, explain(reason))
 
@@ -147,14 +152,17 @@ class LiveSession:
     # Inputs and commands
 
     def _take(self, what: Input, value: Any = None) -> None:
-        self._inbox.append((what, value))
         if self._is_busy:
+            self._inbox.append((what, value))
             return
         self._is_busy = True
         try:
-            while self._inbox:
-                for command in self._session.take(*self._inbox.popleft()):
+            while True:
+                for command in self._session.take(what, value):
                     _DO[type(command)](self, command)
+                if not self._inbox:
+                    break
+                what, value = self._inbox.pop(0)
         finally:
             self._is_busy = False
 
@@ -200,35 +208,39 @@ class LiveSession:
         )
 
     def _connect(self, command: commands.Connect) -> None:
-        connecting = self._path.connector.connect(command.forward, self._client, self._trying, self._failed_attempt)
-        self._pending.wait(connecting, self._connected, self._failed_connecting)
+        self._connecting = self._path.connector.connect(command.forward, self._client, self)
+        self._connecting.start()
 
-    def _trying(self, target: Target) -> None:
-        self._journal.target = str(target)
+    def trying(self, target: Target) -> None:
+        """``target`` is about to be tried."""
+        self._journal.target = target
         assert self._leg is not None
         if self._leg.is_reset:
             self._leg.abort()
             self._take(Input.CLIENT_LOST, "reset")
 
-    def _failed_attempt(self, target: Target, reason: str) -> None:
+    def attempt_failed(self, target: Target, reason: str) -> None:
+        """``target`` could not be connected to."""
         self._path.log.debug("session {number}: {target}: {reason}", number=self.number, target=target, reason=reason)
         if self._path.events.heard("connect_failed"):
             self._path.events.emit("connect_failed", self._path.log, str(target), reason)
 
-    def _connected(self, upstream: Leg) -> None:
+    def connected(self, leg: Leg) -> None:
+        """There is an upstream."""
+        self._connecting = None
         self._journal.connected()
-        self._upstream = upstream
+        self._upstream = leg
         self._take(Input.CONNECTED)
         if self._exchange is None:
-            upstream.abort()
+            leg.abort()
 
-    def _failed_connecting(self, failure: Failure) -> None:
-        failure.trap(GaveUp)
-        assert isinstance(failure.value, GaveUp)
+    def gave_up(self, failure: ConnectFailure) -> None:
+        """There will be none."""
+        self._connecting = None
         self._path.log.warn(
-            "{client}: gave up connecting: {reason}", client=show(self._client.address), reason=failure.value
+            "{client}: gave up connecting: {reason}", client=show(self._client.address), reason=failure.reason
         )
-        self._take(Input.CONNECT_FAILED, failure.value.failure)
+        self._take(Input.CONNECT_FAILED, failure)
 
     def _join(self, command: commands.Join) -> None:
         opening = Opening(
@@ -240,14 +252,15 @@ class LiveSession:
         )
         self._exchange = self._path.relay.join(self._leg, self._upstream, opening)
 
-    def _relay_ended(self, end: RelayEnd) -> None:
-        assert self._leg is not None
-        self._leg.owner = self
+    def _relay_ended(self, end: RelayEnd, leg: Leg) -> None:
+        self._upstream = None
+        self._leg = leg
+        leg.owner = self
         self._take(Input.RELAY_ENDED, end)
 
     def _consult(self, command: commands.Consult) -> None:
         callback = getattr(self._decider, command.callback)
-        answer = callback(self._journal.target, self._client)
+        answer = callback(str(self._journal.target), self._client)
         if isinstance(answer, Deferred):
             self._pending.wait(answer, self._answered, lambda _: self._answered(b""))
         else:
@@ -258,6 +271,9 @@ class LiveSession:
 
     def _cancel(self, _: commands.Cancel) -> None:
         self._pending.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
         if self._exchange is not None:
             self._exchange.abort()
 
@@ -297,20 +313,22 @@ class LiveSession:
         if command.deadline is None:
             return
         seconds = LINGER if command.deadline is Deadline.LINGER else self._path.limits.decide_timeout
-        self._timer = self._path.clock.callLater(seconds, self._expired, seconds)
+        self._timer = self._path.timers.after(seconds, self._expired, seconds)
 
     def _expired(self, seconds: float) -> None:
         self._timer = None
         self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
 
+    def record(self, ending: Ending) -> Record:
+        """What the access log says of it, when it has ended."""
+        return self._journal.record(self._path.service, self.number, self._client, self._exchange, ending)
+
     def _finish(self, command: commands.Finish) -> None:
         if self._counted:
             self._path.admission.leave(self._admitted)
-        path = self._path
-        record = self._journal.record(path.service, self.number, self._client, self._exchange, command.ending)
-        if path.events.heard("ended"):
-            path.events.emit("ended", path.log, record)
-        self._over(self, record)
+        if self._path.events.heard("ended"):
+            self._path.events.emit("ended", self._path.log, self.record(command.ending))
+        self._over(self, command.ending)
 
 
 _DO: dict[type, Callable[[LiveSession, Any], None]] = {

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from proxymux.core.admission import Admission
 from proxymux.core.events import Events
 from proxymux.net.connector import Connector
+from proxymux.net.timers import Timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Path:
     """The choices that make a service.
 
     :param service: its name in the access log.
-    :param clock: measures and waits.
+    :param clock: measures.
+    :param timers: wait.
     :param wall: seconds since the epoch.
     :param decider: an :class:`~proxymux.interfaces.IDecider`; a reload puts another in its place.
     :param relay: an :class:`~proxymux.interfaces.IRelay`.
@@ -36,6 +38,7 @@ class Path:
 
     service: str
     clock: IReactorTime
+    timers: Timers
     wall: Callable[[], float]
     decider: Any
     connector: Connector

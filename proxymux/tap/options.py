@@ -41,7 +41,7 @@ class SharedOptions(usage.Options):
         ["send-proxy", None, None, "PROXY protocol header to every upstream: v1 or v2 [default: off]"],
         ["access-log", None, None, "file, or - for stdout, that gets one JSON line a connection [default: off]"],
         ["log-level", None, None, "debug, info, warn or error [default: info]"],
-        ["relay", None, None, "what carries the bytes: auto or transport [default: auto]"],
+        ["relay", None, None, "what carries the bytes: auto, fd or transport [default: auto]"],
     ]
     optFlags: ClassVar[list[list[Any]]] = [
         ["check", None, "check everything, print ok or what is wrong, and exit without listening"]

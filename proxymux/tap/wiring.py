@@ -23,8 +23,8 @@ from proxymux.core.events import Events, Listener
 from proxymux.core.settings import Settings
 from proxymux.net import listening
 from proxymux.net.connector import Connector
+from proxymux.net.ground import Ground
 from proxymux.net.path import Limits, Path
-from proxymux.net.relay.transport import TransportRelay
 from proxymux.process import Process
 from proxymux.service import ProxyService
 
@@ -62,13 +62,15 @@ def make_service(reactor: Any, name: str, decider: Callable[[], Any], settings: 
 
     :raises ProxymuxError: if it makes none.
     """
+    ground = Ground(reactor, settings.relay, log)
     path = Path(
         service=name,
         clock=reactor,
+        timers=ground.timers,
         wall=time.time,
         decider=decider(),
-        connector=Connector(reactor, CONNECT_TIMEOUT, settings.send_proxy),
-        relay=TransportRelay(reactor),
+        connector=Connector(ground.timers, ground.dialler, ground.tls_dialler, CONNECT_TIMEOUT, settings.send_proxy),
+        relay=ground.relay,
         admission=Admission(settings.allow, settings.deny, settings.max_connections, settings.max_per_client),
         limits=Limits(settings.decide_timeout, settings.max_buffer, settings.idle_timeout or None),
         events=make_events(log),
@@ -78,6 +80,7 @@ def make_service(reactor: Any, name: str, decider: Callable[[], Any], settings: 
     return ProxyService(
         reactor,
         path,
+        ground,
         [listening.Listener(each, settings.backlog, trusted) for each in settings.listen],
         Process.of(reactor),
         settings.drain_timeout,

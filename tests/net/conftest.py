@@ -25,7 +25,7 @@ from tests.net.certificates import Authority, Credentials
 from tests.net.peers import Net, Peer, Upstream, settle, until
 
 #: Every relay there is, by its name for ``--relay``.
-RELAYS: Final = ["transport"]
+RELAYS: Final = ["fd", "transport"]
 FOLDER: Final = pathlib.Path(__file__).parent
 LOOPBACK: Final = "tcp:0:interface=127.0.0.1"
 

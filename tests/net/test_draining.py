@@ -207,7 +207,7 @@ async def test_a_listener_may_end_it_all(start: Start, net: Net, event: str) -> 
     proxy.events.on(event, lambda logger, *_: proxy.service.abort())
     client = await proxy.connect()
     await client.send(b"hello")
-    assert await client.read_until_reset() == b""
+    assert await client.read_all() == b""
     assert (await proxy.record()).outcome == "drained"
     target.listen()
     proxy.clock.advance(1)
@@ -225,6 +225,6 @@ async def test_a_router_may_end_it_all(start: Start, net: Net) -> None:
     running = start(proxy)
     client = await running.connect()
     await client.send(b"hello")
-    assert await client.read_until_reset() == b""
+    assert await client.read_all() == b""
     assert (await running.record()).outcome == "drained"
     assert await target.is_left_alone()

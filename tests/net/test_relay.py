@@ -14,7 +14,7 @@ from tests.net.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, toge
 
 #: More than the kernel takes for a peer that does not read, and this much is offered.
 OFFERED = 64 * MEGABYTE
-TAKEN_AT_MOST = 16 * MEGABYTE
+TAKEN_AT_MOST = 48 * MEGABYTE
 DAY = 86400.0
 
 

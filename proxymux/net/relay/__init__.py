@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxymux.core.states import RelayEnd
+from proxymux.net.leg import Leg
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,11 @@ class Opening:
     :param client_finished: the client has already sent FIN.
     :param first_byte_timeout: seconds from now to the upstream's first byte, or None.
     :param idle_timeout: seconds without a byte either way, or None.
-    :param ended: called once, when the exchange is over.
+    :param ended: called once, when the exchange is over, with the client's leg, which nobody owns then.
     """
 
     data: bytes
     client_finished: bool
     first_byte_timeout: float | None
     idle_timeout: float | None
-    ended: Callable[[RelayEnd], None]
+    ended: Callable[[RelayEnd, Leg], None]
