@@ -83,7 +83,7 @@ class Run:
                 self.skip(f"measure {measure.name}: {error}")
         for number in range(1, self._count + 1):
             for measure in self._measures:
-                names = [name for name in self._peers if not measure.only_peers or name in measure.only_peers]
+                names = [name for name in self._peers if name in measure.only_peers]
                 turn = (number - 1) % max(1, len(names))
                 for name in names[turn:] + names[:turn]:
                     self._take(number, measure, self._peers[name])

@@ -75,6 +75,7 @@ class IRelay(Interface):
 class IExchange(Interface):
     """Two joined connections.  Once it has ended it has closed the upstream and let go of the client."""
 
+    client = Attribute("Leg: the client's, which need not be the one that was joined")
     bytes_in = Attribute("int: bytes that came from the client")
     bytes_out = Attribute("int: bytes that came from the upstream")
     first_byte_at = Attribute("float or None: when the upstream's first byte came, in the clock's seconds")

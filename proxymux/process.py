@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, Protocol
 
@@ -15,6 +17,7 @@ from twisted.python.logfile import LogFile
 
 from proxymux.version import __version__
 
+_DESCRIPTORS: Final = "/proc/self/fd"
 #: Seconds by which the process title may lag behind.
 _SHOW_AFTER: Final = 0.2
 
@@ -130,6 +133,18 @@ class Process:
             self._log_file.reopen()
         for service in self._services:
             service.reopen()
+
+
+def room_for_sessions() -> int:
+    """How many sessions, of two descriptors each, the limit of descriptors has room for besides what is open now.
+
+    An eighth of the limit, and at most 64, is left for everything else.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    used = len(os.listdir(_DESCRIPTORS)) if os.path.isdir(_DESCRIPTORS) else 32
+    return max(1, (limit - used - min(64, limit // 8)) // 2)
 
 
 def _raise_descriptor_limit() -> None:

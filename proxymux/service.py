@@ -23,7 +23,7 @@ from proxymux.net.ground import Ground
 from proxymux.net.listening import Listener
 from proxymux.net.live import LiveSession
 from proxymux.net.path import Path
-from proxymux.process import Process
+from proxymux.process import Process, room_for_sessions
 
 #: Seconds between closing what is left and resetting what even then does not go.
 _GRACE = 1.0
@@ -113,6 +113,7 @@ class ProxyService(Service):
             raise SystemExit(1) from None
         if self._process is not None:
             self._process.add(self)
+        self._ground.gate.capacity = room_for_sessions()
         # Whoever reads that it listens may send it a signal: it is said when signals are answered.
         self._reactor.callWhenRunning(self._announce)
 

@@ -20,8 +20,15 @@ class Measure(ABC):
     needs_load: ClassVar[bool] = False
     #: How many a proxy has to be allowed.
     needs_descriptors: ClassVar[int] = 0
-    #: The only peers it is taken of, or empty for all.
-    only_peers: ClassVar[tuple[str, ...]] = ()
+    #: The only peers it is taken of.
+    only_peers: ClassVar[tuple[str, ...]] = (
+        "haproxy",
+        "haproxy-lua",
+        "nginx-stream",
+        "nginx-njs",
+        "proxymux",
+        "proxymux-transport",
+    )
 
     @property
     @abstractmethod

@@ -17,6 +17,7 @@ class Bulk(Measure):
 
     name = "bulk"
     programs = ("iperf3",)
+    only_peers = (*Measure.only_peers, "haproxy-splice")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -18,6 +18,8 @@ class Attempts:
     :param retries: how many more rounds there are after the first.
     """
 
+    __slots__ = ("_retries", "_targets")
+
     def __init__(self, targets: tuple[Target, ...], retries: int) -> None:
         self._targets = list(targets)
         self._retries = retries

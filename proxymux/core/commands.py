@@ -1,4 +1,8 @@
-"""Commands: what a session wants done by whoever holds its sockets and its clock."""
+"""Commands: what a session wants done by whoever holds its sockets and its clock.
+
+None of them is ever changed.  They are not frozen, because to make a frozen object takes three times as long, and every
+connection makes a dozen.
+"""
 
 from __future__ import annotations
 
@@ -31,28 +35,28 @@ class Closing(enum.Enum):
     ABORT = "abort"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """Have the decider decide on ``data``; None is "the client has come, there are no bytes yet"."""
 
     data: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Send ``data`` to the client."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Connect:
     """Connect as the decision says."""
 
     forward: Forward
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Join:
     """Give both connections to the relay, which sends ``data`` upstream first."""
 
@@ -61,36 +65,36 @@ class Join:
     client_finished: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Consult:
     """Call the user's callback for what went wrong; its bytes will be the client's last."""
 
     callback: Literal["connect_error", "inactivity_error"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pause:
     """Read no more from the client for now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resume:
     """Read from the client again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cancel:
     """Give up the decision, connect, callback or relay that is under way, and close the upstream."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Await:
     """Start the deadline, in place of the one that runs; None is to run none."""
 
     deadline: Deadline | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Blame:
     """Log one line about the router: ``problem``, with the place in its file.
 
@@ -101,14 +105,14 @@ class Blame:
     fault: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close:
     """Close the client."""
 
     how: Closing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finish:
     """The session is over.  Comes once and last."""
 

@@ -13,6 +13,8 @@ class Intake:
     :param limit: bytes beyond which no decider looks; a chunk more may be kept.
     """
 
+    __slots__ = ("_is_paused", "_kept", "_limit", "has_unseen", "is_blocked", "shown")
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._kept = b""

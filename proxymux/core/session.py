@@ -41,6 +41,10 @@ _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
     Cause.UPSTREAM_ABORTED: (Outcome.UPSTREAM_ABORTED, Closing.RESET),
     Cause.IDLE: (Outcome.IDLE, Closing.CLOSE),
 }
+#: Commands that every session gives.
+_AWAIT_NOTHING: Final = Await(None)
+_AWAIT_CLOSE: Final = Await(Deadline.LINGER)
+_CANCEL: Final = Cancel()
 
 
 class Session:
@@ -49,6 +53,19 @@ class Session:
     :param max_buffer: bytes that are kept while undecided or connecting.
     :param greets: ask the decider once before any byte has come.
     """
+
+    __slots__ = (
+        "_client_finished",
+        "_ending",
+        "_forward",
+        "_greets",
+        "_intake",
+        "_lingers",
+        "_max_buffer",
+        "_replies",
+        "_sent",
+        "state",
+    )
 
     def __init__(self, max_buffer: int, greets: bool = False) -> None:
         self.state = State.OPENING
@@ -146,7 +163,7 @@ class Session:
         if decision.data is not None:
             self._intake.replace(decision.data)
         self.state, self._forward = State.CONNECTING, decision
-        return [Await(None), *self._send(decision.reply), Connect(decision)]
+        return [_AWAIT_NOTHING, *self._send(decision.reply), Connect(decision)]
 
     def _need_data(self) -> list[Command]:
         if self._intake.is_over:
@@ -207,7 +224,7 @@ class Session:
             return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason))
         self._sent = True
         outcome, how = _RELAY_ENDINGS[end.cause]
-        return [Cancel(), *self._close(Ending(outcome, end.reason), how)]
+        return [_CANCEL, *self._close(Ending(outcome, end.reason), how)]
 
     # Answering and closing
 
@@ -228,7 +245,7 @@ class Session:
 
     def _left(self, _: str) -> list[Command]:
         assert self._ending is not None
-        return [Cancel(), *self._end(self._ending)]
+        return [_CANCEL, *self._end(self._ending)]
 
     def _drained(self, _: None) -> list[Command]:
         return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED), Closing.CLOSE)]
@@ -259,11 +276,11 @@ class Session:
         self.state, self._ending = State.CLOSING, ending
         self._intake.empty()
         self._lingers = how is Closing.LINGER
-        return [Await(Deadline.LINGER), Close(how)]
+        return [_AWAIT_CLOSE, Close(how)]
 
     def _end(self, ending: Ending) -> list[Command]:
         self.state, self._ending = State.ENDED, ending
-        return [Await(None), Finish(ending)]
+        return [_AWAIT_NOTHING, Finish(ending)]
 
 
 _Reaction = Callable[[Session, Any], list[Command]]

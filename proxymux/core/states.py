@@ -61,7 +61,7 @@ class Input(enum.Enum):
     DRAIN = "drain"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConnectFailure:
     """Connecting was given up.
 
@@ -86,7 +86,7 @@ class Cause(enum.Enum):
     IDLE = "idle"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RelayEnd:
     """How a relay ended, and whether the client had sent FIN by then."""
 

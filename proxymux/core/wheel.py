@@ -14,8 +14,8 @@ from typing import Any, Final
 
 #: Seconds that share a slot.  A timer is never early, and late by less than this.
 TICK: Final = 0.1
-#: What a time may be off by, from adding floats, and still be in its tick.
-_SLACK: Final = 1e-6
+#: Ticks that a time may be off by, from adding floats, and still be in its own.
+_SLACK: Final = 1e-4
 
 
 class Timer:

@@ -19,6 +19,8 @@ class Journal:
     :param wall: seconds since the epoch.
     """
 
+    __slots__ = ("_accepted_at", "_clock", "_connected_at", "_decided_at", "_wall", "bytes_in", "bytes_out", "target")
+
     def __init__(self, clock: IReactorTime, wall: Callable[[], float]) -> None:
         self._clock = clock
         self._wall = wall()

@@ -44,6 +44,27 @@ class LiveSession:
     :param over: called with it and its :class:`Ending` when it has ended.
     """
 
+    __slots__ = (
+        "_admitted",
+        "_client",
+        "_connecting",
+        "_counted",
+        "_decider",
+        "_exchange",
+        "_inbox",
+        "_is_busy",
+        "_journal",
+        "_leg",
+        "_lingers",
+        "_over",
+        "_path",
+        "_pending",
+        "_session",
+        "_timer",
+        "_upstream",
+        "number",
+    )
+
     def __init__(self, number: int, path: Path, over: Callable[[LiveSession, Ending], None]) -> None:
         self.number = number
         self._path = path
@@ -61,6 +82,7 @@ class LiveSession:
         self._upstream: Leg | None = None
         self._exchange: Any = None
         self._timer: Timer | None = None
+        self._lingers = False
         self._journal = Journal(path.clock, path.wall)
 
     # The client's connection
@@ -251,6 +273,7 @@ class LiveSession:
             self._relay_ended,
         )
         self._exchange = self._path.relay.join(self._leg, self._upstream, opening)
+        self._leg = self._exchange.client
 
     def _relay_ended(self, end: RelayEnd, leg: Leg) -> None:
         self._upstream = None
@@ -305,14 +328,18 @@ class LiveSession:
             leg.finish()
         else:
             leg.close()
+        if self._lingers and not leg.is_lost:
+            self._lingers = False
+            self._timer = self._path.timers.after(LINGER, self._expired, LINGER)
 
     def _await(self, command: commands.Await) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if command.deadline is None:
-            return
-        seconds = LINGER if command.deadline is Deadline.LINGER else self._path.limits.decide_timeout
+        self._lingers = command.deadline is Deadline.LINGER
+        if command.deadline is None or self._lingers:
+            return  # a close that is done at once needs no deadline
+        seconds = self._path.limits.decide_timeout
         self._timer = self._path.timers.after(seconds, self._expired, seconds)
 
     def _expired(self, seconds: float) -> None:

@@ -12,6 +12,8 @@ from twisted.python.failure import Failure
 class Pending:
     """Waits for one Deferred at a time.  Once cancelled, whatever still comes of it is dropped."""
 
+    __slots__ = ("_waiting",)
+
     def __init__(self) -> None:
         self._waiting: Deferred[Any] | None = None
 

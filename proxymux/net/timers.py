@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from proxymux.core.wheel import Timer, Wheel
+from proxymux.core.wheel import TICK, Timer, Wheel
+
+#: Seconds that the clock is called early, less than the wheel allows for, lest floats make it a tick late.
+_SLACK: Final = TICK * 1e-5
 
 
 class Timers:
@@ -29,9 +32,9 @@ class Timers:
 
     def after(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Timer:
         """Have ``function(*arguments)`` called in ``seconds``."""
-        timer = self._wheel.add(self.seconds() + seconds, function, *arguments)
-        due = self._wheel.next_due
-        if self._call is None or (due is not None and due < self._called_at):
+        due = self.seconds() + seconds
+        timer = self._wheel.add(due, function, *arguments)
+        if self._call is None or due <= self._called_at - TICK:
             self._schedule()
         return timer
 
@@ -48,7 +51,7 @@ class Timers:
         # An empty slot is waited for, too: setting and cancelling one timer after another must not touch the clock.
         if due is not None and (self._wheel.count or not self._is_stopping):
             self._called_at = due
-            self._call = self._clock.callLater(max(0.0, due - self.seconds()), self._turn)
+            self._call = self._clock.callLater(max(0.0, due - _SLACK - self.seconds()), self._turn)
 
     def _turn(self) -> None:
         self._call = None

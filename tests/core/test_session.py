@@ -766,8 +766,12 @@ def test_a_drain_resets_what_is_closing_already() -> None:
 # The table
 
 
+def slots_of(thing: Any) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in type(thing).__slots__}
+
+
 def everything_in(session: Session) -> dict[str, Any]:
-    return {**vars(session), "_intake": dict(vars(session._intake))}
+    return {**slots_of(session), "_intake": slots_of(session._intake)}
 
 
 def test_the_table_has_every_state_and_the_tests_have_every_input() -> None:

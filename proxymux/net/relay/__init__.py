@@ -9,7 +9,7 @@ from proxymux.core.states import RelayEnd
 from proxymux.net.leg import Leg
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opening:
     """How an exchange begins, and its limits.
 

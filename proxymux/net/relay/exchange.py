@@ -12,7 +12,7 @@ from zope.interface import implementer
 from proxymux.core.states import Cause, RelayEnd
 from proxymux.core.wheel import Timer
 from proxymux.interfaces import IExchange, ILegOwner
-from proxymux.net.leg import UNOWNED, explain
+from proxymux.net.leg import UNOWNED, Leg, explain
 from proxymux.net.relay import Opening
 from proxymux.net.timers import Timers
 
@@ -129,6 +129,11 @@ class Exchange:
             if not self._over:
                 side.go()
         return self
+
+    @property
+    def client(self) -> Leg:
+        leg: Leg = self._client.leg
+        return leg
 
     @property
     def bytes_in(self) -> int:

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from proxymux.interfaces import IRelay
 from proxymux.net.backlog import Backlog
+from proxymux.net.handover import take_over
 from proxymux.net.hub import BUFFER_SIZE, ENDINGS, Hub
 from proxymux.net.leg import Leg
 from proxymux.net.pipes import Pipe, Pipes
@@ -23,12 +24,15 @@ from proxymux.net.relay.transport import TransportRelay
 from proxymux.net.socket_leg import SocketLeg
 from proxymux.net.timers import Timers
 
-#: Rounds of reading and sending in one turn, before the other sockets have theirs; of splicing, up to a pipe each.
-_ROUNDS: Final = 4
-_BULK_ROUNDS: Final = 4
-#: A flow that moves less than this in a turn is not bulk any more.
+#: Rounds of reading and sending in one turn, before the other sockets have theirs.
+_ROUNDS: Final = (1, 2, 3, 4)
+#: Bytes spliced in one turn, give or take a pipe.
+_BULK_TURN: Final = 1 << 20
+#: A flow that has less than this at a time is not bulk any more.
 _SLOW: Final = BUFFER_SIZE // 4
 _OUT: Final = select.EPOLLOUT
+#: What the events of a socket that has something to read are, unless it does not take what it is sent.
+_USUAL: Final = select.EPOLLIN | select.EPOLLOUT
 
 
 @implementer(IRelay)
@@ -47,9 +51,10 @@ class FdRelay:
         self._otherwise = TransportRelay(timers)
 
     def join(self, client: Leg, upstream: Leg, opening: Opening) -> Exchange:
-        if not (isinstance(client, SocketLeg) and isinstance(upstream, SocketLeg)):
+        taken = take_over(client, self._hub) if isinstance(upstream, SocketLeg) else None
+        if taken is None or not isinstance(upstream, SocketLeg):
             return self._otherwise.join(client, upstream, opening)
-        sides = FdSide(client, self._hub, self._pipes), FdSide(upstream, self._hub, self._pipes)
+        sides = FdSide(taken, self._hub, self._pipes), FdSide(upstream, self._hub, self._pipes)
         return Exchange(self._timers, *sides, opening).begin()
 
 
@@ -98,6 +103,10 @@ class FdSide(Side):
         """Something has happened on the socket."""
         if events & _OUT and self.leg.backlog is not None:
             self.leg.flush()
+        if events == _USUAL:
+            if self.exchange is not None:
+                self.pull()
+            return
         if events & ENDINGS and self.exchange is not None:
             self.leg.note_end(events, self._sink.backlog is not None)
         if events & ~_OUT and self.exchange is not None:
@@ -113,7 +122,7 @@ class FdSide(Side):
             self._splice(0)
             return
         buffer, sink = self._hub.buffer, self._sink
-        for _ in range(_ROUNDS):
+        for _ in _ROUNDS:
             if sink.backlog is not None or sink.is_broken or self.leg.is_finished:
                 return
             try:
@@ -126,7 +135,10 @@ class FdSide(Side):
             if not count:
                 self.leg.end()
                 return
-            self._count(count)
+            self.last_at = self._hub.now
+            if not self.count:
+                self.first_at = self.last_at
+            self.count += count
             try:
                 sent = sink.sock.send(buffer[:count])
             except BlockingIOError:
@@ -146,12 +158,6 @@ class FdSide(Side):
                 return
         self._hub.again(self._fd)
 
-    def _count(self, count: int) -> None:
-        self.last_at = self._hub.now
-        if not self.count:
-            self.first_at = self.last_at
-        self.count += count
-
     def _splice(self, moved: int) -> None:
         """Move what has come through a pipe.
 
@@ -167,13 +173,12 @@ class FdSide(Side):
 
     def _splice_through(self, pipe: Pipe, moved: int) -> None:
         sink = self._sink
-        for _ in range(_BULK_ROUNDS):
+        while moved < _BULK_TURN:
             if sink.backlog is not None or sink.is_broken or self.leg.is_finished:
                 return
             try:
                 count = pipe.fill(self._fd)
             except BlockingIOError:
-                self._is_bulk = moved >= _SLOW
                 return
             except OSError as error:
                 self.leg.fail(error)
@@ -181,8 +186,10 @@ class FdSide(Side):
             if not count:
                 self.leg.end()
                 return
-            self._count(count)
+            self.last_at = self._hub.now
+            self.count += count  # it is not the first byte, which was copied
             moved += count
+            self._is_bulk = count >= _SLOW
             try:
                 pipe.drain(sink.fd)
             except BlockingIOError:
