@@ -89,7 +89,7 @@ def _measure(options: argparse.Namespace) -> int:
     rows = run.rows()
     print(report.table(rows))
     file = options.out / "latest.json"
-    chosen = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+    chosen = {key: value for key, value in vars(options).items() if key not in ("out", "twistd", "plot")}
     report.write_json(file, about, chosen, run.facts, run.skipped, rows, run.samples)
     print(f"\nwrote {file}")
     _draw(file)

@@ -106,7 +106,6 @@ class Acceptor:
         self._family = int(self._listener.family)
         self._local = self._local_of_all()
         self._batch = 1
-        self._gone: list[int] = []
         port.doRead = self.accept
 
     def accept(self) -> None:

@@ -48,8 +48,6 @@ class Hub:
     :param log: where a watcher that raises is reported; it costs that connection.
     """
 
-    disconnected = False
-
     def __init__(self, reactor: Any, timers: Timers, log: Logger) -> None:
         self.timers = timers
         #: The time, in seconds of the clock, when the present turn began.
@@ -119,8 +117,8 @@ class Hub:
     def watch(self, fd: int, watcher: Watcher) -> None:
         """Tell ``watcher`` what happens on a socket, from what it is ready for now."""
         assert self._epoll is not None
-        self._watchers[fd] = watcher
         self._epoll.register(fd, EDGE)
+        self._watchers[fd] = watcher
 
     def hand_over(self, fd: int, watcher: Watcher) -> None:
         """Tell ``watcher`` instead of who was told so far, from what happens next."""

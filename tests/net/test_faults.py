@@ -407,7 +407,6 @@ async def hears_an_end(scene: Scene, resetter: str) -> None:
 
 
 async def was_never_connected(scene: Scene, _: str) -> None:
-    await scene.proxy.record()
     scene.refusing.listen()
     scene.proxy.clock.advance(1)
     for target in (scene.target, scene.refusing):
@@ -415,7 +414,6 @@ async def was_never_connected(scene: Scene, _: str) -> None:
 
 
 async def hears_a_reset_if_it_was_connected(scene: Scene, resetter: str) -> None:
-    await scene.proxy.record()
     connection = scene.target._accept_now()
     if connection is not None:
         scene.upstream = Peer(connection)
@@ -501,6 +499,8 @@ async def test_a_reset_ends_it_at_every_moment_and_the_other_notices(start: Star
     scene = Scene(start, net)
     await case.when(scene)
     scene.peer(case.who).reset()
+    if case.who == "client":
+        await as_time_passes(scene.proxy.clock, scene.proxy.record())  # whether or not the upstream does anything
     await as_time_passes(scene.proxy.clock, case.notices(scene, case.who))
     record = await scene.end()
     assert record.outcome.value in case.outcomes.split()
@@ -824,6 +824,25 @@ async def test_bulk_that_is_not_read_becomes_idle(start: Start, net: Net, stalle
     await are_told(scene)
     assert (await scene.end()).outcome == "idle"
     assert scene.failed.remotes == []
+
+
+@pytest.mark.parametrize("leaves", [Peer.finish, Peer.close, Peer.reset])
+@in_reactor
+async def test_an_upstream_that_has_left_a_client_that_does_not_read_leaves_an_idle_exchange(
+    start: Start, net: Net, leaves: Callable[[Peer], None]
+) -> None:
+    """The client may still have what was sent before, for as long as it may be idle."""
+    scene = Scene(start, net, idle_timeout=5)
+    await client_does_not_read(scene)
+    leaves(scene.upstream)
+    await settle()
+    scene.proxy.clock.advance(4.8)
+    await settle()
+    assert scene.proxy.records == []
+    scene.proxy.clock.advance(0.3)
+    assert scene.unheard["upstream"].startswith(await as_time_passes(scene.proxy.clock, hear_the_rest(scene.client)))
+    await as_time_passes(scene.proxy.clock, scene.client.send_until_broken())
+    assert (await scene.end()).outcome == "idle"
 
 
 @both_ways
