@@ -12,11 +12,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-#: Seconds that share a slot.  A timer is never early, and late by less than this.
+#: Seconds that share a slot.  A timer is early by no more than what floats are off by (20 µs), and late by less
+#: than this.
 TICK: Final = 0.1
-#: Ticks that a time may be off by, from adding floats, and still be in its own.  (A microsecond; seconds since 1970 are
-#: told apart to half of one.)
-_SLACK: Final = 1e-5
+#: Ticks that a time may be off by, from adding floats, and still be in its own.
+_SLACK: Final = 1e-4
 
 
 class Timer:

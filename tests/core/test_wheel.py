@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxymux.core.wheel import TICK, Timer, Wheel
 
 #: Seconds that a time may be off by, on both sides of the wheel, for adding floats.
-ROUNDING = 3e-6
+ROUNDING = 3e-5
 
 
 def turn(wheel: Wheel, now: float) -> None:
