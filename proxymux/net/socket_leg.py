@@ -12,7 +12,7 @@ from typing import Any, Final
 from proxymux.core.client import Address
 from proxymux.core.wheel import Timer
 from proxymux.net.backlog import Backlog
-from proxymux.net.hub import BUFFER_SIZE, ENDINGS, Hub
+from proxymux.net.hub import ENDINGS, Hub
 from proxymux.net.leg import LINGER, LOOK_AGAIN, UNOWNED, bytes_to_send
 
 #: Bytes that may wait to be sent before whoever produces them is paused.
@@ -40,6 +40,7 @@ class SocketLeg:
         "_after",
         "_error",
         "_hub",
+        "_is_failing",
         "_is_paused",
         "_local",
         "_producer",
@@ -90,6 +91,8 @@ class SocketLeg:
         self.is_ending = False
         #: Nothing can be sent any more.
         self.is_broken = False
+        #: The system has said that there is an error, and reading has not come to it.
+        self._is_failing = False
         self._error: OSError | None = None
         self._after: Callable[[], None] | None = None
         self._producer: Any = None
@@ -134,8 +137,11 @@ class SocketLeg:
         :param is_waiting: nothing is being read from it now.
         """
         self.is_ending = True
-        if events & _ERROR and (self.is_finished or (is_waiting and not self.is_patient)):
-            self.break_off(self._pending_error())
+        if events & _ERROR:
+            if self.is_finished or (is_waiting and not self.is_patient):
+                self.break_off(self._pending_error())
+            else:
+                self._is_failing = True  # reading comes to the error, or to the FIN that came before it
 
     def _pending_error(self) -> OSError:
         number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -160,7 +166,7 @@ class SocketLeg:
                 self.end()
                 return
             self.owner.received(bytes(buffer[:count]))
-            if count < BUFFER_SIZE and not self.is_ending:
+            if count < len(buffer) and not self.is_ending:
                 return
         if not self.is_lost:
             self._hub.again(self.fd)
@@ -174,6 +180,8 @@ class SocketLeg:
         self.owner.finished()
         if self.is_broken:
             self.fail(self._error)
+        elif self._is_failing and not self.is_lost:
+            self.break_off(self._pending_error())
 
     def leave_unread(self) -> None:
         """Nobody reads any more, until it is resumed."""
