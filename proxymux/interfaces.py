@@ -10,6 +10,8 @@ class IDecider(Interface):
 
     name = Attribute("str: what logs and the process title call it")
     greets = Attribute("bool: ask accepted() before any byte has come")
+    undecided_reply = Attribute("bytes or None: the last word to a client that leads to no decision")
+    place = Attribute("str: where to look when it is to blame")
 
     def accepted(client):  # type: ignore[no-untyped-def]  # noqa: N805
         """Decide before any byte has come; otherwise as :meth:`decide`."""

@@ -18,11 +18,13 @@ from twisted.python.failure import Failure
 from proxymux.admin.accesslog import AccessLog
 from proxymux.core.admission import Network, parse_networks
 from proxymux.core.outcome import Ending
+from proxymux.core.tally import Tally
 from proxymux.errors import BadAddress, ConfigError
 from proxymux.net.ground import Ground
 from proxymux.net.listening import Listener
 from proxymux.net.live import LiveSession
 from proxymux.net.path import Path
+from proxymux.pidfile import PidFile
 from proxymux.process import Process, room_for_sessions
 
 #: Seconds between closing what is left and resetting what even then does not go.
@@ -42,6 +44,8 @@ class ProxyService(Service):
     :param deny: networks denied for good.
     :param deny_files: files of networks denied until the next reload.
     :param load: makes a decider afresh, for a reload.
+    :param pid_file: is there while it runs, or None.
+    :param tally: notes how sessions end, or None.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class ProxyService(Service):
         deny: tuple[Network, ...],
         deny_files: tuple[str, ...],
         load: Callable[[], Any],
+        pid_file: PidFile | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._reactor = reactor
         self._path = path
@@ -68,6 +74,8 @@ class ProxyService(Service):
         self._deny = deny
         self._deny_files = deny_files
         self._load = load
+        self._pid_file = pid_file
+        self.tally = tally
         self._log: Logger = path.log
         self._ports: list[IListeningPort] = []
         #: Where it listens: ``ip:port`` or ``unix:/path``.
@@ -100,12 +108,16 @@ class ProxyService(Service):
         super().privilegedStartService()
         self._ground.start()
         try:
+            if self._pid_file is not None:
+                self._pid_file.create()
             if self._open_access_log is not None:
                 self._access_log = self._open_access_log()
             self._path.admission.deny(self._deny + self._read_deny_files())
             for listener in self._listeners:
                 self._listen(listener)
         except ConfigError as error:
+            if self._pid_file is not None:
+                self._pid_file.remove()
             self._log.critical("{error}", error=error)
             if os.path.samestat(os.fstat(2), os.stat(os.devnull)):
                 raise  # a daemon: twistd hands it to whoever has started it, and would wait for ever after an exit
@@ -161,6 +173,8 @@ class ProxyService(Service):
         del self._sessions[session.number]
         self._ground.gate.leave()
         self.outcomes[ending.outcome.value] += 1
+        if self.tally is not None:
+            self.tally.note(ending, session.journal.target, session.journal.was_connected)
         if self._access_log is not None:
             self._access_log.write(session.record(ending))
         if self._process is not None:
@@ -188,6 +202,13 @@ class ProxyService(Service):
             self._access_log = None
         if self._process is not None:
             self._process.remove(self)
+        if self._pid_file is not None:
+            self._pid_file.remove()
+        self._tell_tally()
+
+    def _tell_tally(self) -> None:
+        for line in self.tally.lines() if self.tally is not None else ():
+            self._log.info("statistics: {line}", line=line)
 
     def drain(self, limit: float | None) -> Deferred[None]:
         """Stop accepting; fires when the last session has ended.
@@ -261,6 +282,7 @@ class ProxyService(Service):
             self._path.admission.deny(self._deny + self._read_deny_files())
         except ConfigError as error:
             self._log.error("not reloaded, the old one stays: {error}", error=error)
+        self._tell_tally()
 
     def reopen(self) -> None:
         """Open the access log again, after a rotation."""

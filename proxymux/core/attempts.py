@@ -12,17 +12,19 @@ PAUSE: Final = 0.1
 
 
 class Attempts:
-    """The plan for one connect: every target in order, then ``retries`` further rounds, :data:`PAUSE` apart.
+    """The plan for one connect: every target in order, then ``retries`` further rounds.
 
     :param targets: tried in this order.
     :param retries: how many more rounds there are after the first.
+    :param pause: seconds between two rounds.
     """
 
-    __slots__ = ("_retries", "_targets")
+    __slots__ = ("_pause", "_retries", "_targets")
 
-    def __init__(self, targets: tuple[Target, ...], retries: int) -> None:
+    def __init__(self, targets: tuple[Target, ...], retries: int, pause: float = PAUSE) -> None:
         self._targets = list(targets)
         self._retries = retries
+        self._pause = pause
 
     def drop(self, target: Target) -> None:
         """Try ``target`` no more: its failure is not one that passes."""
@@ -38,4 +40,4 @@ class Attempts:
                 if target in self._targets:
                     yield delay, target
                     delay = 0.0
-            delay = PAUSE
+            delay = self._pause

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from proxymux.core.excerpt import excerpt
+from proxymux.core.outcome import Outcome
 from proxymux.core.target import InetTarget, Target, parse_target
 from proxymux.errors import BadAddress, BadResult
 
@@ -53,7 +54,10 @@ class Forward:
     :param inactivity_timeout: seconds from connect to the upstream's first byte; None or 0 is off.
     :param reply_on_connect: sent to the client when the upstream is there.
     :param reply_on_failure: sent to the client when connecting was given up.
+    :param reply_on_timeout: sent in its place when every attempt timed out.
+    :param reply_on_denial: sent in its place when no target was one that may be connected to.
     :param retries: how often connecting is tried again, 0.1 s apart.
+    :param retry_on: ``"timeout"`` tries no target again but one that timed out, and that at once.
     :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY header to the upstream; None is the service's default.
     :param tls: True, or the server name to verify: TLS to the upstream.
     :param bind: the local address to connect from.
@@ -67,7 +71,10 @@ class Forward:
     inactivity_timeout: float | None = None
     reply_on_connect: bytes = _NOTHING
     reply_on_failure: bytes = _NOTHING
+    reply_on_timeout: bytes | None = None
+    reply_on_denial: bytes | None = None
     retries: int = RETRIES
+    retry_on: Literal["failure", "timeout"] = "failure"
     send_proxy: Literal["v1", "v2", False] | None = None
     tls: bool | str = False
     bind: str | None = None
@@ -78,8 +85,10 @@ class Forward:
         _set(self, "targets", _targets(self.remote))
         if not isinstance(self.remote, str):
             _set(self, "remote", tuple(self.remote))
-        if self.data is not None:
-            _set(self, "data", _bytes("data", self.data))
+        for name in ("data", "reply_on_timeout", "reply_on_denial"):
+            value = getattr(self, name)
+            if value is not None:
+                _set(self, name, _bytes(name, value))
         for name in ("reply", "reply_on_connect", "reply_on_failure"):
             value = getattr(self, name)
             if value is not _NOTHING:
@@ -89,12 +98,20 @@ class Forward:
             if value is not None:
                 _set(self, name, _seconds(name, value))
         _set(self, "retries", _count("retries", self.retries))
+        if self.retry_on not in ("failure", "timeout"):
+            raise BadResult(f"retry_on: {excerpt(self.retry_on)} is not 'failure' or 'timeout'")
         if self.send_proxy is not None and self.send_proxy is not False and self.send_proxy not in ("v1", "v2"):
             raise BadResult(f"send_proxy: {excerpt(self.send_proxy)} is not 'v1', 'v2' or False")
         if self.tls is not True and self.tls is not False:
             _set(self, "tls", _server_name(self.tls))
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
+
+    def reply_to(self, failed: Outcome) -> bytes:
+        """What the client is sent when connecting has ``failed``."""
+        special = {Outcome.CONNECT_TIMEOUT: self.reply_on_timeout, Outcome.BAD_HANDSHAKE: self.reply_on_denial}
+        reply = special.get(failed)
+        return self.reply_on_failure if reply is None else reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +148,18 @@ class Reply:
         _set(self, "consume", _count("consume", self.consume))
 
 
-Decision = Forward | Reject | Reply | NeedData
+@dataclass(frozen=True, slots=True)
+class BadHandshake:
+    """Close the client, which has not said what it had to, after sending it ``last_word``.  Not for routers.
+
+    :param reason: one line for the operator.
+    """
+
+    last_word: bytes
+    reason: str
+
+
+Decision = Forward | Reject | Reply | NeedData | BadHandshake
 
 _FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets"}
 _KINDS: dict[str, frozenset[str]] = {

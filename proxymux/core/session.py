@@ -26,7 +26,7 @@ from proxymux.core.commands import (
     Join,
     Send,
 )
-from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply
 from proxymux.core.intake import Intake
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.states import Cause, ConnectFailure, Input, RelayEnd, State
@@ -52,6 +52,8 @@ class Session:
 
     :param max_buffer: bytes that are kept while undecided or connecting.
     :param greets: ask the decider once before any byte has come.
+    :param undecided_reply: the last word to a client whose bytes, when no more may come, have led to no decision; its
+        handshake was a bad one then.  None is to say nothing.
     """
 
     __slots__ = (
@@ -64,13 +66,15 @@ class Session:
         "_max_buffer",
         "_replies",
         "_sent",
+        "_undecided_reply",
         "state",
     )
 
-    def __init__(self, max_buffer: int, greets: bool = False) -> None:
+    def __init__(self, max_buffer: int, greets: bool = False, undecided_reply: bytes | None = None) -> None:
         self.state = State.OPENING
         self._max_buffer = max_buffer
         self._greets = greets
+        self._undecided_reply = undecided_reply
         self._intake = Intake(max_buffer)
         self._client_finished = False
         self._sent = False
@@ -141,7 +145,7 @@ class Session:
         if self._intake.has_unseen:
             return self._intake.resume_if_room() + self._ask()
         if self._client_finished:
-            return self._close(Ending(Outcome.UNDECIDED, "client finished before a decision"))
+            return self._give_up("client finished before a decision")
         return self._intake.resume()
 
     def _finished_reading(self, _: None) -> list[Command]:
@@ -159,6 +163,8 @@ class Session:
             return self._reply(decision)
         if isinstance(decision, Reject):
             return self._send(decision.last_word) + self._close(Ending(Outcome.REJECTED))
+        if isinstance(decision, BadHandshake):
+            return self._send(decision.last_word) + self._close(Ending(Outcome.BAD_HANDSHAKE, decision.reason))
         assert isinstance(decision, Forward)
         if decision.data is not None:
             self._intake.replace(decision.data)
@@ -168,7 +174,7 @@ class Session:
     def _need_data(self) -> list[Command]:
         if self._intake.is_over:
             problem = f"no decision within {self._max_buffer} bytes (--max-buffer)"
-            return [Blame(problem), *self._close(Ending(Outcome.UNDECIDED, problem))]
+            return [Blame(problem), *self._give_up(problem)]
         return self._go_on()
 
     def _reply(self, step: Reply) -> list[Command]:
@@ -191,8 +197,15 @@ class Session:
     def _undecided(self, limit: str) -> list[Command]:
         problem = f"no decision within {limit}"
         router_waits = self.state is State.DECIDING or len(self._intake) > 0
-        blame: list[Command] = [Blame(problem)] if router_waits else []
-        return [*blame, Cancel(), *self._close(Ending(Outcome.UNDECIDED, problem))]
+        blame: list[Command] = [Blame(problem)] if router_waits and self._undecided_reply is None else []
+        return [*blame, Cancel(), *self._give_up(problem)]
+
+    def _give_up(self, problem: str) -> list[Command]:
+        """No decision will come of what the client has sent."""
+        if self._undecided_reply is None or self.state is State.OPENING:
+            return self._close(Ending(Outcome.UNDECIDED, problem))
+        ending = Ending(Outcome.BAD_HANDSHAKE, f"{self._undecided_reply.decode('latin-1')} {problem}")
+        return self._send(self._undecided_reply) + self._close(ending)
 
     def _left_undecided(self, reason: str) -> list[Command]:
         return [Cancel(), *self._end(Ending(Outcome.UNDECIDED, reason))]
@@ -210,10 +223,9 @@ class Session:
 
     def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
         assert self._forward is not None
-        outcome = Outcome.CONNECT_TIMEOUT if failure.timed_out else Outcome.UNREACHABLE
         return [
-            *self._send(self._forward.reply_on_failure),
-            *self._consult("connect_error", Ending(outcome, failure.reason)),
+            *self._send(self._forward.reply_to(failure.outcome)),
+            *self._consult("connect_error", Ending(failure.outcome, failure.reason)),
         ]
 
     def _relay_ended(self, end: RelayEnd) -> list[Command]:

@@ -25,24 +25,45 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _some_seconds(text: str) -> float:
+def some_seconds(text: str) -> float:
+    """A number of seconds greater than 0."""
     value = _seconds(text)
     if not value:
         raise ValueError
     return value
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number of at least 1."""
     if not text.isascii() or not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MOST:
         raise ValueError
     return int(text)
 
 
-def _count_or_off(text: str) -> int | None:
-    return None if text == "off" else _count(text)
+def count_or_off(text: str) -> int | None:
+    """A whole number of at least 1, or None for ``off``."""
+    return None if text == "off" else count(text)
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
+def _keepalive(text: str) -> int | None:
+    value = count_or_off(text)
+    if value is not None and value > 32767:  # what the system takes
+        raise ValueError
+    return value
+
+
+def _user_timeout(text: str) -> float | None:
+    if text == "off":
+        return None
+    value = float(text)
+    if not 0.001 <= value <= 86400:
+        raise ValueError
+    return value
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of these words."""
+
     def choose(text: str) -> str:
         if text not in choices:
             raise ValueError
@@ -75,17 +96,19 @@ class Settings:
     allow: tuple[Network, ...] = _options((), parse_network, "CIDRs")
     deny: tuple[Network, ...] = _options((), parse_network, "CIDRs")
     deny_file: tuple[str, ...] = _options((), _path, "files")
-    max_connections: int | None = _option(None, _count_or_off, "a whole number of at least 1, or off")
-    max_per_client: int | None = _option(None, _count_or_off, "a whole number of at least 1, or off")
-    decide_timeout: float = _option(30.0, _some_seconds, "a number of seconds greater than 0")
-    max_buffer: int = _option(65536, _count, "a whole number of bytes of at least 1")
-    backlog: int = _option(4096, _count, "a whole number of at least 1")
+    max_connections: int | None = _option(None, count_or_off, "a whole number of at least 1, or off")
+    max_per_client: int | None = _option(None, count_or_off, "a whole number of at least 1, or off")
+    decide_timeout: float = _option(30.0, some_seconds, "a number of seconds greater than 0")
+    max_buffer: int = _option(65536, count, "a whole number of bytes of at least 1")
+    backlog: int = _option(4096, count, "a whole number of at least 1")
     idle_timeout: float = _option(0.0, _seconds, "a number of seconds of at least 0; 0 is off")
     drain_timeout: float = _option(10.0, _seconds, "a number of seconds of at least 0")
-    send_proxy: Literal["v1", "v2"] | None = _option(None, _one_of("v1", "v2"), "v1 or v2")
+    send_proxy: Literal["v1", "v2"] | None = _option(None, one_of("v1", "v2"), "v1 or v2")
     access_log: str | None = _option(None, _path, "a file or -")
-    log_level: str = _option("info", _one_of("debug", "info", "warn", "error"), "debug, info, warn or error")
-    relay: str = _option("auto", _one_of("auto", "fd", "transport"), "auto, fd or transport")
+    log_level: str = _option("info", one_of("debug", "info", "warn", "error"), "debug, info, warn or error")
+    relay: str = _option("auto", one_of("auto", "fd", "transport"), "auto, fd or transport")
+    tcp_keepalive: int | None = _option(None, _keepalive, "a whole number of seconds from 1 to 32767, or off")
+    tcp_user_timeout: float | None = _option(None, _user_timeout, "a number of seconds from 0.001 to 86400, or off")
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
@@ -104,6 +127,16 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             continue
         values[name] = _read("--" + name.replace("_", "-"), known[name].metadata, value)
     return Settings(**values)
+
+
+def read_option(option: str, text: str, read: Callable[[str], Any], accepted: str) -> Any:
+    """The value of one of a service's own options.
+
+    :param read: raises ValueError for a text that is not accepted.
+    :param accepted: in words.
+    :raises ConfigError: naming the option.
+    """
+    return _read(option, {"read": read, "accepted": accepted, "many": False}, text)
 
 
 def _read(option: str, metadata: Mapping[str, Any], value: object) -> Any:

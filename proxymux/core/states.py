@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from proxymux.core.outcome import Outcome
+
 
 class State(enum.Enum):
     """Where a session is."""
@@ -66,11 +68,11 @@ class ConnectFailure:
     """Connecting was given up.
 
     :param reason: one line.
-    :param timed_out: True if every attempt timed out.
+    :param outcome: CONNECT_TIMEOUT if every attempt timed out, BAD_HANDSHAKE if no target may be connected to.
     """
 
     reason: str
-    timed_out: bool = False
+    outcome: Outcome = Outcome.UNREACHABLE
 
 
 class Cause(enum.Enum):

@@ -8,9 +8,10 @@ from typing import Any, Literal, Protocol
 from twisted.internet import error
 from zope.interface import implementer
 
-from proxymux.core.attempts import Attempts
+from proxymux.core.attempts import PAUSE, Attempts
 from proxymux.core.client import Address, Client
 from proxymux.core.decision import Forward
+from proxymux.core.outcome import Outcome
 from proxymux.core.proxy_protocol import encode
 from proxymux.core.states import ConnectFailure
 from proxymux.core.target import Target, UnixTarget
@@ -18,7 +19,7 @@ from proxymux.core.wheel import Timer
 from proxymux.interfaces import ILegOwner
 from proxymux.net.dialling import Dialler
 from proxymux.net.leg import EARLY, Leg, explain
-from proxymux.net.names import Attempt
+from proxymux.net.names import Attempt, Denied
 from proxymux.net.timers import Timers
 from proxymux.net.tls import start_client_tls
 from proxymux.net.transport_leg import TransportLeg
@@ -105,11 +106,12 @@ class Connecting:
         "_header",
         "_is_beginning",
         "_limit",
+        "_outcomes",
         "_plan",
         "_reason",
+        "_retries_all",
         "_securing",
         "_target",
-        "_timed_out",
         "_timer",
         "_timers",
     )
@@ -131,14 +133,15 @@ class Connecting:
         self._header = header
         self._forward = forward
         self._customer: Customer | None = customer
-        self._attempts = Attempts(forward.targets, forward.retries)
+        self._retries_all = forward.retry_on == "failure"
+        self._attempts = Attempts(forward.targets, forward.retries, PAUSE if self._retries_all else 0.0)
         self._plan: Iterator[tuple[float, Target]] = iter(self._attempts)
         self._attempt: Attempt | None = None
         self._securing: _Securing | None = None
         self._timer: Timer | None = None
         self._is_beginning = False
         self._reason = ""
-        self._timed_out = True
+        self._outcomes: set[Outcome] = set()
 
     def start(self) -> None:
         """Begin with the first attempt, and go on until one is left to wait for."""
@@ -146,7 +149,8 @@ class Connecting:
             delay, target = next(self._plan, (0.0, None))
             if target is None:
                 customer, self._customer = self._customer, None
-                customer.gave_up(ConnectFailure(self._reason, self._timed_out))
+                outcome = next(iter(self._outcomes)) if len(self._outcomes) == 1 else Outcome.UNREACHABLE
+                customer.gave_up(ConnectFailure(self._reason, outcome))
             elif delay:
                 self._timer = self._timers.after(delay, self._waited, target)
             else:
@@ -225,8 +229,9 @@ class Connecting:
             return
         reason = _reason(problem)
         self._reason = f"{self._target}: {reason}"
-        self._timed_out = self._timed_out and isinstance(problem, _TIMEOUTS)
-        if isinstance(problem, Untrusted):
+        outcome = _outcome(problem)
+        self._outcomes.add(outcome)
+        if isinstance(problem, (Untrusted, Denied)) or not (self._retries_all or outcome is Outcome.CONNECT_TIMEOUT):
             self._attempts.drop(self._target)
         customer.attempt_failed(self._target, reason)
         if not self._is_beginning:
@@ -290,6 +295,12 @@ def _header_address(address: Address) -> tuple[str, int] | None:
     if host.startswith("unix:"):
         return None  # HAProxy refuses a header with a path, and a client's socket has no name anyhow
     return host.partition("%")[0], port
+
+
+def _outcome(problem: Exception) -> Outcome:
+    if isinstance(problem, _TIMEOUTS):
+        return Outcome.CONNECT_TIMEOUT
+    return Outcome.BAD_HANDSHAKE if isinstance(problem, Denied) else Outcome.UNREACHABLE
 
 
 def _reason(problem: Any) -> str:

@@ -18,17 +18,20 @@ from twisted.python.failure import Failure
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.net.hub import ENDINGS, Hub
 from proxymux.net.leg import EARLY
-from proxymux.net.names import Attempt, Named, Waiting
+from proxymux.net.names import Attempt, Denied, Guard, Named, Waiting
 from proxymux.net.socket_leg import SocketLeg
 from proxymux.net.timers import Timers
 from proxymux.net.tls import OneProtocol
 from proxymux.net.transport_leg import TransportLeg
+from proxymux.net.tuning import Tuning
 
 _STREAM: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)  # which every system with epoll has
 
 
 class Dialler(Protocol):
     """Makes attempts."""
+
+    guard: Guard | None
 
     def dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
         """Connect to ``target``, from the local IP address ``bind`` where that is given."""
@@ -37,9 +40,12 @@ class Dialler(Protocol):
 class _NamingDialler:
     """Looks names up, and tries their addresses beside each other."""
 
-    def __init__(self, reactor: Any, timers: Timers) -> None:
+    def __init__(self, reactor: Any, timers: Timers, tuning: Tuning) -> None:
         self._reactor = reactor
         self._timers = timers
+        self._tuning = tuning
+        #: Looks at every IP address before it is connected to.
+        self.guard: Guard | None = None
 
     def dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
         if isinstance(target, InetTarget) and not target.is_address:
@@ -47,25 +53,40 @@ class _NamingDialler:
             def dial(address: InetTarget, racing: Waiting) -> Attempt:
                 return self._dial(address, bind, racing)
 
-            return Named(self._reactor, self._timers, target, waiting, dial)
+            return Named(self._reactor, self._timers, target, waiting, dial, self.guard)
+        if self.guard is not None and isinstance(target, InetTarget):
+            problem = self.guard(target)
+            if problem is not None:
+                waiting.failed(Denied(problem))
+                return _NO_ATTEMPT
         return self._dial(target, bind, waiting)
 
     def _dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
         raise NotImplementedError
 
 
+class _NoAttempt:
+    """What is left of one that has failed before it began."""
+
+    def cancel(self) -> None: ...
+
+
+_NO_ATTEMPT: Final = _NoAttempt()
+
+
 class SocketDialler(_NamingDialler):
     """Connects plain sockets.
 
     :param reactor: whose resolver looks names up.
+    :param tuning: of every connection.
     """
 
-    def __init__(self, reactor: Any, timers: Timers, hub: Hub) -> None:
-        super().__init__(reactor, timers)
+    def __init__(self, reactor: Any, timers: Timers, tuning: Tuning, hub: Hub) -> None:
+        super().__init__(reactor, timers, tuning)
         self._hub = hub
 
     def _dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
-        return _SocketAttempt(self._hub, target, bind, waiting)
+        return _SocketAttempt(self._hub, self._tuning, target, bind, waiting)
 
 
 class _SocketAttempt:
@@ -73,16 +94,16 @@ class _SocketAttempt:
 
     __slots__ = ("_fd", "_hub", "_peer", "_sock", "_waiting")
 
-    def __init__(self, hub: Hub, target: Target, bind: str | None, waiting: Waiting) -> None:
+    def __init__(self, hub: Hub, tuning: Tuning, target: Target, bind: str | None, waiting: Waiting) -> None:
         self._hub = hub
         self._waiting: Waiting | None = waiting
         self._sock: socket.SocketType | None = None
         try:
-            self._begin(target, bind)
+            self._begin(target, bind, tuning)
         except OSError as problem:
             self._fail(problem)
 
-    def _begin(self, target: Target, bind: str | None) -> None:
+    def _begin(self, target: Target, bind: str | None, tuning: Tuning) -> None:
         if isinstance(target, UnixTarget):
             address: Any = target.path
             self._sock = sock = socket.SocketType(socket.AF_UNIX, _STREAM)
@@ -94,8 +115,7 @@ class _SocketAttempt:
                 flags = socket.AI_NUMERICHOST
                 address = socket.getaddrinfo(target.host, target.port, family, socket.SOCK_STREAM, 0, flags)[0][4]
             self._sock = sock = socket.SocketType(family, _STREAM)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            tuning.apply(sock)
             if bind is not None:
                 sock.bind((bind, 0))
         number = sock.connect_ex(address)
@@ -145,10 +165,12 @@ class TransportDialler(_NamingDialler):
     """Has Twisted's endpoints connect.
 
     :param reactor: to connect with.
+    :param tuning: of every connection.
     """
 
     def _dial(self, target: Target, bind: str | None, waiting: Waiting) -> Attempt:
-        return _EndpointAttempt(self._endpoint(target, bind), self._timers, waiting)
+        tuning = self._tuning if isinstance(target, InetTarget) else None
+        return _EndpointAttempt(self._endpoint(target, bind), self._timers, waiting, tuning)
 
     def _endpoint(self, target: Target, bind: str | None) -> Any:
         # The attempt's own limit is the only one: Twisted's, of 30 seconds, might come before it.
@@ -163,8 +185,9 @@ class TransportDialler(_NamingDialler):
 class _EndpointAttempt:
     """An endpoint that is connecting."""
 
-    def __init__(self, endpoint: Any, timers: Timers, waiting: Waiting) -> None:
+    def __init__(self, endpoint: Any, timers: Timers, waiting: Waiting, tuning: Tuning | None) -> None:
         self._waiting: Waiting | None = waiting
+        self._tuning = tuning
         self._connecting: Deferred[TransportLeg] = endpoint.connect(OneProtocol(TransportLeg(timers, EARLY)))
         self._connecting.addCallbacks(self._connected, self._failed)
 
@@ -172,6 +195,8 @@ class _EndpointAttempt:
         if self._waiting is None:
             leg.abort()
             return
+        if self._tuning is not None:
+            self._tuning.apply(leg.transport.getHandle())
         leg.pause()
         # The endpoint has put a wrapper around the leg that claims only the last of the leg's interfaces: it would be
         # told of the peer's FIN as of a loss.

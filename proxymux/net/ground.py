@@ -13,13 +13,15 @@ from proxymux.errors import ConfigError
 from proxymux.net.accepting import Acceptor, Gate, peer_of
 from proxymux.net.arrival import ArrivalFactory, HeaderFactory
 from proxymux.net.dialling import Dialler, SocketDialler, TransportDialler
-from proxymux.net.hub import Hub
+from proxymux.net.hub import BUFFER_SIZE, Hub
 from proxymux.net.leg import UNOWNED
+from proxymux.net.names import Guard
 from proxymux.net.pipes import Pipes
 from proxymux.net.relay.fd import FdRelay
 from proxymux.net.relay.transport import TransportRelay
 from proxymux.net.socket_leg import SocketLeg
 from proxymux.net.timers import Timers
+from proxymux.net.tuning import UNTUNED, Tuning
 
 
 class Ground:
@@ -27,14 +29,19 @@ class Ground:
 
     :param reactor: for whatever Twisted does.
     :param relay: ``transport``, ``fd``, or ``auto``, which is ``fd`` where the system has epoll.
+    :param tuning: of every TCP connection.
+    :param buffer_size: bytes that the fd relay reads at once.
     :raises ConfigError: if it is ``fd`` and the system has none.
     """
 
-    def __init__(self, reactor: Any, relay: str, log: Logger) -> None:
+    def __init__(
+        self, reactor: Any, relay: str, log: Logger, tuning: Tuning = UNTUNED, buffer_size: int = BUFFER_SIZE
+    ) -> None:
         self.reactor = reactor
+        self._tuning = tuning
         self.timers = Timers(reactor, log)
         self.gate = Gate(self.timers, lambda problem: log.warn("{problem}", problem=problem))
-        self.tls_dialler: Dialler = TransportDialler(reactor, self.timers)
+        self.tls_dialler: Dialler = TransportDialler(reactor, self.timers, tuning)
         self._hub: Hub | None = None
         self._pipes: Pipes | None = None
         self.dialler: Dialler = self.tls_dialler
@@ -42,10 +49,14 @@ class Ground:
         if relay == "fd" and not hasattr(select, "epoll"):
             raise ConfigError("--relay", "fd: this system has no epoll; auto or transport is accepted")
         if relay != "transport" and hasattr(select, "epoll"):
-            self._hub = Hub(reactor, self.timers, log)
+            self._hub = Hub(reactor, self.timers, log, buffer_size)
             self._pipes = Pipes()
-            self.dialler = SocketDialler(reactor, self.timers, self._hub)
+            self.dialler = SocketDialler(reactor, self.timers, tuning, self._hub)
             self.relay = FdRelay(self.timers, self._hub, self._pipes)
+
+    def guard(self, guard: Guard) -> None:
+        """Have ``guard`` look at every IP address before it is connected to."""
+        self.dialler.guard = self.tls_dialler.guard = guard
 
     def start(self) -> None:
         """Be ready for connections."""
@@ -65,6 +76,8 @@ class Ground:
         """Have ``port``, which listens for ``factory``, take connections by an :class:`Acceptor`."""
         if not hasattr(port, "socket"):
             return port  # a reactor that has ports of its own
+        if port.socket.family != socket.AF_UNIX:
+            self._tuning.apply(port.socket)
         plain = isinstance(factory, ArrivalFactory) or (
             isinstance(factory, HeaderFactory) and isinstance(factory.inner, ArrivalFactory)
         )
@@ -81,9 +94,6 @@ class _PlainArrivals:
     def __init__(self, hub: Hub, port: Any, gate: Gate, factory: ArrivalFactory | HeaderFactory) -> None:
         self._hub = hub
         self._welcome = factory.welcome
-        if port.socket.family != socket.AF_UNIX:  # accepted sockets inherit these
-            port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         Acceptor(port, gate, self._arrived)
 
     def _arrived(self, sock: socket.SocketType, address: Any, local: Address | None) -> None:

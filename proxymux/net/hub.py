@@ -25,7 +25,7 @@ EDGE: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOL
 _BATCH: Final = 256
 #: How often in one turn the hub looks for more events before the reactor has its turn again.
 _LOOKS: Final = 4
-#: Bytes that are read at once, into one buffer that all sockets share.
+#: Bytes that are read at once, into one buffer that all sockets share, where nobody says.
 BUFFER_SIZE: Final = 1 << 16
 
 
@@ -46,13 +46,14 @@ class Hub:
     :param reactor: whose reader it is.
     :param timers: for whoever it watches.
     :param log: where a watcher that raises is reported; it costs that connection.
+    :param buffer_size: bytes that are read at once.
     """
 
-    def __init__(self, reactor: Any, timers: Timers, log: Logger) -> None:
+    def __init__(self, reactor: Any, timers: Timers, log: Logger, buffer_size: int = BUFFER_SIZE) -> None:
         self.timers = timers
         #: The time, in seconds of the clock, when the present turn began.
         self.now = timers.seconds()
-        self.buffer = memoryview(bytearray(BUFFER_SIZE))
+        self.buffer = memoryview(bytearray(buffer_size))
         self._reactor = reactor
         self._log = log
         self._seconds: Callable[[], float] = timers.seconds

@@ -33,6 +33,11 @@ class Journal:
         self.bytes_in = 0
         self.bytes_out = 0
 
+    @property
+    def was_connected(self) -> bool:
+        """There was an upstream."""
+        return self._connected_at is not None
+
     def decided(self) -> None:
         """The decider has come to its last word."""
         self._decided_at = self._clock.seconds()

@@ -39,11 +39,13 @@ class Listener:
     :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
     :param backlog: length of the listen queue where the description does not say.
     :param trusted: who may send a PROXY header.
+    :param reuse: other processes may listen there too, and the system divides the clients among them (SO_REUSEPORT).
     """
 
     description: str
     backlog: int
     trusted: Networks
+    reuse: bool = False
 
     @property
     def takes_header(self) -> bool:
@@ -62,7 +64,7 @@ class Listener:
         :raises ConfigError: if it could not.
         """
         problems: list[Failure] = []
-        self._endpoint(_Checking(clock)).listen(Factory()).addErrback(problems.append)
+        self._endpoint(_Checking(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
         if problems:
             raise self.problem(problems[0])
 
@@ -116,6 +118,12 @@ class _Listening:
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
         backlog = self._listener.backlog_of(backlog)
         opens = self._opens(factory)
+        if self._listener.reuse:
+            with _bound(interface, port, True) as sock:
+                sock.listen(backlog)
+                sock.setblocking(False)
+                adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, opens)  # which has its own copy
+            return self._ground.accept(adopted, opens)
         return self._ground.accept(self._reactor.listenTCP(port, opens, backlog=backlog, interface=interface), opens)
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
@@ -139,23 +147,15 @@ class _Listening:
 class _Checking:
     """A reactor that binds and lets go again."""
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, reuse: bool) -> None:
         self._clock = clock
+        self._reuse = reuse
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._clock, name)
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> None:
-        family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-        try:
-            if not 0 <= port <= 65535:  # the system would take it modulo 65536
-                raise OSError(errno.EINVAL, "a port is a number from 0 to 65535")
-            address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-        except OSError as error:
-            raise CannotListenError(interface, port, error) from error
+        _bound(interface, port, self._reuse).close()
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
         if hasattr(contextFactory, "getContext"):  # which need not be, in a plug-in's endpoint
@@ -181,6 +181,30 @@ class _Checking:
             os.fstat(fileDescriptor)
         except OSError as error:
             raise CannotListenError(f"descriptor {fileDescriptor}", None, error) from error
+
+
+def _bound(interface: str, port: int, reuse: bool) -> socket.socket:
+    """A socket with that address.
+
+    :raises CannotListenError: if it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+    try:
+        if not 0 <= port <= 65535:  # the system would take it modulo 65536
+            raise OSError(errno.EINVAL, "a port is a number from 0 to 65535")
+        address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(address)
+        except OSError:
+            sock.close()
+            raise
+    except OSError as error:
+        raise CannotListenError(interface, port, error) from error
+    return sock
 
 
 def _answers(path: str) -> bool:

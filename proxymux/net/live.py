@@ -14,7 +14,7 @@ from zope.interface import implementer
 from proxymux.core import commands
 from proxymux.core.client import Client, show
 from proxymux.core.commands import Closing, Deadline
-from proxymux.core.decision import Decision, Forward, Reject
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject
 from proxymux.core.outcome import Ending, Outcome, Record
 from proxymux.core.proxy_protocol import Header
 from proxymux.core.session import Session
@@ -70,7 +70,7 @@ class LiveSession:
         self._path = path
         self._decider = path.decider  # a reload is for the sessions after it
         self._over = over
-        self._session = Session(path.limits.max_buffer, path.decider.greets)
+        self._session = Session(path.limits.max_buffer, path.decider.greets, path.decider.undecided_reply)
         self._inbox: list[tuple[Input, Any]] = []
         self._is_busy = False
         self._leg: Leg | None = None
@@ -203,8 +203,10 @@ class LiveSession:
             self._decided(result)
 
     def _decided(self, decision: Decision) -> None:
-        if isinstance(decision, (Forward, Reject)):
+        if isinstance(decision, (Forward, Reject, BadHandshake)):
             self._journal.decided()
+            if isinstance(decision, BadHandshake):
+                self._path.log.info("{client}: {reason}", client=show(self._client.address), reason=decision.reason)
             if self._path.events.heard("decided"):
                 self._path.events.emit("decided", self._path.log, decision)
         self._take(Input.DECIDED, decision)
@@ -345,6 +347,11 @@ class LiveSession:
     def _expired(self, seconds: float) -> None:
         self._timer = None
         self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
+
+    @property
+    def journal(self) -> Journal:
+        """What happened to it, and when."""
+        return self._journal
 
     def record(self, ending: Ending) -> Record:
         """What the access log says of it, when it has ended."""

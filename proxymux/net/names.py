@@ -44,6 +44,12 @@ class Attempt(Protocol):
         """It is not to."""
 
 
+class Denied(Exception):
+    """A target is none to connect to."""
+
+
+#: Says why an address is none to connect to; None if it is one.
+Guard = Callable[[InetTarget], str | None]
 #: Begins an attempt at one address.
 Dial = Callable[[InetTarget, Waiting], Attempt]
 
@@ -55,10 +61,14 @@ class Named:
     :param reactor: whose resolver looks the name up.
     :param timers: for the head starts.
     :param dial: begins an attempt at one of its addresses.
+    :param guard: looks at each of them first.
     """
 
-    def __init__(self, reactor: Any, timers: Timers, target: InetTarget, waiting: Waiting, dial: Dial) -> None:
+    def __init__(
+        self, reactor: Any, timers: Timers, target: InetTarget, waiting: Waiting, dial: Dial, guard: Guard | None = None
+    ) -> None:
         self._timers = timers
+        self._guard = guard
         self._target = target
         self._waiting: Waiting | None = waiting
         self._dial = dial
@@ -77,11 +87,16 @@ class Named:
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             return  # cancelled meanwhile; the resolver's threads know no cancelling
-        if self._addresses:
-            self._race = Race(self._timers, self._addresses, waiting, self._dial)
+        if not self._addresses:
+            waiting.failed(DNSLookupError(f"{self._target.host} does not resolve"))
+            return
+        problems = [self._guard(address) if self._guard is not None else None for address in self._addresses]
+        good = [address for address, problem in zip(self._addresses, problems, strict=True) if problem is None]
+        if good:
+            self._race = Race(self._timers, good, waiting, self._dial)
             self._race.start()
         else:
-            waiting.failed(DNSLookupError(f"{self._target.host} does not resolve"))
+            waiting.failed(Denied(f"{self._addresses[0]} {problems[0]}"))
 
     def cancel(self) -> None:
         self._waiting = None

@@ -35,6 +35,8 @@ class RouterDecider:
     :param log: where callbacks that raise and functions that block are reported.
     """
 
+    undecided_reply: bytes | None = None
+
     def __init__(self, router: Router, monotonic: Callable[[], float], log: Logger) -> None:
         self._router = router
         self._monotonic = monotonic

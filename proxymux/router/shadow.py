@@ -36,6 +36,7 @@ class ShadowDecider:
         self.name = first.name
         self.place = first.place
         self.greets = first.greets
+        self.undecided_reply = first.undecided_reply
         #: How often both decided alike, and how often not.
         self.same = 0
         self.different = 0

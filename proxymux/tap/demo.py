@@ -18,7 +18,7 @@ from proxymux.core.settings import Settings
 from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import from_object
 from proxymux.sniff import http_request
-from proxymux.tap.wiring import make_log, make_service
+from proxymux.tap.wiring import make_ground, make_log, make_service
 
 _HELLO = """\
 
@@ -88,8 +88,9 @@ class _Demo(MultiService):
         self._router = _DemoRouter()
         log = make_log(settings.log_level)
         loaded = replace(from_object(self._router, "demo", __file__), name="demo")
+        ground = make_ground(reactor, settings, log)
         self._proxy = make_service(
-            reactor, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
+            ground, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
         )
         self._proxy.check()
         self._proxy.setServiceParent(self)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NoReturn
 
 from twisted.python import usage
 
+from proxymux.core.excerpt import excerpt
 from proxymux.core.settings import Settings, read_settings
-from proxymux.errors import ProxymuxError
+from proxymux.errors import ConfigError, ProxymuxError
 
 
 def fail(error: object) -> NoReturn:
@@ -27,13 +28,37 @@ def _repeatable(name: str, help_line: str) -> Callable[[Any, str], None]:
     return add
 
 
+def address_endpoint(option: str, text: str) -> str:
+    """The server endpoint for ``HOST:PORT``.
+
+    :raises ConfigError: naming ``option``, if it is not that.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not colon or not host:
+        raise ConfigError(option, f"{excerpt(text)} is not accepted; HOST:PORT such as 0.0.0.0:8000 is")
+    return host_endpoint(option, host, port)
+
+
+def host_endpoint(option: str, host: str, port: str) -> str:
+    """The server endpoint for a host, which is an IP address or a name of this machine, and a port.
+
+    :raises ConfigError: naming ``option``, if the port is none.
+    """
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise ConfigError(option, f"{excerpt(port)} is not accepted; a port from 0 to 65535 is")
+    escaped = host.replace("\\", "\\\\").replace(":", "\\:")
+    return f"tcp:{port}:interface={escaped}"
+
+
 class SharedOptions(usage.Options):
     """Options of every service."""
 
     optParameters: ClassVar[list[list[Any]]] = [
         ["max-connections", None, None, "clients at once; one over is closed [default: off]"],
         ["max-per-client", None, None, "clients at once from one address [default: off]"],
-        ["decide-timeout", None, None, "seconds until a client must have led to a decision [default: 30]"],
+        ["decide-timeout", None, None, "seconds until a client must have led to a decision [default: 30, gateway 10]"],
         ["max-buffer", None, None, "bytes kept of a client while undecided; more closes it [default: 65536]"],
         ["backlog", None, None, "length of the listen queue [default: 4096]"],
         ["idle-timeout", None, None, "seconds without a byte either way that end a connection, 0 is off [default: 0]"],
@@ -42,6 +67,13 @@ class SharedOptions(usage.Options):
         ["access-log", None, None, "file, or - for stdout, that gets one JSON line a connection [default: off]"],
         ["log-level", None, None, "debug, info, warn or error [default: info]"],
         ["relay", None, None, "what carries the bytes: auto, fd or transport [default: auto]"],
+        [
+            "tcp-keepalive",
+            None,
+            None,
+            "seconds of silence until a peer is probed, or off [default: off, gateway 15]",
+        ],
+        ["tcp-user-timeout", None, None, "seconds that sent bytes may go unacknowledged, or off [default: off]"],
     ]
     optFlags: ClassVar[list[list[Any]]] = [
         ["check", None, "check everything, print ok or what is wrong, and exit without listening"]

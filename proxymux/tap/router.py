@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python import usage
 
-from proxymux.core.excerpt import excerpt
 from proxymux.core.settings import Settings, read_settings
 from proxymux.errors import ConfigError, ProxymuxError, RouterError
-from proxymux.tap.options import SharedOptions, fail
+from proxymux.tap.options import SharedOptions, fail, host_endpoint
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
@@ -59,13 +57,10 @@ class Options(SharedOptions):
         if self["demo"] and self["host"] is None and self["port"] is None:
             return ["tcp:0:interface=127.0.0.1"]
         port = "5432" if self["port"] is None else self["port"]
-        if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-            raise ConfigError("--port", f"{excerpt(port)} is not accepted; a number from 0 to 65535 is")
         host = "0.0.0.0" if self["host"] is None else self["host"]
         if not host:
             raise ConfigError("--host", "'' is not accepted; an IP address or name of this machine is")
-        host = host.replace("\\", "\\\\").replace(":", "\\:")
-        return [*listen, f"tcp:{port}:interface={host}"]
+        return [*listen, host_endpoint("--port", host, port)]
 
 
 def makeService(options: Options) -> IService:
@@ -116,7 +111,7 @@ def make_router(reactor: Any, router: str, shadow: str | None, settings: Setting
     from proxymux.router.decider import RouterDecider
     from proxymux.router.loading import load
     from proxymux.router.shadow import ShadowDecider
-    from proxymux.tap.wiring import make_log, make_service
+    from proxymux.tap.wiring import make_ground, make_log, make_service
 
     log = make_log(settings.log_level)
 
@@ -133,4 +128,4 @@ def make_router(reactor: Any, router: str, shadow: str | None, settings: Setting
         second = one("--shadow", shadow)
         return ShadowDecider(first, second, reactor, settings.decide_timeout, log)
 
-    return make_service(reactor, "router", decider, settings, log)
+    return make_service(make_ground(reactor, settings, log), "router", decider, settings, log)

@@ -21,10 +21,14 @@ from proxymux.admin.accesslog import AccessLog, check_path
 from proxymux.core.admission import Admission, Networks
 from proxymux.core.events import Events, Listener
 from proxymux.core.settings import Settings
+from proxymux.core.tally import Tally
 from proxymux.net import listening
 from proxymux.net.connector import Connector
 from proxymux.net.ground import Ground
+from proxymux.net.hub import BUFFER_SIZE
 from proxymux.net.path import Limits, Path
+from proxymux.net.tuning import Tuning
+from proxymux.pidfile import PidFile
 from proxymux.process import Process
 from proxymux.service import ProxyService
 
@@ -57,19 +61,41 @@ def make_events(log: Logger) -> Events:
     return Events(report, spawn)
 
 
-def make_service(reactor: Any, name: str, decider: Callable[[], Any], settings: Settings, log: Logger) -> ProxyService:
+def make_ground(reactor: Any, settings: Settings, log: Logger, buffer_size: int = BUFFER_SIZE) -> Ground:
+    """What carries the connections of a service.
+
+    :param buffer_size: bytes that the fd relay reads at once.
+    :raises ConfigError: if the system does not have it.
+    """
+    return Ground(reactor, settings.relay, log, Tuning(settings.tcp_keepalive, settings.tcp_user_timeout), buffer_size)
+
+
+def make_service(
+    ground: Ground,
+    name: str,
+    decider: Callable[[], Any],
+    settings: Settings,
+    log: Logger,
+    *,
+    connect_timeout: float = CONNECT_TIMEOUT,
+    reuse: bool = False,
+    pid_file: PidFile | None = None,
+    tally: Tally | None = None,
+) -> ProxyService:
     """A service that decides by what ``decider`` makes, now and at every reload.
 
+    :param connect_timeout: seconds for one attempt to connect, where the decision does not say.
+    :param reuse: share the port with other processes.
     :raises ProxymuxError: if it makes none.
     """
-    ground = Ground(reactor, settings.relay, log)
+    reactor = ground.reactor
     path = Path(
         service=name,
         clock=reactor,
         timers=ground.timers,
         wall=time.time,
         decider=decider(),
-        connector=Connector(ground.timers, ground.dialler, ground.tls_dialler, CONNECT_TIMEOUT, settings.send_proxy),
+        connector=Connector(ground.timers, ground.dialler, ground.tls_dialler, connect_timeout, settings.send_proxy),
         relay=ground.relay,
         admission=Admission(settings.allow, settings.deny, settings.max_connections, settings.max_per_client),
         limits=Limits(settings.decide_timeout, settings.max_buffer, settings.idle_timeout or None),
@@ -81,13 +107,15 @@ def make_service(reactor: Any, name: str, decider: Callable[[], Any], settings: 
         reactor,
         path,
         ground,
-        [listening.Listener(each, settings.backlog, trusted) for each in settings.listen],
+        [listening.Listener(each, settings.backlog, trusted, reuse) for each in settings.listen],
         Process.of(reactor),
         settings.drain_timeout,
         _access_log(settings, log),
         settings.deny,
         settings.deny_file,
         decider,
+        pid_file,
+        tally,
     )
 
 

@@ -35,7 +35,7 @@ Line = tuple[Happening, list[Command]]
 
 FORWARD = Forward("db:1")
 REFUSED = ConnectFailure("refused")
-TIMED_OUT = ConnectFailure("every attempt timed out", timed_out=True)
+TIMED_OUT = ConnectFailure("every attempt timed out", outcome=Outcome.CONNECT_TIMEOUT)
 
 OPENED: Happening = (Input.OPENED, None)
 FIN: Happening = (Input.CLIENT_FINISHED, None)

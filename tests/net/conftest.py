@@ -20,7 +20,7 @@ from proxymux.core.outcome import Record
 from proxymux.core.settings import read_settings
 from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import from_object
-from proxymux.tap.wiring import make_service
+from proxymux.tap.wiring import make_ground, make_service
 from tests.net.certificates import Authority, Credentials
 from tests.net.peers import Net, Peer, Upstream, settle, until
 
@@ -280,7 +280,8 @@ def start(net: Net, relay: str) -> Iterator[Start]:
             return RouterDecider(from_object(router, "router", filename), clock.seconds, log)
 
         shared = read_settings({"listen": listen, "relay": relay, **settings})
-        running.service = make_service(running.reactor, "router", decider, shared, log)
+        ground = make_ground(running.reactor, shared, log)
+        running.service = make_service(ground, "router", decider, shared, log)
         running.events.on("ended", lambda logger, record: running.records.append(record))
         running.events.on(
             "connect_failed", lambda logger, target, reason: running.failed_attempts.append((target, reason))

@@ -8,3 +8,9 @@ router = ServiceMaker(
     "Content-aware TCP routing programmed in Python",
     "proxymux",
 )
+gateway = ServiceMaker(
+    "proxymux gateway",
+    "proxymux.tap.gateway",
+    "Hides servers: clients open with the encrypted address of theirs",
+    "proxymux-gateway",
+)

@@ -150,11 +150,11 @@ class FdSide(Side):
                 sink.backlog = Backlog()
                 sink.backlog.add(bytes(buffer[sent:count]))
                 return
-            if count == BUFFER_SIZE and self._pipes.are_usable:
+            if count == len(buffer) and self._pipes.are_usable:
                 self._is_bulk = True
                 self._splice(count)
                 return
-            if count < BUFFER_SIZE and not self.leg.is_ending:
+            if count < len(buffer) and not self.leg.is_ending:
                 return
         self._hub.again(self._fd)
 

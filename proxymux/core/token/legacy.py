@@ -1,0 +1,110 @@
+"""Tokens as the gateway's ancestors have them: ``openssl enc -e -aes-256-cbc -a -A -salt -md md5 -k SECRET``.
+
+base64 of ``Salted__``, 8 bytes of salt and the address in AES-256-CBC, padded as PKCS #7 says (RFC 5652 section 6.3).
+Key and IV come from the secret by OpenSSL's EVP_BytesToKey with one round of MD5 (the ancestors) or SHA-256 (what
+OpenSSL does since 1.1.0), or by PBKDF2-HMAC-SHA256 with 10,000 rounds (its ``-pbkdf2``).
+
+Nothing in such a token tells whether it was tampered with.  What can be done is done: all that can be wrong takes the
+same path, so that nobody can ask for the difference between bad padding and a bad address.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Final, Literal
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from proxymux.core.token import Ticket, read_address, strict_base64
+from proxymux.errors import BadToken
+
+Digest = Literal["md5", "sha256", "pbkdf2"]
+
+_MAGIC: Final = b"Salted__"
+_SALT: Final = 8
+_BLOCK: Final = 16
+_KEY: Final = 32
+#: What OpenSSL's ``-pbkdf2`` does where ``-iter`` does not say.
+_ROUNDS: Final = 10_000
+
+
+def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Ticket:
+    """What an old token says.
+
+    :param secret: as it was typed, in UTF-8.
+    :param digests: tried in this order.
+    :raises BadToken: if it says nothing.
+    """
+    data = strict_base64(line)
+    sealed = data[len(_MAGIC) + _SALT :]
+    if not data.startswith(_MAGIC) or not sealed or len(sealed) % _BLOCK:
+        raise BadToken("neither a sealed token nor one of OpenSSL's")
+    salt = data[len(_MAGIC) : len(_MAGIC) + _SALT]
+    problem = BadToken("no digest is configured")
+    for digest in digests:
+        try:
+            return Ticket((_open(sealed, *_DERIVE[digest](secret, salt)),))
+        except BadToken as error:
+            problem = error
+    raise problem
+
+
+def seal_legacy(address: str, secret: bytes, digest: Digest, salt: bytes) -> str:
+    """A token for ``address``.
+
+    :param salt: 8 random bytes.
+    """
+    data = address.encode()
+    padding = _BLOCK - len(data) % _BLOCK
+    encryptor = _cipher(*_DERIVE[digest](secret, salt)).encryptor()
+    sealed = encryptor.update(data + bytes([padding]) * padding) + encryptor.finalize()
+    return base64.b64encode(_MAGIC + salt + sealed).decode()
+
+
+def _open(sealed: bytes, key: bytes, iv: bytes) -> str:
+    decryptor = _cipher(key, iv).decryptor()
+    padded = decryptor.update(sealed) + decryptor.finalize()
+    length = min(max(padded[-1], 1), _BLOCK)
+    is_padded = hmac.compare_digest(padded[-length:], bytes([length]) * length)
+    # The address is looked at whether or not it was padded well.
+    try:
+        address = read_address(padded[:-length].decode("latin-1"))
+    except BadToken:
+        address = ""
+    if address and is_padded:
+        return address
+    raise BadToken("wrong secret or digest, damaged, or what it holds is not host:port")
+
+
+def _cipher(key: bytes, iv: bytes) -> Cipher[modes.CBC]:
+    return Cipher(algorithms.AES256(key), modes.CBC(iv))
+
+
+def _bytes_to_key(digest: str) -> Callable[[bytes, bytes], tuple[bytes, bytes]]:
+    """EVP_BytesToKey(3) with a count of 1."""
+
+    def derive(secret: bytes, salt: bytes) -> tuple[bytes, bytes]:
+        derived = block = b""
+        while len(derived) < _KEY + _BLOCK:
+            block = hashlib.new(digest, block + secret + salt, usedforsecurity=False).digest()
+            derived += block
+        return derived[:_KEY], derived[_KEY : _KEY + _BLOCK]
+
+    return derive
+
+
+def _pbkdf2(secret: bytes, salt: bytes) -> tuple[bytes, bytes]:
+    derived = hashlib.pbkdf2_hmac("sha256", secret, salt, _ROUNDS, _KEY + _BLOCK)
+    return derived[:_KEY], derived[_KEY:]
+
+
+_DERIVE: Final[dict[str, Callable[[bytes, bytes], tuple[bytes, bytes]]]] = {
+    "md5": _bytes_to_key("md5"),
+    "sha256": _bytes_to_key("sha256"),
+    "pbkdf2": _pbkdf2,
+}
+#: What ``--digest`` accepts.
+DIGESTS: Final = tuple(_DERIVE)

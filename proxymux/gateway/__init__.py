@@ -1,0 +1,1 @@
+"""The gateway service: a decider that reads a token."""

@@ -1,0 +1,124 @@
+"""Deciding by a token."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from proxymux.core.client import Client
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward
+from proxymux.core.failure_budget import FailureBudget
+from proxymux.core.handshake import (
+    BAD_LINE,
+    BAD_TOKEN,
+    CONNECTED,
+    MAX_TOKEN,
+    NO_CONNECTION,
+    TIMED_OUT,
+    Locks,
+    Spent,
+    TooLong,
+    read_line,
+)
+from proxymux.errors import BadToken
+from proxymux.interfaces import IDecider
+from proxymux.net.timers import Timers
+
+_TOO_LONG: Final = BadHandshake(BAD_LINE, f"400 no line's end within {MAX_TOKEN} bytes")
+
+
+@implementer(IDecider)
+class GatewayDecider:
+    """Decides by the token that a client begins with.
+
+    :param locks: what opens tokens.
+    :param spent: one-time tokens that were used; outlives a reload, as ``budget`` does.
+    :param attempts: how often a target is tried that does not answer.
+    :param timers: measure, and let an address wait.
+    :param wall: seconds since the epoch.
+    """
+
+    name = "gateway"
+    place = "gateway"
+    greets = False
+    undecided_reply = BAD_LINE
+
+    def __init__(
+        self,
+        locks: Locks,
+        spent: Spent,
+        budget: FailureBudget,
+        attempts: int,
+        timers: Timers,
+        wall: Callable[[], float],
+    ) -> None:
+        self._locks = locks
+        self._spent = spent
+        self._budget = budget
+        self._timers = timers
+        self._wall = wall
+        self._retries = attempts - 1
+
+    def accepted(self, client: Client) -> Decision:
+        """Nothing is decided before the token has come."""
+        return NEED_DATA
+
+    def decide(self, data: bytes, client: Client) -> Decision | Deferred[Decision]:
+        try:
+            line = read_line(data)
+        except TooLong:
+            self._budget.fail(client.address[0], self._timers.seconds())
+            return _TOO_LONG
+        if line is None:
+            return NEED_DATA
+        wait = self._budget.wait(client.address[0], self._timers.seconds())
+        if wait > 0:
+            return self._later(wait, data, client)
+        try:
+            now = self._wall()
+            ticket = self._locks.open(line.token, client.address[0], now)
+            if ticket.once is not None:
+                self._spent.spend(ticket, now)
+        except BadToken as problem:
+            self._budget.fail(client.address[0], self._timers.seconds())
+            return BadHandshake(BAD_TOKEN, f"401 {problem}")
+        if line.rest:
+            return _forward(self._retries, ticket.targets, line.rest)
+        return _forward_only(self._retries, ticket.targets)
+
+    def connect_error(self, remote: str, client: Client) -> bytes:
+        """The status has been sent."""
+        return b""
+
+    inactivity_error = connect_error
+
+    def _later(self, seconds: float, data: bytes, client: Client) -> Deferred[Decision]:
+        def cancel(_: Any) -> None:
+            timer.cancel()
+
+        waiting: Deferred[Decision] = Deferred(cancel)
+        timer = self._timers.after(seconds, waiting.callback, NEED_DATA)
+        return waiting.addCallback(lambda _: self.decide(data, client))
+
+
+def _forward(retries: int, targets: tuple[str, ...], rest: bytes) -> Forward:
+    return Forward(
+        targets,
+        data=rest,
+        reply_on_connect=CONNECTED,
+        reply_on_failure=NO_CONNECTION,
+        reply_on_timeout=TIMED_OUT,
+        reply_on_denial=BAD_TOKEN,
+        retries=retries,
+        retry_on="timeout",
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _forward_only(retries: int, targets: tuple[str, ...]) -> Forward:
+    """For a client that waits for the status, as most do; they share the decision, as it cannot change."""
+    return _forward(retries, targets, b"")

@@ -1,0 +1,58 @@
+"""The guard: looks at every address that a token leads to before it is connected to."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+from proxymux.core.target import InetTarget, parse_target
+from proxymux.core.target_rules import TargetRules, reached_by
+from proxymux.errors import BadAddress
+
+
+class TargetGuard:
+    """Lets through what the rules allow, and never the gateway itself, or tokens could be nested without end.
+
+    :param rules: what the operator allows and denies.
+    """
+
+    def __init__(self, rules: TargetRules) -> None:
+        self._rules = rules
+        #: Where the gateway listens, ``ip:port`` each.
+        self.own: Sequence[str] = ()
+
+    def __call__(self, target: InetTarget) -> str | None:
+        """Why ``target``, an IP address, is none to connect to; None if it is one."""
+        problem = self._rules.problem(target.host, target.port)
+        if problem is None and any(self._is_at(target, own) for own in self.own):
+            return "the gateway itself"
+        return problem
+
+    def _is_at(self, target: InetTarget, own: str) -> bool:
+        try:
+            listening = parse_target(own)
+        except BadAddress:
+            return False
+        if not isinstance(listening, InetTarget) or listening.port != target.port:
+            return False
+        host = _plain(reached_by(target.host))
+        if ipaddress.ip_address(listening.host).is_unspecified:
+            return _is_local(host)
+        return host == _plain(listening.host)
+
+
+def _plain(host: str) -> str:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _is_local(host: str) -> bool:
+    """True if this machine has the address: nobody else can bind to it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
