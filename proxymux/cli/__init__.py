@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -37,7 +39,73 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", metavar="S", type=_seconds, default=30.0, help="seconds for one async decision [default: 30]"
     )
     check.set_defaults(run=_check)
+    _add_connect(commands)
+    _add_token(commands)
     return parser
+
+
+def _add_connect(commands: Any) -> None:
+    connect = commands.add_parser(
+        "connect",
+        help="join standard input and output to the target of a token, through a gateway",
+        description=(
+            "Show a token to a gateway and join standard input and output to its target, as OpenSSH's ProxyCommand"
+            " wants it. Exits with 1 if the gateway does not connect, and says its status."
+        ),
+    )
+    connect.add_argument("gateway", metavar="HOST:PORT", help="where the gateway listens")
+    connect.add_argument("token", metavar="TOKEN", help="the token, or @FILE for the first line of a file")
+    connect.set_defaults(run=_connect)
+
+
+def _add_token(commands: Any) -> None:
+    token = commands.add_parser("token", help="make tokens for the gateway, and see what is in them")
+    actions = token.add_subparsers(required=True, metavar="ACTION")
+    seal = actions.add_parser("seal", help="print a token", description="Print a token for a target.")
+    seal.add_argument(
+        "--target", metavar="HOST:PORT", action="append", required=True, help="repeat it for several, tried in order"
+    )
+    seal.add_argument("--expires-in", metavar="S", type=_whole_seconds, help="seconds that the token is good for")
+    seal.add_argument("--not-before-in", metavar="S", type=_whole_seconds, help="seconds until it is good")
+    seal.add_argument("--client", metavar="CIDR", help="where the client must come from")
+    seal.add_argument("--audience", metavar="NAME", help="which gateways are meant")
+    seal.add_argument("--once", action="store_true", help="it opens a gateway one time")
+    seal.add_argument("--legacy", action="store_true", help="a token of the old form")
+    seal.set_defaults(run=functools.partial(_token, "seal"))
+    explain = actions.add_parser(
+        "open",
+        help="say what is in a token",
+        description="Open a token and print what it says. Whether it is expired is for you to see.",
+    )
+    explain.add_argument("token", metavar="TOKEN")
+    explain.set_defaults(run=functools.partial(_token, "open_"))
+    for action in (seal, explain):
+        action.add_argument("--key-file", metavar="FILE", help="keys of sealed tokens")
+        action.add_argument(
+            "--secret-file", metavar="FILE", help="secret of old tokens [default: the variable PROXYMUX_SECRET]"
+        )
+        action.add_argument("--digest", choices=("md5", "sha256", "pbkdf2"), help="of old tokens [default: md5]")
+
+
+def _whole_seconds(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MAX_SECONDS:
+        raise ValueError
+    return value
+
+
+def _connect(options: argparse.Namespace) -> None:
+    from proxymux.cli.connect import connect
+
+    status = connect(options.gateway, options.token)
+    sys.stdout.flush()
+    os._exit(status)  # a thread may wait for standard input for ever
+
+
+def _token(action: str, options: argparse.Namespace) -> None:
+    from proxymux.cli import token
+
+    raise SystemExit(getattr(token, action)(options))
 
 
 def _seconds(text: str) -> float:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from twisted.application.service import IService
 
     from proxymux.core.handshake import Locks
+    from proxymux.core.token.sealed import Keys
     from proxymux.service import ProxyService
 
 #: Names the variable that may hold the secret.
@@ -249,13 +250,17 @@ def _locks(source: SecretSource, own: GatewaySettings) -> Locks:
     from proxymux.core.handshake import Locks
 
     secret = source.read()
-    keys = None if own.key_file is None else _keys(own.key_file)
+    keys = None if own.key_file is None else read_keys(own.key_file)
     if secret is None and keys is None:
         raise ConfigError("Missing secret", f"give --secret-file, {SECRET_VARIABLE}, --secret or --key-file")
     return Locks(secret if own.legacy else None, own.digests, keys, own.audience)
 
 
-def _keys(path: str) -> Any:
+def read_keys(path: str) -> Keys:
+    """The keys of a key file.
+
+    :raises ConfigError: if it cannot be used.
+    """
     from proxymux.core.token.sealed import parse_keys
 
     try:

@@ -101,10 +101,10 @@ def _pbkdf2(secret: bytes, salt: bytes) -> tuple[bytes, bytes]:
     return derived[:_KEY], derived[_KEY:]
 
 
-_DERIVE: Final[dict[str, Callable[[bytes, bytes], tuple[bytes, bytes]]]] = {
+_DERIVE: Final[dict[Digest, Callable[[bytes, bytes], tuple[bytes, bytes]]]] = {
     "md5": _bytes_to_key("md5"),
     "sha256": _bytes_to_key("sha256"),
     "pbkdf2": _pbkdf2,
 }
 #: What ``--digest`` accepts.
-DIGESTS: Final = tuple(_DERIVE)
+DIGESTS: Final[tuple[Digest, ...]] = tuple(_DERIVE)

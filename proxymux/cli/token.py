@@ -1,0 +1,116 @@
+"""``proxymux token``: makes tokens for the gateway, and says what is in them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+from proxymux.core.token import Ticket
+from proxymux.core.token.legacy import DIGESTS, Digest, open_legacy, seal_legacy
+from proxymux.core.token.sealed import PREFIX
+from proxymux.errors import BadToken, ConfigError
+from proxymux.tap.gateway import SECRET_VARIABLE, SecretSource, read_keys
+
+
+def seal(options: argparse.Namespace) -> int:
+    """Print a token; the exit status."""
+    try:
+        print(_sealed_legacy(options) if options.legacy else _sealed(options))
+    except (BadToken, ConfigError) as error:
+        return _failed("seal", error)
+    return 0
+
+
+def open_(options: argparse.Namespace) -> int:
+    """Print what is in a token; the exit status, which is 1 if it cannot be opened."""
+    token = options.token.strip().encode("ascii", "replace")
+    try:
+        ticket = _open(token, options)
+    except (BadToken, ConfigError) as error:
+        return _failed("open", error)
+    for name, value in _facts(ticket, time.time()):
+        print(f"{name + ':':<12}{value}")
+    return 0
+
+
+def _failed(command: str, error: Exception) -> int:
+    print(f"proxymux token {command}: {error}", file=sys.stderr)
+    return 1
+
+
+def _sealed(options: argparse.Namespace) -> str:
+    if options.key_file is None:
+        raise ConfigError("--key-file", "missing; name the file of keys, or --legacy with --secret-file")
+    if options.expires_in is None:
+        raise ConfigError("--expires-in", "missing; give the seconds that the token is to be good for")
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "t": options.target[0] if len(options.target) == 1 else options.target,
+        "e": now + options.expires_in,
+    }
+    if options.not_before_in is not None:
+        claims["n"] = now + options.not_before_in
+    if options.client is not None:
+        claims["c"] = options.client
+    if options.audience is not None:
+        claims["a"] = options.audience
+    if options.once:
+        claims["j"] = os.urandom(12).hex()
+    return read_keys(options.key_file).seal(claims, os.urandom(16))
+
+
+def _sealed_legacy(options: argparse.Namespace) -> str:
+    if len(options.target) != 1:
+        raise ConfigError("--target", "an old token has one")
+    for name in ("expires_in", "not_before_in", "client", "audience"):
+        if getattr(options, name) is not None:
+            raise ConfigError("--" + name.replace("_", "-"), "old tokens have none; leave --legacy away")
+    if options.once:
+        raise ConfigError("--once", "old tokens have none; leave --legacy away")
+    return seal_legacy(options.target[0], _secret(options), options.digest or "md5", os.urandom(8))
+
+
+def _open(token: bytes, options: argparse.Namespace) -> Ticket:
+    if token.startswith(PREFIX):
+        if options.key_file is None:
+            raise ConfigError("--key-file", "missing; the token is a sealed one")
+        return read_keys(options.key_file).open(token)
+    digests: tuple[Digest, ...] = DIGESTS if options.digest is None else (options.digest,)
+    return open_legacy(token, _secret(options), digests)
+
+
+def _facts(ticket: Ticket, now: float) -> list[tuple[str, str]]:
+    facts = [("form", "old" if ticket.key is None else f"sealed with key {ticket.key}")]
+    facts += [("target", target) for target in ticket.targets]
+    if ticket.expires is not None:
+        facts.append(("expires", f"{_date(ticket.expires)} ({_distance(ticket.expires - now)})"))
+    if ticket.not_before is not None:
+        facts.append(("not before", f"{_date(ticket.not_before)} ({_distance(ticket.not_before - now)})"))
+    for name, value in (("client", ticket.clients), ("audience", ticket.audience), ("one time", ticket.once)):
+        if value is not None:
+            facts.append((name, str(value)))
+    return facts
+
+
+def _date(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
+    except (OverflowError, ValueError):
+        return f"{seconds} s after 1970"
+
+
+def _distance(seconds: float) -> str:
+    return f"in {seconds:.0f} s" if seconds >= 0 else f"{-seconds:.0f} s ago"
+
+
+def _secret(options: argparse.Namespace) -> bytes:
+    secret = SecretSource(None, options.secret_file).read()
+    if secret is None:
+        raise ConfigError(
+            "--secret-file", f"missing; name the file with the secret of old tokens, or set {SECRET_VARIABLE}"
+        )
+    return secret
