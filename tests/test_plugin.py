@@ -49,9 +49,11 @@ def test_the_module_holds_service_makers_and_nothing_else(plugin: ModuleType) ->
 
 def test_there_is_one_for_each_service_under_its_name(plugin: ModuleType) -> None:
     found = {maker.tapname: maker for maker in makers(plugin).values()}
-    assert "proxymux" in found
     assert len(found) == len(makers(plugin))
-    assert found["proxymux"].module == "proxymux.tap.router"
+    assert {name: maker.module for name, maker in found.items()} == {
+        "proxymux": "proxymux.tap.router",
+        "proxymux-gateway": "proxymux.tap.gateway",
+    }
 
 
 def test_what_they_name_is_there(plugin: ModuleType) -> None:
@@ -62,12 +64,12 @@ def test_what_they_name_is_there(plugin: ModuleType) -> None:
 
 
 def test_twisted_finds_it() -> None:
-    assert "proxymux" in {maker.tapname for maker in getPlugins(IServiceMaker)}
+    assert {"proxymux", "proxymux-gateway"} <= {maker.tapname for maker in getPlugins(IServiceMaker)}
 
 
 def test_there_is_no_init_in_twisteds_folders() -> None:
     assert list((ROOT / "twisted").rglob("__init__.py")) == []
-    assert [path.name for path in (ROOT / "twisted").rglob("*.py")] == ["proxymux_plugin.py"]
+    assert {path.name for path in (ROOT / "twisted").rglob("*.py")} == {"proxymux_plugin.py", "proxymux_client.py"}
 
 
 def test_the_plugin_loads_no_service(tmp_path: Path) -> None:
@@ -93,3 +95,4 @@ def test_twistd_lists_it(tmp_path: Path) -> None:
         check=True,
     )
     assert re.search(r"^    proxymux +Content-aware TCP routing programmed in Python$", ended.stdout, re.MULTILINE)
+    assert re.search(r"^    proxymux-gateway +Hides servers: ", ended.stdout, re.MULTILINE)

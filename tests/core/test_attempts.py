@@ -106,3 +106,24 @@ def test_every_round_tries_every_target_in_order_after_one_pause(targets: list[T
     first = [0.0] * len(targets)
     later = [PAUSE, *first[1:]]
     assert pauses == first + later * retries
+
+
+# Without a pause, as the gateway has it
+
+
+def test_without_a_pause_every_round_follows_at_once() -> None:
+    assert list(Attempts((A, B), 2, 0.0)) == [(0, A), (0, B)] * 3
+
+
+def test_a_pause_of_ones_own_is_between_rounds() -> None:
+    assert list(Attempts((A, B), 1, 2.5)) == [(0, A), (0, B), (2.5, A), (0, B)]
+
+
+def test_only_what_was_not_dropped_is_tried_again() -> None:
+    attempts = Attempts((A, B, C), 2, 0.0)
+    tried = []
+    for _, target in attempts:
+        tried.append(target)
+        if target is not B:
+            attempts.drop(target)
+    assert tried == [A, B, C, B, B]

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxymux.core.decision import NEED_DATA, RETRIES, Decision, Forward, Reject, Reply, from_result, in_words
+from proxymux.core.decision import (
+    NEED_DATA,
+    RETRIES,
+    BadHandshake,
+    Decision,
+    Forward,
+    Reject,
+    Reply,
+    from_result,
+    in_words,
+)
+from proxymux.core.outcome import Outcome
 from proxymux.core.target import parse_target
 from proxymux.errors import BadResult
 
@@ -30,6 +41,12 @@ FORMS: list[tuple[object, Decision]] = [
     ({"remote": "db:1", "inactivity_timeout": 0.0}, Forward("db:1")),
     ({"remote": "db:1", "reply_on_connect": b"x"}, Forward("db:1", reply_on_connect=b"x")),
     ({"remote": "db:1", "reply_on_failure": b"x"}, Forward("db:1", reply_on_failure=b"x")),
+    ({"remote": "db:1", "reply_on_timeout": b"x"}, Forward("db:1", reply_on_timeout=b"x")),
+    ({"remote": "db:1", "reply_on_timeout": None}, Forward("db:1")),
+    ({"remote": "db:1", "reply_on_denial": b""}, Forward("db:1", reply_on_denial=b"")),
+    ({"remote": "db:1", "reply_on_denial": None}, Forward("db:1")),
+    ({"remote": "db:1", "retry_on": "timeout"}, Forward("db:1", retry_on="timeout")),
+    ({"remote": "db:1", "retry_on": "failure"}, Forward("db:1")),
     ({"remote": "db:1", "retries": 0}, Forward("db:1", retries=0)),
     ({"remote": "db:1", "send_proxy": "v1"}, Forward("db:1", send_proxy="v1")),
     ({"remote": "db:1", "send_proxy": "v2"}, Forward("db:1", send_proxy="v2")),
@@ -170,6 +187,10 @@ BAD: dict[str, object] = {
     "reply_on_connect None": {"remote": "db:1", "reply_on_connect": None},
     "reply_on_failure as str": {"remote": "db:1", "reply_on_failure": "x"},
     "reply_on_failure 0": {"remote": "db:1", "reply_on_failure": 0},
+    "reply_on_timeout as str": {"remote": "db:1", "reply_on_timeout": "x"},
+    "reply_on_timeout False": {"remote": "db:1", "reply_on_timeout": False},
+    "reply_on_denial as str": {"remote": "db:1", "reply_on_denial": "x"},
+    "reply_on_denial 0": {"remote": "db:1", "reply_on_denial": 0},
     "reply alone as str": {"reply": "x"},
     "reply alone None": {"reply": None},
     # seconds
@@ -208,6 +229,13 @@ BAD: dict[str, object] = {
     "consume a fraction": {"reply": b"", "consume": 1.0},
     "consume None": {"reply": b"", "consume": None},
     "consume as str": {"consume": "1"},
+    # retry_on
+    "retry_on None": {"remote": "db:1", "retry_on": None},
+    "retry_on unknown": {"remote": "db:1", "retry_on": "timeouts"},
+    "retry_on empty": {"remote": "db:1", "retry_on": ""},
+    "retry_on bytes": {"remote": "db:1", "retry_on": b"timeout"},
+    "retry_on True": {"remote": "db:1", "retry_on": True},
+    "retry_on a list": {"remote": "db:1", "retry_on": ["timeout"]},
     # send_proxy
     "send_proxy True": {"remote": "db:1", "send_proxy": True},
     "send_proxy v3": {"remote": "db:1", "send_proxy": "v3"},
@@ -235,6 +263,8 @@ BAD: dict[str, object] = {
     "bind bytes": {"remote": "db:1", "bind": b"\x7f\0\0\1"},
     "bind a number": {"remote": "db:1", "bind": 2130706433},
     "bind False": {"remote": "db:1", "bind": False},
+    # what only a handshake of ours comes to
+    "a bad handshake": BadHandshake(b"401", "401 not base64"),
 }
 
 
@@ -299,7 +329,10 @@ def test_a_forward_has_the_defaults_of_the_contract() -> None:
         inactivity_timeout=None,
         reply_on_connect=b"",
         reply_on_failure=b"",
+        reply_on_timeout=None,
+        reply_on_denial=None,
         retries=10,
+        retry_on="failure",
         send_proxy=None,
         tls=False,
         bind=None,
@@ -320,7 +353,10 @@ def test_a_forward_keeps_a_list_of_its_own() -> None:
     assert len(forward.targets) == 2
 
 
-@pytest.mark.parametrize("name", ["data", "reply", "reply_on_connect", "reply_on_failure"])
+_REPLIES = ["reply", "reply_on_connect", "reply_on_failure", "reply_on_timeout", "reply_on_denial"]
+
+
+@pytest.mark.parametrize("name", ["data", *_REPLIES])
 @pytest.mark.parametrize("content", [b"abc", b""])
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_a_forward_keeps_bytes_of_its_own(name: str, content: bytes, kind: type) -> None:
@@ -337,6 +373,25 @@ def test_the_others_keep_bytes_of_their_own(make: Any, content: bytes, kind: typ
     value = make(kind(content))
     assert type(value) is bytes
     assert value == content
+
+
+@pytest.mark.parametrize(
+    ("failed", "replies", "sent"),
+    [
+        (Outcome.UNREACHABLE, {}, b"no"),
+        (Outcome.CONNECT_TIMEOUT, {}, b"no"),
+        (Outcome.BAD_HANDSHAKE, {}, b"no"),
+        (Outcome.UNREACHABLE, {"reply_on_timeout": b"late", "reply_on_denial": b"denied"}, b"no"),
+        (Outcome.CONNECT_TIMEOUT, {"reply_on_timeout": b"late", "reply_on_denial": b"denied"}, b"late"),
+        (Outcome.BAD_HANDSHAKE, {"reply_on_timeout": b"late", "reply_on_denial": b"denied"}, b"denied"),
+        (Outcome.CONNECT_TIMEOUT, {"reply_on_timeout": b""}, b""),
+        (Outcome.BAD_HANDSHAKE, {"reply_on_denial": b""}, b""),
+    ],
+)
+def test_the_reply_to_a_failure_is_that_of_its_kind_where_there_is_one(
+    failed: Outcome, replies: dict[str, Any], sent: bytes
+) -> None:
+    assert Forward("db:1", reply_on_failure=b"no", **replies).reply_to(failed) == sent
 
 
 @pytest.mark.parametrize("close", [True, b""])

@@ -24,7 +24,7 @@ from proxymux.core.commands import (
     Resume,
     Send,
 )
-from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.session import MAX_REPLIES, TRANSITIONS, Session
 from proxymux.core.states import Cause, ConnectFailure, Input, RelayEnd, State
@@ -36,6 +36,7 @@ Line = tuple[Happening, list[Command]]
 FORWARD = Forward("db:1")
 REFUSED = ConnectFailure("refused")
 TIMED_OUT = ConnectFailure("every attempt timed out", outcome=Outcome.CONNECT_TIMEOUT)
+DENIED = ConnectFailure("denied", outcome=Outcome.BAD_HANDSHAKE)
 
 OPENED: Happening = (Input.OPENED, None)
 FIN: Happening = (Input.CLIENT_FINISHED, None)
@@ -81,16 +82,20 @@ def finish(outcome: Outcome, reason: str | None = None) -> list[Command]:
     return [NO_LIMIT, Finish(Ending(outcome, reason))]
 
 
-def play(*lines: Line, max_buffer: int = 100, greets: bool = False) -> Session:
-    session = Session(max_buffer, greets)
+def play(
+    *lines: Line, max_buffer: int = 100, greets: bool = False, undecided_reply: bytes | None = None
+) -> Session:
+    session = Session(max_buffer, greets, undecided_reply)
     for number, (happening, commands) in enumerate(lines):
         assert session.take(*happening) == commands, f"line {number}: {happening}"
     return session
 
 
-def play_to_the_end(*lines: Line, max_buffer: int = 100, greets: bool = False) -> None:
+def play_to_the_end(
+    *lines: Line, max_buffer: int = 100, greets: bool = False, undecided_reply: bytes | None = None
+) -> None:
     """As play, and the session has ended with the last line, with its only Finish."""
-    session = play(*lines, max_buffer=max_buffer, greets=greets)
+    session = play(*lines, max_buffer=max_buffer, greets=greets, undecided_reply=undecided_reply)
     assert session.state is State.ENDED
     commands = [command for _, commands in lines for command in commands]
     assert [command for command in commands if isinstance(command, Finish)] == commands[-1:]
@@ -584,6 +589,130 @@ def test_a_client_that_is_barred_never_meets_the_decider(outcome: Outcome) -> No
     )
 
 
+# A handshake
+
+
+def test_a_bad_handshake_is_told_its_last_word_which_lingers() -> None:
+    play_to_the_end(
+        *ASKED,
+        (decided(BadHandshake(b"401", "401 not base64")), [Send(b"401"), LIMIT, LINGER]),
+        (got(b"more"), []),
+        (FIN, [CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "401 not base64")]),
+    )
+
+
+def test_a_bad_handshake_of_a_client_that_has_sent_fin_need_not_linger() -> None:
+    play_to_the_end(
+        *ASKED,
+        (FIN, []),
+        (decided(BadHandshake(b"401", "401 not base64")), [Send(b"401"), LIMIT, CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "401 not base64")]),
+    )
+
+
+def test_a_bad_handshake_may_have_no_last_word() -> None:
+    play(*ASKED, (decided(BadHandshake(b"", "why")), [LIMIT, CLOSE]))
+
+
+NO_LINE = "400 client finished before a decision"
+NOT_IN_TIME = "400 no decision within 30 s"
+
+
+def test_a_client_that_finishes_without_its_handshake_is_told() -> None:
+    play_to_the_end(
+        (OPENED, []),
+        (got(b"abc"), [Ask(b"abc")]),
+        (decided(NEED_DATA), []),
+        (FIN, [Send(b"400"), LIMIT, CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NO_LINE)]),
+        undecided_reply=b"400",
+    )
+
+
+def test_a_client_that_finishes_without_a_byte_is_told() -> None:
+    play_to_the_end(
+        (OPENED, []),
+        (FIN, [Send(b"400"), LIMIT, CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NO_LINE)]),
+        undecided_reply=b"400",
+    )
+
+
+def test_a_client_that_has_finished_while_it_was_looked_at_is_told() -> None:
+    play(
+        *ASKED,
+        (FIN, []),
+        (decided(NEED_DATA), [Send(b"400"), LIMIT, CLOSE]),
+        undecided_reply=b"400",
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"abc"])
+def test_a_client_that_takes_too_long_is_told_and_nobody_else_is_to_blame(data: bytes) -> None:
+    some: list[Line] = [(got(data), [Ask(data)]), (decided(NEED_DATA), [])] if data else []
+    play_to_the_end(
+        (OPENED, []),
+        *some,
+        (LATE, [Cancel(), Send(b"400"), LIMIT, LINGER]),
+        (FIN, [CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME)]),
+        undecided_reply=b"400",
+    )
+
+
+def test_a_client_whose_decision_takes_too_long_is_told_and_it_is_cancelled() -> None:
+    play_to_the_end(
+        *ASKED,
+        (LATE, [Cancel(), Send(b"400"), LIMIT, LINGER]),
+        (decided(FORWARD), []),
+        (LATE, [LIMIT, CLOSE]),
+        (LATE, [ABORT]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME)]),
+        undecided_reply=b"400",
+    )
+
+
+def test_a_client_that_sends_more_than_a_handshake_may_have_is_told() -> None:
+    problem = "no decision within 5 bytes (--max-buffer)"
+    play_to_the_end(
+        (OPENED, []),
+        (got(b"abcdef"), [Pause(), Ask(b"abcde")]),
+        (decided(NEED_DATA), [Blame(problem), Send(b"400"), LIMIT, LINGER]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, f"400 {problem}")]),
+        max_buffer=5,
+        undecided_reply=b"400",
+    )
+
+
+def test_a_client_that_is_not_in_yet_is_told_nothing() -> None:
+    play_to_the_end(
+        (LATE, [Cancel(), LIMIT, CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.UNDECIDED, "no decision within 30 s")]),
+        undecided_reply=b"400",
+    )
+
+
+def test_a_client_that_leaves_in_its_handshake_is_undecided() -> None:
+    play_to_the_end(*ASKED, (LOST, [Cancel(), *finish(Outcome.UNDECIDED, "it left")]), undecided_reply=b"400")
+
+
+def test_a_drain_in_a_handshake_tells_the_client_nothing() -> None:
+    play(*ASKED, (DRAIN, [Cancel(), LIMIT, CLOSE]), undecided_reply=b"400")
+
+
+@pytest.mark.parametrize(("failure", "reply"), [(REFUSED, b"502"), (TIMED_OUT, b"504"), (DENIED, b"401")])
+def test_each_failure_to_connect_has_a_reply_of_its_own(failure: ConnectFailure, reply: bytes) -> None:
+    forward = Forward("db:1", reply_on_failure=b"502", reply_on_timeout=b"504", reply_on_denial=b"401")
+    play_to_the_end(
+        *ASKED,
+        (decided(forward), [NO_LIMIT, Connect(forward)]),
+        (failed(failure), [Send(reply), Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
+        (answered(b""), [LIMIT, LINGER]),
+        (LOST, [Cancel(), *finish(failure.outcome, failure.reason)]),
+    )
+
+
 # How much is kept
 
 
@@ -821,6 +950,7 @@ _decisions: st.SearchStrategy[Decision] = st.one_of(
     st.just(NEED_DATA),
     st.builds(Reply, st.binary(max_size=3), st.integers(0, MAX_BUFFER + 1)),
     st.builds(Reject, st.one_of(st.just(True), st.binary(max_size=3))),
+    st.builds(BadHandshake, st.binary(max_size=3), st.just("a bad one")),
     st.builds(
         Forward,
         st.just("db:1"),
@@ -828,6 +958,8 @@ _decisions: st.SearchStrategy[Decision] = st.one_of(
         reply=st.binary(max_size=3),
         reply_on_connect=st.binary(max_size=3),
         reply_on_failure=st.binary(max_size=3),
+        reply_on_timeout=st.one_of(st.none(), st.binary(max_size=3)),
+        reply_on_denial=st.one_of(st.none(), st.binary(max_size=3)),
     ),
 )
 _values: dict[Input, st.SearchStrategy[Any]] = {
@@ -838,7 +970,7 @@ _values: dict[Input, st.SearchStrategy[Any]] = {
     Input.CLIENT_LOST: st.just("it left"),
     Input.DECIDED: _decisions,
     Input.FAULTED: st.just("it raised"),
-    Input.CONNECT_FAILED: st.sampled_from([REFUSED, TIMED_OUT]),
+    Input.CONNECT_FAILED: st.sampled_from([REFUSED, TIMED_OUT, DENIED]),
     Input.RELAY_ENDED: st.builds(RelayEnd, st.sampled_from(Cause), st.booleans()),
     Input.ANSWERED: st.binary(max_size=3),
     Input.DEADLINE: st.just("30 s"),
@@ -848,8 +980,8 @@ _values: dict[Input, st.SearchStrategy[Any]] = {
 class Ledger:
     """Watches a session from outside and complains of whatever must never be."""
 
-    def __init__(self, greets: bool, obedient: bool) -> None:
-        self.session = Session(MAX_BUFFER, greets)
+    def __init__(self, greets: bool, obedient: bool, undecided_reply: bytes | None) -> None:
+        self.session = Session(MAX_BUFFER, greets, undecided_reply)
         self.obedient = obedient
         self.paused = False
         self.finished = 0
@@ -937,11 +1069,11 @@ def _inputs(data: st.DataObject, session: Session) -> Iterator[tuple[Input, Any]
 
 
 @settings(database=None, deadline=None, max_examples=600)
-@given(st.data(), st.booleans(), st.booleans())
+@given(st.data(), st.booleans(), st.booleans(), st.sampled_from([None, b"400", b""]))
 def test_whatever_happens_a_session_ends_exactly_once_and_loses_no_byte(
-    data: st.DataObject, greets: bool, obedient: bool
+    data: st.DataObject, greets: bool, obedient: bool, undecided_reply: bytes | None
 ) -> None:
-    ledger = Ledger(greets, obedient)
+    ledger = Ledger(greets, obedient, undecided_reply)
     for what, value in _inputs(data, ledger.session):
         ledger.take(what, value)
     ledger.take(*DRAIN)

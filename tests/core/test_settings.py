@@ -31,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "access_log": None,
     "log_level": "info",
     "relay": "auto",
+    "tcp_keepalive": None,
+    "tcp_user_timeout": None,
 }
 
 GOOD: list[tuple[str, Any, Any]] = [
@@ -55,6 +57,8 @@ GOOD: list[tuple[str, Any, Any]] = [
     *[("log_level", level, level) for level in ("debug", "info", "warn", "error")],
     ("relay", "auto", "auto"),
     ("relay", "transport", "transport"),
+    *[("tcp_keepalive", given, value) for given, value in [("1", 1), (32767, 32767), ("off", None)]],
+    *[("tcp_user_timeout", given, value) for given, value in [("0.001", 0.001), (86400, 86400.0), ("off", None)]],
 ]
 
 NO_COUNTS = ["0", "-1", "1.5", "1e3", "+1", " 1", "1 ", "1_000", "0x10", "many", "", "\N{SUPERSCRIPT TWO}"]
@@ -79,6 +83,8 @@ BAD: list[tuple[str, Any]] = [
     *[("log_level", text) for text in ("INFO", "warning", "trace", "", "critical")],
     *[("relay", text) for text in ("splice", "Auto", "")],
     ("access_log", ""),
+    *[("tcp_keepalive", text) for text in (*NO_COUNTS, "32768", 0, True, 1.5)],
+    *[("tcp_user_timeout", text) for text in (*NO_SECONDS, "0", "0.0009", "86401", 0, True)],
     # A list where one value belongs, and a list of what is no text.
     *[
         (name, ["1"])

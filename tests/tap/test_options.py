@@ -102,6 +102,8 @@ SHARED: dict[str, tuple[list[str], str]] = {
     "--access-log": (["file", "-", "JSON"], "off"),
     "--log-level": (["debug", "info", "warn", "error"], "info"),
     "--relay": (["auto", "transport"], "auto"),
+    "--tcp-keepalive": (["seconds", "probed", "off"], "off"),
+    "--tcp-user-timeout": (["seconds", "unacknowledged", "off"], "off"),
 }
 OWN: dict[str, tuple[list[str], str]] = {
     "--host": (["address"], "0.0.0.0"),
@@ -200,6 +202,8 @@ def test_the_router_has_an_old_name(option: str) -> None:
         (["--access-log", "-"], "access_log", "-"),
         (["--log-level", "debug"], "log_level", "debug"),
         (["--relay", "transport"], "relay", "transport"),
+        (["--tcp-keepalive", "15"], "tcp_keepalive", 15),
+        (["--tcp-user-timeout", "1.5"], "tcp_user_timeout", 1.5),
         (["--deny-file", "a", "--deny-file", "b"], "deny_file", ("a", "b")),
         (["--drain-timeout", "1", "--drain-timeout", "2"], "drain_timeout", 2.0),
     ],
