@@ -82,9 +82,7 @@ def finish(outcome: Outcome, reason: str | None = None) -> list[Command]:
     return [NO_LIMIT, Finish(Ending(outcome, reason))]
 
 
-def play(
-    *lines: Line, max_buffer: int = 100, greets: bool = False, undecided_reply: bytes | None = None
-) -> Session:
+def play(*lines: Line, max_buffer: int = 100, greets: bool = False, undecided_reply: bytes | None = None) -> Session:
     session = Session(max_buffer, greets, undecided_reply)
     for number, (happening, commands) in enumerate(lines):
         assert session.take(*happening) == commands, f"line {number}: {happening}"
