@@ -24,6 +24,7 @@ from proxymux.net.ground import Ground
 from proxymux.net.listening import Listener
 from proxymux.net.live import LiveSession
 from proxymux.net.path import Path
+from proxymux.net.pool.leases import Leases
 from proxymux.pidfile import PidFile
 from proxymux.process import Process, room_for_sessions
 
@@ -46,6 +47,7 @@ class ProxyService(Service):
     :param load: makes a decider afresh, for a reload.
     :param pid_file: is there while it runs, or None.
     :param tally: notes how sessions end, or None.
+    :param leases: what its clients share, or None.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ProxyService(Service):
         load: Callable[[], Any],
         pid_file: PidFile | None = None,
         tally: Tally | None = None,
+        leases: Leases | None = None,
     ) -> None:
         self._reactor = reactor
         self._path = path
@@ -76,6 +79,7 @@ class ProxyService(Service):
         self._load = load
         self._pid_file = pid_file
         self.tally = tally
+        self.leases = leases
         self._log: Logger = path.log
         self._ports: list[IListeningPort] = []
         #: Where it listens: ``ip:port`` or ``unix:/path``.
@@ -123,6 +127,8 @@ class ProxyService(Service):
                 raise  # a daemon: twistd hands it to whoever has started it, and would wait for ever after an exit
             print(f"proxymux: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
+        if self.leases is not None:
+            self.leases.start()
         if self._process is not None:
             self._process.add(self)
         self._ground.gate.capacity = room_for_sessions()
@@ -196,6 +202,8 @@ class ProxyService(Service):
         return self.drain(self._drain_timeout).addCallback(self._stopped)
 
     def _stopped(self, _: None) -> None:
+        if self.leases is not None:
+            self.leases.stop()
         self._ground.stop()
         if self._access_log is not None:
             self._access_log.close()
@@ -207,8 +215,9 @@ class ProxyService(Service):
         self._tell_tally()
 
     def _tell_tally(self) -> None:
-        for line in self.tally.lines() if self.tally is not None else ():
-            self._log.info("statistics: {line}", line=line)
+        for each in (self.tally, self.leases):
+            for line in each.lines() if each is not None else ():
+                self._log.info("statistics: {line}", line=line)
 
     def drain(self, limit: float | None) -> Deferred[None]:
         """Stop accepting; fires when the last session has ended.

@@ -11,6 +11,7 @@ _L = TypeVar("_L", bound=Listener)
 #: The events there are, with the arguments that their listeners get.
 EVENTS: Final = {
     "connected": "(logger, remote): a client was admitted; raising refuses it",
+    "request": "(logger, data, response): the pool has sent a request; response is a Deferred of its whole reply",
     "decided": "(logger, decision): the decider forwarded or rejected a client",
     "connect_failed": "(logger, target, reason): one attempt to connect failed",
     "ended": "(logger, record): a session is over",

@@ -235,6 +235,8 @@ class Session:
         if end.cause is Cause.INACTIVE:
             return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason))
         self._sent = True
+        if end.outcome is not None:
+            return [_CANCEL, *self._close(Ending(end.outcome, end.reason))]
         outcome, how = _RELAY_ENDINGS[end.cause]
         return [_CANCEL, *self._close(Ending(outcome, end.reason), how)]
 

@@ -86,12 +86,18 @@ class Cause(enum.Enum):
     #: The upstream's first byte did not come in time.
     INACTIVE = "inactive"
     IDLE = "idle"
+    #: The session ends with the outcome that comes with it.
+    DISMISSED = "dismissed"
 
 
 @dataclass(slots=True)
 class RelayEnd:
-    """How a relay ended, and whether the client had sent FIN by then."""
+    """How a relay ended, and whether the client had sent FIN by then.
+
+    :param outcome: of a cause that leaves it open.
+    """
 
     cause: Cause
     client_finished: bool = False
     reason: str | None = None
+    outcome: Outcome | None = None

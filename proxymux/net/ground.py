@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import Logger
@@ -57,6 +58,13 @@ class Ground:
     def guard(self, guard: Guard) -> None:
         """Have ``guard`` look at every IP address before it is connected to."""
         self.dialler.guard = self.tls_dialler.guard = guard
+
+    def soon(self, function: Callable[[], None]) -> None:
+        """Call ``function`` when what is ready now has been looked at, or now."""
+        if self._hub is not None:
+            self._hub.later(function)
+        else:
+            function()
 
     def start(self) -> None:
         """Be ready for connections."""

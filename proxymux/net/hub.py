@@ -59,6 +59,7 @@ class Hub:
         self._seconds: Callable[[], float] = timers.seconds
         self._watchers: dict[int, Watcher] = {}
         self._closed: list[socket.SocketType] = []
+        self._later: list[Callable[[], None]] = []
         self._is_turning = False
         self._is_stopping = False
         self._epoll: select.epoll | None = None
@@ -91,6 +92,8 @@ class Hub:
                     except Exception:
                         self._log.failure("a connection is closed because of an error in proxymux")
                         watcher.abort()
+            while self._later:
+                self._do_later()
             if self._closed:
                 self._close_all()
         self._is_turning = False
@@ -129,6 +132,21 @@ class Hub:
         """Tell once more what a socket is ready for, after all others had their turn."""
         assert self._epoll is not None
         self._epoll.modify(fd, EDGE)
+
+    def later(self, function: Callable[[], None]) -> None:
+        """Call ``function`` when what is ready now has been looked at."""
+        if self._is_turning:
+            self._later.append(function)
+        else:
+            function()
+
+    def _do_later(self) -> None:
+        later, self._later = self._later, []
+        for function in later:
+            try:
+                function()
+            except Exception:
+                self._log.failure("an error in proxymux")
 
     def close(self, sock: socket.SocketType, fd: int) -> None:
         """Close a socket that is watched.

@@ -33,6 +33,8 @@ class Leg(Protocol):
     is_lost: bool
     #: The peer has sent FIN.
     is_finished: bool
+    #: Called when the connection is gone, whoever owns it then.
+    when_lost: Callable[[], None] | None
 
     @property
     def is_tls(self) -> bool:

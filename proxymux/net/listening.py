@@ -39,6 +39,7 @@ class Listener:
     :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
     :param backlog: length of the listen queue where the description does not say.
     :param trusted: who may send a PROXY header.
+    :param ipv6_only: take no IPv4 clients on an IPv6 address.
     :param reuse: other processes may listen there too, and the system divides the clients among them (SO_REUSEPORT).
     """
 
@@ -46,6 +47,7 @@ class Listener:
     backlog: int
     trusted: Networks
     reuse: bool = False
+    ipv6_only: bool = False
 
     @property
     def takes_header(self) -> bool:
@@ -118,8 +120,8 @@ class _Listening:
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
         backlog = self._listener.backlog_of(backlog)
         opens = self._opens(factory)
-        if self._listener.reuse:
-            with _bound(interface, port, True) as sock:
+        if self._listener.reuse or self._listener.ipv6_only:
+            with _bound(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
                 sock.listen(backlog)
                 sock.setblocking(False)
                 adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, opens)  # which has its own copy
@@ -183,7 +185,7 @@ class _Checking:
             raise CannotListenError(f"descriptor {fileDescriptor}", None, error) from error
 
 
-def _bound(interface: str, port: int, reuse: bool) -> socket.socket:
+def _bound(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> socket.socket:
     """A socket with that address.
 
     :raises CannotListenError: if it cannot be had.
@@ -196,6 +198,8 @@ def _bound(interface: str, port: int, reuse: bool) -> socket.socket:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if ipv6_only and family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             if reuse:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(address)

@@ -56,6 +56,7 @@ class SocketLeg:
         "owner",
         "peer",
         "sock",
+        "when_lost",
     )
 
     is_tls = False
@@ -93,6 +94,7 @@ class SocketLeg:
         self.is_broken = False
         #: The system has said that there is an error, and reading has not come to it.
         self._is_failing = False
+        self.when_lost: Callable[[], None] | None = None
         self._error: OSError | None = None
         self._after: Callable[[], None] | None = None
         self._producer: Any = None
@@ -334,6 +336,8 @@ class SocketLeg:
         self._hub.close(self.sock, self.fd)
         owner, self.owner = self.owner, UNOWNED
         owner.lost(reason)
+        if self.when_lost is not None:
+            self.when_lost()
 
     def _drop_backlog(self) -> None:
         if self.backlog is not None:

@@ -41,6 +41,7 @@ class TransportLeg(Protocol):
         self.is_lost = False
         self.is_finished = False
         self._early = b""
+        self.when_lost: Callable[[], None] | None = None
         self._timers = timers
         self._deadline: Timer | None = None
         self._guarded = False
@@ -77,6 +78,8 @@ class TransportLeg(Protocol):
             self._deadline = None
         owner, self.owner = self.owner, UNOWNED
         owner.lost(None if reason.check(ConnectionDone) else reason.value)
+        if self.when_lost is not None:
+            self.when_lost()
 
     # What an owner does with it
 

@@ -56,6 +56,15 @@ def load(name: str) -> Router:
 
     :raises RouterError: if that cannot be done, in one line that begins with the file and line where they are known.
     """
+    return from_object(*find(name))
+
+
+def find(name: str) -> tuple[Any, str, str]:
+    """What ``name`` names, what to call it, and the file that it is from.
+
+    :param name: a file, ``package.module`` or ``package.module:attribute``.
+    :raises RouterError: if there is no such thing, or its module cannot be run.
+    """
     if name.endswith(".py") or os.sep in name or os.path.exists(name):
         return _from_file(name)
     module_name, _, attribute = name.partition(":")
@@ -66,7 +75,7 @@ def load(name: str) -> Router:
             found = getattr(found, part)
         except AttributeError:
             raise RouterError(f"{module.__file__}: there is no {attribute!r} in it") from None
-    return from_object(found, attribute or module_name, str(module.__file__))
+    return found, attribute or module_name, str(module.__file__)
 
 
 def from_object(found: Any, name: str, filename: str) -> Router:
@@ -89,7 +98,7 @@ def from_object(found: Any, name: str, filename: str) -> Router:
     )
 
 
-def _from_file(path: str) -> Router:
+def _from_file(path: str) -> tuple[ModuleType, str, str]:
     try:
         with open(path, "rb") as file:
             source = file.read()
@@ -99,7 +108,7 @@ def _from_file(path: str) -> Router:
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
         sys.path.append(folder)  # what stands beside a router can be imported, but shadows nothing
-    return from_object(_run(ModuleType(f"proxymux_router_{name}"), path, source), name, path)
+    return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
 
 
 def _from_module(name: str) -> ModuleType:

@@ -27,6 +27,7 @@ from proxymux.net.connector import Connector
 from proxymux.net.ground import Ground
 from proxymux.net.hub import BUFFER_SIZE
 from proxymux.net.path import Limits, Path
+from proxymux.net.pool.leases import Leases
 from proxymux.net.tuning import Tuning
 from proxymux.pidfile import PidFile
 from proxymux.process import Process
@@ -79,13 +80,21 @@ def make_service(
     *,
     connect_timeout: float = CONNECT_TIMEOUT,
     reuse: bool = False,
+    ipv6_only: bool = False,
     pid_file: PidFile | None = None,
     tally: Tally | None = None,
+    events: Events | None = None,
+    connector: Any = None,
+    relay: Any = None,
+    leases: Leases | None = None,
 ) -> ProxyService:
     """A service that decides by what ``decider`` makes, now and at every reload.
 
     :param connect_timeout: seconds for one attempt to connect, where the decision does not say.
     :param reuse: share the port with other processes.
+    :param connector: gets upstreams; None is to connect to what the decision says.
+    :param relay: joins clients to them; None is the ground's.
+    :param leases: what the service shares among its clients, if it does.
     :raises ProxymuxError: if it makes none.
     """
     reactor = ground.reactor
@@ -95,11 +104,12 @@ def make_service(
         timers=ground.timers,
         wall=time.time,
         decider=decider(),
-        connector=Connector(ground.timers, ground.dialler, ground.tls_dialler, connect_timeout, settings.send_proxy),
-        relay=ground.relay,
+        connector=connector
+        or Connector(ground.timers, ground.dialler, ground.tls_dialler, connect_timeout, settings.send_proxy),
+        relay=relay or ground.relay,
         admission=Admission(settings.allow, settings.deny, settings.max_connections, settings.max_per_client),
         limits=Limits(settings.decide_timeout, settings.max_buffer, settings.idle_timeout or None),
-        events=make_events(log),
+        events=events or make_events(log),
         log=log,
     )
     trusted = Networks(settings.trust_proxy)
@@ -107,7 +117,7 @@ def make_service(
         reactor,
         path,
         ground,
-        [listening.Listener(each, settings.backlog, trusted, reuse) for each in settings.listen],
+        [listening.Listener(each, settings.backlog, trusted, reuse, ipv6_only) for each in settings.listen],
         Process.of(reactor),
         settings.drain_timeout,
         _access_log(settings, log),
@@ -116,6 +126,7 @@ def make_service(
         decider,
         pid_file,
         tally,
+        leases,
     )
 
 

@@ -14,3 +14,9 @@ gateway = ServiceMaker(
     "Hides servers: clients open with the encrypted address of theirs",
     "proxymux-gateway",
 )
+pool = ServiceMaker(
+    "proxymux pool",
+    "proxymux.tap.pool",
+    "Connection multiplexer: many clients share few upstream connections",
+    "proxymux-pool",
+)

@@ -22,7 +22,12 @@ class TransportRelay:
         self._timers = timers
 
     def join(self, client: Leg, upstream: Leg, opening: Opening) -> Exchange:
-        exchange = Exchange(self._timers, Side(client), Side(upstream), opening)
+        return self.join_sides(Side(client), Side(upstream), opening)
+
+    def join_sides(self, client_side: Side, upstream_side: Side, opening: Opening) -> Exchange:
+        """Join what has been made sides of already."""
+        client, upstream = client_side.leg, upstream_side.leg
+        exchange = Exchange(self._timers, client_side, upstream_side, opening)
         for leg, other in ((client, upstream), (upstream, client)):
             leg.unguard()
             leg.guard(_Pausing(other))

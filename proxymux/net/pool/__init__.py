@@ -1,0 +1,1 @@
+"""The pool: upstream connections that clients share, and the exchanges that share them."""

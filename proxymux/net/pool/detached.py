@@ -1,0 +1,378 @@
+"""Detached exchanges: a client's requests go to whichever upstream is free; its replies come back in their order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from zope.interface import implementer
+
+from proxymux.core.codecs import Kind, Request
+from proxymux.core.leasing import Slot
+from proxymux.core.outcome import Outcome
+from proxymux.core.states import Cause, RelayEnd
+from proxymux.core.wheel import Timer
+from proxymux.errors import BadMessage
+from proxymux.interfaces import IExchange, ILegOwner
+from proxymux.net.leg import UNOWNED, Leg, explain
+from proxymux.net.pool.pool import Pool
+from proxymux.net.pool.unit import Unit
+from proxymux.net.pool.upstream import Upstream
+from proxymux.net.relay import Opening
+
+#: Bytes of whole requests that wait before no more are read of a client.
+_PLENTY: Final = 1 << 16
+_SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
+
+
+@implementer(ILegOwner, IExchange)
+class DetachedExchange:
+    """One client of the pool.
+
+    :param join: joins the client's leg to an upstream that it has for itself.
+    :param pipelined: requests may follow each other on one upstream without awaiting the replies.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        leg: Leg,
+        opening: Opening,
+        join: Callable[[Leg, Leg, Opening], Any],
+        pipelined: bool,
+        may_have_own: bool,
+    ) -> None:
+        self._pool = pool
+        self._leg = leg
+        self._opening: Opening | None = opening
+        self._join = join
+        self._pipelined = pipelined
+        self._may_have_own = may_have_own
+        self._scanner = pool.codec.requests()
+        self._kept: list[bytes] = []
+        #: Whole requests that wait for those before them.
+        self._local: deque[Unit | Request] = deque()
+        self._local_size = 0
+        self._outstanding: deque[Unit] = deque()
+        self._own_unit: Unit | None = None
+        self._own: Slot | None = None
+        self._piped: Any = None
+        self._is_paused = False
+        self._is_slow = False
+        self._is_last = False
+        self._problem: str | None = None
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._first_byte_at: float | None = None
+        self._idle_timer: Timer | None = None
+        self._last_at = pool.now()
+        leg.owner = self
+        pool.clients += 1
+
+    def begin(self) -> DetachedExchange:
+        """Take note of what has happened meanwhile, and go on from there."""
+        opening = self._opening
+        assert opening is not None
+        self._leg.guard(self)
+        if opening.idle_timeout is not None:
+            self._idle_timer = self._pool.timers.after(opening.idle_timeout, self._look_idle, opening.idle_timeout)
+        if opening.data:
+            self.received(opening.data)
+        if opening.client_finished and self._opening is not None:
+            self.finished()
+        if self._opening is not None and not self._is_paused:
+            self._leg.resume()
+        return self
+
+    # IExchange
+
+    @property
+    def client(self) -> Leg:
+        leg: Leg = self._piped.client if self._piped is not None else self._leg
+        return leg
+
+    @property
+    def bytes_in(self) -> int:
+        return self._bytes_in + (self._piped.bytes_in if self._piped is not None else 0)
+
+    @property
+    def bytes_out(self) -> int:
+        return self._bytes_out + (self._piped.bytes_out if self._piped is not None else 0)
+
+    @property
+    def first_byte_at(self) -> float | None:
+        return self._first_byte_at or (self._piped.first_byte_at if self._piped is not None else None)
+
+    def abort(self) -> None:
+        if self._piped is not None:
+            self._piped.abort()
+            self._return()
+        if self._opening is not None:
+            self._leave()
+
+    def _return(self) -> None:
+        """The upstream that the client had for itself is closed."""
+        own, self._own = self._own, None
+        if own is not None:
+            self._pool.clients -= 1
+            self._pool.returned(own)
+
+    # What the leg tells
+
+    def made(self) -> None: ...
+    def secured(self) -> None: ...
+    def flushed(self) -> None: ...
+
+    def received(self, data: bytes) -> None:
+        self._bytes_in += len(data)
+        if self._own_unit is not None:
+            self._own_unit.data += data
+            return
+        if self._is_last:
+            return  # nothing is to come of it
+        problem = None
+        try:
+            requests = self._scanner.feed(data)
+        except BadMessage as error:
+            requests, problem = error.finished, error
+        if len(requests) == 1 and not self._kept and requests[0].end == len(data) and requests[0].kind is Kind.PLAIN:
+            request = requests[0]
+            self._add(Unit(self, data, [(request.hint, request.count)], request.count))
+        else:
+            self._cut(data, requests)
+        if problem is not None:
+            self._bad(problem)
+        if self._scanner.interim:
+            interim, self._scanner.interim = self._scanner.interim, b""
+            self._leg.send(interim)
+
+    def finished(self) -> None:
+        if self._opening is None:
+            return
+        if self._kept and not self._is_last:
+            self._end(Cause.DISMISSED, Outcome.PROTOCOL_ERROR, "the client finished within a message")
+        else:
+            self._is_last = True
+            self._see_whether_over()
+
+    def lost(self, reason: Exception | None) -> None:
+        if self._opening is not None:
+            busy = bool(self._outstanding or self._local)
+            over = reason is None and not busy
+            self._end(Cause.COMPLETED if over else Cause.CLIENT_ABORTED, None, None if over else explain(reason))
+
+    def pauseProducing(self) -> None:
+        """It does not read its replies: no request of it is looked at meanwhile."""
+        self._is_slow = True
+        self._pause_or_resume()
+
+    def resumeProducing(self) -> None:
+        self._is_slow = False
+        self._pause_or_resume()
+
+    def stopProducing(self) -> None:
+        """It is lost, and we are told so."""
+
+    # From requests to units
+
+    def _cut(self, data: bytes, requests: list[Request]) -> None:
+        """Make units of the requests that end in ``data``, and keep what is left of it."""
+        start = 0
+        run: list[tuple[Any, int]] = []
+        replies = 0
+        run_start = 0
+        for request in requests:
+            if request.kind in _SHARED:
+                if request.kind is not Kind.SILENT:
+                    run.append((request.hint, request.count))
+                    replies += request.count
+                if not self._pipelined or request.kind is Kind.LAST or replies >= 1024:
+                    self._add(self._unit(data, run_start, request.end, run, replies, request.kind is Kind.LAST))
+                    run, replies, run_start = [], 0, request.end
+            else:
+                if start > run_start:
+                    self._add(self._unit(data, run_start, start, run, replies))
+                run, replies, run_start = [], 0, request.end
+                if not self._special(request, data, start):
+                    return
+            start = request.end
+        if start > run_start:
+            self._add(self._unit(data, run_start, start, run, replies))
+        if start < len(data) and not self._is_last:
+            self._kept.append(data[start:] if start else data)
+
+    def _unit(
+        self, data: bytes, start: int, end: int, run: list[tuple[Any, int]], replies: int, is_last: bool = False
+    ) -> Unit:
+        return Unit(self, self._whole(data[start:end]), run, replies, is_last=is_last)
+
+    def _whole(self, data: bytes) -> bytes:
+        if not self._kept:
+            return data
+        kept, self._kept = self._kept, []
+        return b"".join((*kept, data))
+
+    def _special(self, request: Request, data: bytes, start: int) -> bool:
+        """A request that is not for a shared upstream.  False if nothing after it is looked at."""
+        if request.kind is Kind.OWN:
+            if self._may_have_own and self._pool.leasing.spare_alone():
+                self._is_last = True
+                self._own_unit = Unit(self, self._whole(data[start:]), [], 0, alone=True)
+                self._add(self._own_unit)
+                self._pause_or_resume()
+                return False
+            problem = "this command needs an upstream of its own, and there is none to spare"
+            request.answer = self._pool.codec.failure(problem)
+            if not request.answer:
+                self._bad(BadMessage(problem))
+                return False
+        self._whole(b"")
+        self._local.append(request)
+        self._go_on()
+        if request.kind is Kind.QUIT:
+            self._is_last = True
+            self._see_whether_over()
+            return False
+        return True
+
+    def _bad(self, problem: BadMessage) -> None:
+        """The client broke the protocol: it is told so after its replies, and closed."""
+        if self._opening is None or self._is_last:
+            return
+        answer = problem.answer or self._pool.codec.failure(str(problem))
+        self._is_last = True
+        self._problem = str(problem)
+        self._local.append(Request(0, Kind.REFUSED, answer=answer))
+        self._go_on()
+        self._see_whether_over()
+
+    # Sending
+
+    def _add(self, unit: Unit) -> None:
+        if unit.is_last:
+            self._is_last = True
+        self._local.append(unit)
+        self._local_size += len(unit.data)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Submit what may be sent now."""
+        local = self._local
+        while local and self._opening is not None:
+            first = local[0]
+            if isinstance(first, Request):
+                if self._outstanding:
+                    break
+                local.popleft()
+                self._send(first.answer)
+                continue
+            if self._outstanding:
+                last = self._outstanding[-1]
+                if not self._pipelined or first.alone or last.slot is None:
+                    break
+                first.stays_on = last.slot
+            local.popleft()
+            self._local_size -= len(first.data)
+            self._outstanding.append(first)
+            self._pool.submit(first)
+        if self._is_paused or self._local_size > _PLENTY:
+            self._pause_or_resume()
+
+    def _pause_or_resume(self) -> None:
+        if self._opening is None:
+            return
+        paused = self._is_slow or self._local_size > _PLENTY or self._own_unit is not None
+        if paused != self._is_paused:
+            self._is_paused = paused
+            self._leg.pause() if paused else self._leg.resume()
+
+    def _send(self, data: bytes) -> None:
+        if data and self._opening is not None:
+            self._bytes_out += len(data)
+            self._last_at = self._pool.now()
+            if self._first_byte_at is None:
+                self._first_byte_at = self._last_at
+            self._leg.send(data)
+
+    # What becomes of units
+
+    def given(self, unit: Unit, upstream: Upstream) -> None:
+        """The client has an upstream for itself: from here on bytes pass as they come."""
+        assert self._opening is not None
+        opening, self._opening = self._opening, None
+        self._own = upstream.slot
+        self._outstanding.clear()
+        self._stop_timer()
+        self._leg.unguard()
+        inner = Opening(unit.data, self._leg.is_finished, None, opening.idle_timeout, self._piped_ended(opening))
+        self._piped = self._join(self._leg, upstream.hand_over(), inner)
+
+    def _piped_ended(self, opening: Opening) -> Callable[[RelayEnd, Leg], None]:
+        def ended(end: RelayEnd, leg: Leg) -> None:
+            self._return()
+            opening.ended(end, leg)
+
+        return ended
+
+    def reply(self, unit: Unit, data: bytes) -> None:
+        self._send(data)
+
+    def done(self, unit: Unit) -> None:
+        if self._outstanding and self._outstanding[0] is unit:
+            self._outstanding.popleft()
+        if self._local:
+            self._go_on()
+        if self._is_last:
+            self._see_whether_over()
+
+    def failed(self, unit: Unit, outcome: Outcome, reason: str) -> None:
+        if self._opening is None:
+            return
+        if unit.is_begun:
+            self._end(Cause.UPSTREAM_ABORTED, None, reason)  # a part was sent: only a reset tells that it is no whole
+            return
+        self._send(self._pool.codec.failure(reason))
+        self._end(Cause.DISMISSED, outcome, reason)
+
+    # The end
+
+    def _see_whether_over(self) -> None:
+        if self._opening is not None and not self._outstanding and not self._local:
+            if self._problem is not None:
+                self._end(Cause.DISMISSED, Outcome.PROTOCOL_ERROR, self._problem)
+            else:
+                self._end(Cause.COMPLETED)
+
+    def _look_idle(self, limit: float) -> None:
+        self._idle_timer = None
+        left = self._last_at + limit - self._pool.now()
+        if left > 0 or self._outstanding:
+            self._idle_timer = self._pool.timers.after(max(left, 0.1), self._look_idle, limit)
+        else:
+            self._end(Cause.IDLE, None, f"no byte either way for {limit:g} s (--idle-timeout)")
+
+    def _end(self, cause: Cause, outcome: Outcome | None = None, reason: str | None = None) -> None:
+        opening = self._opening
+        if opening is None:
+            return
+        finished = self._leg.is_finished
+        self._leave()
+        opening.ended(RelayEnd(cause, finished, reason, outcome), self._leg)
+
+    def _leave(self) -> None:
+        self._opening = None
+        self._pool.clients -= 1
+        self._stop_timer()
+        self._local.clear()
+        self._kept.clear()
+        for unit in self._outstanding:
+            self._pool.withdraw(unit)
+        self._outstanding.clear()
+        self._leg.unguard()
+        self._leg.owner = UNOWNED
+
+    def _stop_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None

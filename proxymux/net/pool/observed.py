@@ -1,0 +1,136 @@
+"""The observed relay: pipes bytes, and tells listeners of what looks like a request and its reply.
+
+Nothing says where a message ends: what comes from the client until the upstream answers is a request, and what comes
+from the upstream until it is silent, or until the client goes on, is the reply.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from proxymux.core.events import Events
+from proxymux.core.outcome import Outcome
+from proxymux.interfaces import IRelay
+from proxymux.net.leg import Leg
+from proxymux.net.pool.unit import RequestFailed
+from proxymux.net.relay import Opening
+from proxymux.net.relay.exchange import Exchange, Side
+from proxymux.net.relay.transport import TransportRelay
+from proxymux.net.timers import Timers
+
+#: Bytes of one reply that are kept for the listeners.
+KEPT: Final = 16 << 20
+
+
+@implementer(IRelay)
+class ObservedRelay:
+    """Joins legs and lets listeners of ``request`` see what passes.
+
+    :param clock: for the silence that ends a reply.
+    :param gap: how long it lasts, in seconds.
+    """
+
+    def __init__(self, clock: Any, timers: Timers, gap: float, events: Events, log: Logger) -> None:
+        self._clock = clock
+        self._relay = TransportRelay(timers)
+        self._gap = gap
+        self._events = events
+        self._log = log
+
+    def join(self, client: Leg, upstream: Leg, opening: Opening) -> Exchange:
+        observer = _Observer(self._clock, self._gap, self._events, self._log)
+        if opening.data:
+            observer.request(opening.data)
+        return self._relay.join_sides(_ClientSide(client, observer), _UpstreamSide(upstream, observer), opening)
+
+
+class _Observer:
+    """The requests and replies of one client."""
+
+    def __init__(self, clock: Any, gap: float, events: Events, log: Logger) -> None:
+        self._clock = clock
+        self._gap = gap
+        self._events = events
+        self._log = log
+        self._response: Deferred[bytes] | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._silence: Any = None
+
+    def request(self, data: bytes) -> None:
+        """The client has said something."""
+        self._answered()
+        if self._response is not None:
+            return  # more of a request that has no reply yet
+        self._response = Deferred()
+        self._events.emit("request", self._log, data, self._response)
+
+    def reply(self, data: bytes) -> None:
+        """The upstream has said something."""
+        if self._response is None:
+            return
+        if self._size < KEPT:
+            self._parts.append(data)
+            self._size += len(data)
+        if self._silence is None:
+            self._silence = self._clock.callLater(self._gap, self._silent)
+        else:
+            self._silence.reset(self._gap)
+
+    def over(self) -> None:
+        """There will be no more."""
+        self._answered()
+        response, self._response = self._response, None
+        if response is not None:
+            response.addErrback(lambda failure: failure.trap(RequestFailed) and None)
+            response.errback(RequestFailed(Outcome.UPSTREAM_ABORTED, "it ended before a reply"))
+
+    def _silent(self) -> None:
+        self._silence = None
+        self._answered()
+
+    def _answered(self) -> None:
+        """What has come of a reply is the whole of it."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        if self._parts and self._response is not None:
+            response, self._response = self._response, None
+            parts, self._parts, self._size = self._parts, [], 0
+            response.callback(b"".join(parts))
+
+
+class _ClientSide(Side):
+    """The client's side."""
+
+    __slots__ = ("_observer",)
+
+    def __init__(self, leg: Leg, observer: _Observer) -> None:
+        super().__init__(leg)
+        self._observer = observer
+
+    def received(self, data: bytes) -> None:
+        super().received(data)
+        self._observer.request(data)
+
+    def leave(self) -> None:
+        self._observer.over()
+        super().leave()
+
+
+class _UpstreamSide(Side):
+    """The upstream's side."""
+
+    __slots__ = ("_observer",)
+
+    def __init__(self, leg: Leg, observer: _Observer) -> None:
+        super().__init__(leg)
+        self._observer = observer
+
+    def received(self, data: bytes) -> None:
+        super().received(data)
+        self._observer.reply(data)

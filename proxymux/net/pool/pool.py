@@ -1,0 +1,205 @@
+"""The pool: carries out what the leasing decides, on real connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from proxymux.core.client import Client
+from proxymux.core.decision import Forward
+from proxymux.core.events import Events
+from proxymux.core.leasing import Dismiss, Leasing, Slot
+from proxymux.core.outcome import Outcome
+from proxymux.core.states import ConnectFailure
+from proxymux.core.target import Target
+from proxymux.core.wheel import Timer
+from proxymux.net.connector import Connecting, Connector
+from proxymux.net.leg import Leg
+from proxymux.net.pool.leases import Leases
+from proxymux.net.pool.unit import RequestFailed, Unit
+from proxymux.net.pool.upstream import Upstream
+from proxymux.net.timers import Timers
+
+_NOBODY = Client(("", 0), ("", 0))
+#: Seconds between two looks for upstreams that have not been of use.
+_LOOK_FOR_IDLE = 0.1
+
+
+class Pool(Leases):
+    """The upstreams of a service in FIFO or Funnel mode.
+
+    :param clock: for what has to be finer than the timers are.
+    :param connector: connects.
+    :param soon: has a function called when what is ready now has been looked at.
+    :param raw_gap: seconds of silence that end a reply whose end cannot be seen.
+    :param request_timeout: seconds until a reply must be whole.
+    :param idle_timeout: seconds after which an upstream that is of no use is closed, or None.
+    :param warmup: open all slots before there is a client.
+    """
+
+    def __init__(
+        self,
+        clock: Any,
+        timers: Timers,
+        connector: Connector,
+        codec: Any,
+        leasing: Leasing,
+        events: Events,
+        log: Logger,
+        soon: Callable[[Callable[[], None]], None],
+        *,
+        raw_gap: float,
+        request_timeout: float,
+        idle_timeout: float | None,
+        warmup: bool,
+    ) -> None:
+        super().__init__(timers, leasing)
+        self.clock = clock
+        self.codec = codec
+        self.soon = soon
+        self.request_timeout = request_timeout
+        self.codec_gap = raw_gap if codec.gap else 0.0
+        self._connector = connector
+        self._events = events
+        self._log = log
+        self._idle_timeout = idle_timeout
+        self._warmup = warmup
+        self._upstreams: dict[Slot, Upstream] = {}
+        self._connecting: dict[Slot, Connecting] = {}
+        self._idle_timer: Timer | None = None
+
+    # For the service
+
+    def start(self) -> None:
+        super().start()
+        if self._warmup:
+            self.carry_out(self.leasing.start(self.now()))
+        if self._idle_timeout is not None:
+            self._idle_timer = self.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
+
+    def stop(self) -> None:
+        super().stop()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        for connecting in tuple(self._connecting.values()):
+            connecting.cancel()
+        self._connecting.clear()
+        for upstream in tuple(self._upstreams.values()):
+            upstream.close("")
+
+    # For the clients
+
+    def submit(self, unit: Unit) -> None:
+        """Have a unit sent."""
+        self.carry_out(self.leasing.submit(unit, self.now()))
+
+    def withdraw(self, unit: Unit) -> None:
+        """Nobody wants a unit any more."""
+        unit.sender = None
+        if unit.slot is None:
+            self.leasing.withdraw(unit)
+        elif self.codec.gap and unit.slot in self._upstreams:
+            self._upstreams[unit.slot].close("the client left, and its reply could be taken for another's")
+
+    def fail(self, unit: Unit, outcome: Outcome, reason: str) -> None:
+        """A unit will have no whole reply."""
+        if unit.response is not None and not unit.response.called:
+            unit.response.errback(RequestFailed(outcome, reason))
+        if unit.sender is not None:
+            unit.sender.failed(unit, outcome, reason)
+
+    # For the upstreams
+
+    def released(self, upstream: Upstream) -> None:
+        """A unit was wholly answered."""
+        orders = self.leasing.release(upstream.slot, self.now())
+        if orders:
+            self.carry_out(orders)
+
+    def blocked(self, upstream: Upstream) -> None:
+        """An upstream takes no more for now."""
+        self.leasing.blocked(upstream.slot)
+
+    def unblocked(self, upstream: Upstream) -> None:
+        """It takes more."""
+        self.carry_out(self.leasing.unblocked(upstream.slot, self.now()))
+
+    def gone(self, upstream: Upstream) -> None:
+        """It is closed."""
+        del self._upstreams[upstream.slot]
+        self.returned(upstream.slot)
+
+    # Orders
+
+    def give(self, slot: Slot, work: Unit) -> None:
+        unit = work
+        unit.slot = slot
+        upstream = self._upstreams[slot]
+        if unit.alone:
+            del self._upstreams[slot]
+            if unit.sender is not None:
+                unit.sender.given(unit, upstream)
+            return
+        if self._events.heard("request"):
+            unit.response = Deferred()
+            upstream.send(unit)
+            self._events.emit("request", self._log, unit.data, unit.response)
+            unit.response.addErrback(lambda failure: failure.trap(RequestFailed) and None)
+        else:
+            upstream.send(unit)
+        if not unit.replies:
+            upstream.settle(unit)
+
+    def dismiss(self, order: Dismiss) -> None:
+        self.fail(order.work, order.outcome, order.reason)
+
+    def open(self, slot: Slot) -> None:
+        connecting = self._connector.connect(_forward(slot.target), _NOBODY, _Opening(self, slot))
+        self._connecting[slot] = connecting
+        connecting.start()
+
+    def connected(self, slot: Slot, leg: Leg) -> None:
+        """A slot has its connection."""
+        del self._connecting[slot]
+        self._upstreams[slot] = Upstream(self, slot, leg)
+        self.carry_out(self.leasing.opened(slot, self.now()))
+
+    def not_connected(self, slot: Slot, failure: ConnectFailure) -> None:
+        """A slot has none."""
+        self._connecting.pop(slot, None)
+        self._log.warn("upstream {number}: {reason}", number=slot.number, reason=failure.reason)
+        self._events.emit("connect_failed", self._log, str(slot.target), failure.reason)
+        self.carry_out(self.leasing.failed(slot, self.now()))
+
+    def _look_for_idle(self) -> None:
+        assert self._idle_timeout is not None
+        self._idle_timer = self.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
+        latest = self.now() - self._idle_timeout
+        for upstream in tuple(self._upstreams.values()):
+            if not upstream.slot.outstanding and upstream.used_at <= latest:
+                upstream.close("")
+
+
+class _Opening:
+    """Wants a connection for a slot."""
+
+    def __init__(self, pool: Pool, slot: Slot) -> None:
+        self._pool = pool
+        self._slot = slot
+
+    def trying(self, target: Target) -> None: ...
+    def attempt_failed(self, target: Target, reason: str) -> None: ...
+
+    def connected(self, leg: Leg) -> None:
+        self._pool.connected(self._slot, leg)
+
+    def gave_up(self, failure: ConnectFailure) -> None:
+        self._pool.not_connected(self._slot, failure)
+
+
+def _forward(target: Target) -> Forward:
+    return Forward(str(target), retries=0)

@@ -1,0 +1,1 @@
+"""The pool service: fixed targets, and how its options are read."""
