@@ -55,4 +55,4 @@ def _neighbourhood(host: str) -> str:
     address = parse_address(host)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address, _IPV6_PREFIX), strict=False))
-    return host
+    return host if address is None else str(address)

@@ -13,7 +13,7 @@ from proxymux.errors import BadAddress
 _RULE: Final = re.compile(r"(?:\[([^]]+)\]|([0-9.]+(?:/[0-9]+)?))(?::([0-9,-]+))?\Z", re.ASCII)
 _LAST_PORT: Final = 65535
 #: What the system connects to where it is asked for "any".
-_LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_LOOPBACKS: Final = {parse_address("0.0.0.0"): parse_address("127.0.0.1"), parse_address("::"): parse_address("::1")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class TargetRules:
 
     def problem(self, host: str, port: int) -> str | None:
         """Why ``host``, an IP address, is none to connect to; None if it is one."""
-        address = parse_address(reached_by(host))
+        address = reached_by(host)
         if address is None:
             return "no IP address"
         if any(rule.fits(address, port) for rule in self._deny):
@@ -78,6 +78,7 @@ class TargetRules:
         return None
 
 
-def reached_by(host: str) -> str:
-    """The address that is reached by connecting to ``host``, which may be "any"."""
-    return _LOOPBACKS.get(host, host)
+def reached_by(host: str) -> Address | None:
+    """The address that is reached by connecting to ``host``, which may be "any"; None if it is no IP address."""
+    address = parse_address(host)  # "any" can be written in more than one way
+    return _LOOPBACKS.get(address, address)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Sequence
 
+from proxymux.core.admission import parse_address
 from proxymux.core.target import InetTarget, parse_target
 from proxymux.core.target_rules import TargetRules, reached_by
 from proxymux.errors import BadAddress
@@ -36,23 +36,20 @@ class TargetGuard:
             return False
         if not isinstance(listening, InetTarget) or listening.port != target.port:
             return False
-        host = _plain(reached_by(target.host))
-        if ipaddress.ip_address(listening.host).is_unspecified:
-            return _is_local(host)
-        return host == _plain(listening.host)
-
-
-def _plain(host: str) -> str:
-    address = ipaddress.ip_address(host.partition("%")[0])
-    return str(getattr(address, "ipv4_mapped", None) or address)
+        place = parse_address(listening.host)
+        assert place is not None
+        if place.is_unspecified:
+            return _is_local(target.host)
+        return reached_by(target.host) == place
 
 
 def _is_local(host: str) -> bool:
     """True if this machine has the address: nobody else can bind to it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
+    try:
+        where = socket.getaddrinfo(host, 0, family, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST)[0][4]  # zones too
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind(where)
+    except OSError:
+        return False
     return True
