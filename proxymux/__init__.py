@@ -23,11 +23,20 @@ Its words, in the order in which they happen:
 *Drain*
     to stop accepting and let the sessions end.
 
-A router file may import everything that is named here; a ``.tac`` file wants :func:`Router`.
+*Token*
+    what a client shows to the gateway in its *Handshake*, in the place of an address.
+*Pool*
+    upstreams that clients share; a *Lease* is one of them, for as long as a client has it.
+*Codec*
+    says where the messages of a protocol end.
+
+A router file may import everything that is named here; a ``.tac`` file wants :func:`Router`, :func:`Gateway` or
+:func:`Multiplexer`.
 """
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 from proxymux.core.client import Client
@@ -35,15 +44,27 @@ from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
 from proxymux.version import __version__
 
 if TYPE_CHECKING:
+    from proxymux.tap.gateway import Gateway
+    from proxymux.tap.pool import Multiplexer
     from proxymux.tap.router import Router
 
-__all__ = ["NEED_DATA", "Client", "Decision", "Forward", "Reject", "Reply", "Router", "__version__"]
+__all__ = [
+    "NEED_DATA",
+    "Client",
+    "Decision",
+    "Forward",
+    "Gateway",
+    "Multiplexer",
+    "Reject",
+    "Reply",
+    "Router",
+    "__version__",
+]
+_SERVICES = {"Router": "router", "Gateway": "gateway", "Multiplexer": "pool"}
 
 
 def __getattr__(name: str) -> Any:
     # A service needs Twisted and OpenSSL; a router file that only decides is not to load them.
-    if name == "Router":
-        from proxymux.tap.router import Router
-
-        return Router
+    if name in _SERVICES:
+        return getattr(_import_module(f"proxymux.tap.{_SERVICES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

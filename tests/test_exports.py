@@ -9,7 +9,18 @@ import pytest
 import proxymux
 
 #: What a router file or a .tac file may import.
-NAMES = ["NEED_DATA", "Client", "Decision", "Forward", "Reject", "Reply", "Router", "__version__"]
+NAMES = [
+    "NEED_DATA",
+    "Client",
+    "Decision",
+    "Forward",
+    "Reject",
+    "Reply",
+    "Router",
+    "Gateway",
+    "Multiplexer",
+    "__version__",
+]
 #: Modules that users may import from, with the names that the contract and the docs promise.
 MODULES = {
     "proxymux.testing": ["converse", "converse_later", "decide", "decide_later", "every_split"],
