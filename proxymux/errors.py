@@ -3,6 +3,10 @@
 Catch :class:`ProxymuxError` for all of them.  The text of each is one line, fit to be shown to an operator as it is.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class ProxymuxError(Exception):
     """Base of all errors here; never raised itself."""
@@ -18,6 +22,27 @@ class BadResult(ProxymuxError, ValueError):
 
 class BadHeader(ProxymuxError, ValueError):
     """The bytes at the start of a connection are not a PROXY protocol header."""
+
+
+class BadCodec(ProxymuxError, ValueError):
+    """There is no codec of that name.  The text says which names there are."""
+
+
+class BadMessage(ProxymuxError, ValueError):
+    """What a peer sent is no message of its protocol, is too large for us, or is a reply that nobody asked for.
+
+    The bytes from there on cannot be told apart: the connection that they came from is of no use any more.
+
+    :param problem: what is wrong.
+    :param answer: what to send to a client before its connection is closed; may be empty.
+    """
+
+    def __init__(self, problem: str, answer: bytes = b"") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.answer = answer
+        #: What ``feed()`` would have returned, had the data ended before the bad message.
+        self.finished: list[Any] = []
 
 
 class ConfigError(ProxymuxError):

@@ -1,0 +1,99 @@
+"""Replies of HTTP/1."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from proxymux.core.codecs.http.answers import bad
+from proxymux.core.codecs.http.body import Body, Chunked, Counted, Endless
+from proxymux.core.codecs.http.head import Head, PartialHead, read_reply
+from proxymux.core.codecs.http.requests import Hint
+from proxymux.core.codecs.pieces import Due, unsolicited
+from proxymux.errors import BadMessage
+
+
+class HttpReplies(Due):
+    """Finds the replies of one upstream.
+
+    Interim replies (1xx) belong to the reply that comes after them.  If :attr:`must_close` is True after a reply, the
+    client has been told so as well, or has to see the connection's end: its own connection ends with that reply.
+
+    :param body_limit: bytes that a body may have, if anything but the connection's end says where it ends.
+    """
+
+    def __init__(self, body_limit: int) -> None:
+        super().__init__()
+        self.must_close = False
+        self._body_limit = body_limit
+        self._hints: deque[Hint | None] = deque()
+        self._head = PartialHead()
+        self._body: Body | None = None
+        self._is_last = False
+        # True between an interim reply and the one it belongs to.
+        self._had_interim = False
+
+    @property
+    def is_between(self) -> bool:
+        return self._body is None and self._head.is_empty and not self._had_interim
+
+    def expect(self, hint: Hint | None, count: int = 1) -> None:
+        self._hints.extend([hint] * count)
+
+    def feed(self, data: bytes) -> list[int]:
+        ends: list[int] = []
+        try:
+            self._scan(data, ends)
+        except BadMessage as problem:
+            problem.finished = ends
+            raise
+        return ends
+
+    def finish(self) -> bool:
+        if not isinstance(self._body, Endless):
+            return False
+        self._end()
+        return True
+
+    def _scan(self, data: bytes, ends: list[int]) -> None:
+        at, size = 0, len(data)
+        while at < size:
+            if not self._hints or self.must_close:
+                raise unsolicited(ends)
+            if self._body is None:
+                found = self._head.take(data, at)
+                if found is None:
+                    return
+                raw, at = found
+                status, head = read_reply(raw)
+                self._had_interim = status < 200
+                if status < 200:
+                    if status == 101:
+                        raise bad("101 Switching Protocols without a request for it")
+                    continue
+                self._begin(status, head)
+            assert self._body is not None
+            at = self._body.skip(data, at)
+            if self._body.is_whole:
+                ends.append(at)
+                self._end()
+
+    def _begin(self, status: int, head: Head) -> None:
+        """A head has come whole: which body follows it (section 6.3)."""
+        hint = self._hints[0] or Hint(0)
+        self._is_last = head.is_last or Hint.LAST in hint
+        if Hint.HEAD in hint or status in (204, 304):
+            self._body = Counted(0)
+        elif head.is_chunked:
+            self._body = Chunked(self._body_limit)
+        elif head.length is None:
+            self._is_last = True
+            self._body = Endless()
+        elif head.length > self._body_limit:
+            raise bad(f"a body of more than {self._body_limit} bytes", 413)
+        else:
+            self._body = Counted(head.length)
+
+    def _end(self) -> None:
+        self._hints.popleft()
+        self._body = None
+        self.must_close = self._is_last

@@ -1,0 +1,132 @@
+"""Requests of HTTP/1."""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Final
+
+from proxymux.core.codecs import Kind, Request
+from proxymux.core.codecs.http.answers import CONTINUE, bad
+from proxymux.core.codecs.http.body import Body, Chunked, Counted
+from proxymux.core.codecs.http.head import Head, PartialHead, read_request
+from proxymux.errors import BadMessage
+
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
+
+
+class Hint(enum.Flag):
+    """What a reply depends on.  The hint of a request of which none of this is true is None."""
+
+    #: The reply has no body, whatever it says: the request was a HEAD.
+    HEAD = enum.auto()
+    #: The upstream was told that its connection ends after the reply.
+    LAST = enum.auto()
+
+
+class HttpRequests:
+    """Finds the requests of one client.
+
+    :param body_limit: bytes that a body may have.
+    """
+
+    def __init__(self, body_limit: int) -> None:
+        self.interim = b""
+        self._body_limit = body_limit
+        self._head = PartialHead()
+        self._body: Body | None = None
+        self._kind = Kind.PLAIN
+        self._hint: Hint | None = None
+        # True from a head that asks for it until its body ends, or 100 Continue was said.
+        self._is_continue_due = False
+        # True if the last byte fed was a CR outside of any message, that may belong to an empty line.
+        self._has_cr = False
+        self._is_over = False
+
+    @property
+    def is_between(self) -> bool:
+        return self._is_over or (self._body is None and self._head.is_empty and not self._has_cr)
+
+    def feed(self, data: bytes) -> list[Request]:
+        requests: list[Request] = []
+        try:
+            self._scan(data, requests)
+        except BadMessage as problem:
+            problem.finished = requests
+            raise
+        return requests
+
+    def _scan(self, data: bytes, requests: list[Request]) -> None:
+        at, size = 0, len(data)
+        while at < size and not self._is_over:
+            if self._body is None:
+                if self._head.is_empty:
+                    at = self._after_empty_lines(data, at, requests)
+                    if at >= size:
+                        break
+                found = self._head.take(data, at)
+                if found is None:
+                    break
+                raw, at = found
+                self._begin(raw)
+            at = self._go_on(data, at, requests)
+        if self._is_continue_due:
+            self.interim = CONTINUE
+            self._is_continue_due = False
+
+    def _after_empty_lines(self, data: bytes, at: int, requests: list[Request]) -> int:
+        """Where the request line begins (section 2.2).  Empty lines before it are passed over, and not passed on."""
+        start = at
+        if self._has_cr:
+            self._has_cr = False
+            if data[at] != 10:
+                raise bad("a CR alone")
+            at += 1
+        empty = _EMPTY_LINES.match(data, at)
+        at = at if empty is None else empty.end()
+        if at > start:
+            requests.append(Request(at, Kind.REFUSED))
+        if at == len(data) - 1 and data[at] == 13:
+            self._has_cr = True
+            at += 1
+        return at
+
+    def _begin(self, raw: bytes) -> None:
+        """A head has come whole."""
+        request, head = read_request(raw)
+        method = request.method
+        self._kind, hint = Kind.PLAIN, Hint(0)
+        if method == b"HEAD":
+            hint |= Hint.HEAD
+        if head.is_last:
+            self._kind = Kind.LAST
+            hint |= Hint.LAST
+        fields = dict(request.headers)
+        if method == b"CONNECT" or (b"upgrade" in fields and b"upgrade" in head.options):
+            self._kind = Kind.OWN
+        self._hint = hint or None
+        self._body = self._body_of(method, head)
+        self._is_continue_due = head.version == b"1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
+
+    def _body_of(self, method: bytes, head: Head) -> Body:
+        """The body that follows a head (section 6.3)."""
+        if method == b"CONNECT":
+            if head.is_chunked or head.length:
+                raise bad("CONNECT with a body")
+            return Counted(0)
+        if head.is_chunked:
+            return Chunked(self._body_limit)
+        if head.length is not None and head.length > self._body_limit:
+            raise bad(f"a body of more than {self._body_limit} bytes", 413)
+        return Counted(head.length or 0)
+
+    def _go_on(self, data: bytes, at: int, requests: list[Request]) -> int:
+        body = self._body
+        assert body is not None
+        at = body.skip(data, at)
+        if body.is_whole:
+            requests.append(Request(at, self._kind, self._hint))
+            self._body = None
+            self._is_continue_due = False
+            self._is_over = self._kind is not Kind.PLAIN
+        return at

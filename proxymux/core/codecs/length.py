@@ -1,0 +1,108 @@
+"""Messages that begin with their length: a big-endian number of 1, 2, 4 or 8 bytes that counts the bytes after it."""
+
+from __future__ import annotations
+
+from proxymux.core.codecs import BODY_LIMIT, Request
+from proxymux.core.codecs.pieces import Due, unsolicited
+from proxymux.errors import BadMessage
+
+
+class LengthCodec:
+    """Length, then so many bytes.
+
+    :param width: bytes of the length.
+    :param limit: bytes that may follow it.
+    """
+
+    gap = False
+
+    def __init__(self, width: int, limit: int = BODY_LIMIT) -> None:
+        self.name = f"length:{width}"
+        self._width = width
+        self._limit = limit
+
+    def requests(self) -> LengthRequests:
+        return LengthRequests(self._width, self._limit)
+
+    def replies(self) -> LengthReplies:
+        return LengthReplies(self._width, self._limit)
+
+    def failure(self, problem: str) -> bytes:
+        return b""
+
+
+class _Messages:
+    """Where messages end.  Of one that is not whole a part of the length is kept, or how many bytes are to come."""
+
+    def __init__(self, width: int, limit: int) -> None:
+        self._width = width
+        self._limit = limit
+        self._prefix = b""
+        self._left = 0
+
+    @property
+    def is_between(self) -> bool:
+        return not self._left and not self._prefix
+
+    def ends(self, data: bytes, most: int | None = None) -> list[int]:
+        """The offsets where messages end; at most ``most`` of them, if what follows is not to be looked at."""
+        ends: list[int] = []
+        at, size = 0, len(data)
+        while at < size and (most is None or len(ends) < most):
+            if not self._left:
+                taken = self._width - len(self._prefix)
+                self._prefix += data[at : at + taken]
+                at = min(at + taken, size)
+                if len(self._prefix) < self._width:
+                    break
+                self._left = int.from_bytes(self._prefix, "big")
+                self._prefix = b""
+                if self._left > self._limit:
+                    bad = BadMessage(f"a message of {self._left} bytes is longer than {self._limit}")
+                    bad.finished = ends
+                    raise bad
+            end = at + self._left
+            if end <= size:
+                ends.append(end)
+            self._left = max(0, end - size)
+            at = min(end, size)
+        return ends
+
+
+class LengthRequests:
+    """A request a message."""
+
+    interim = b""
+
+    def __init__(self, width: int, limit: int) -> None:
+        self._messages = _Messages(width, limit)
+
+    def feed(self, data: bytes) -> list[Request]:
+        try:
+            return [Request(end) for end in self._messages.ends(data)]
+        except BadMessage as bad:
+            bad.finished = [Request(end) for end in bad.finished]
+            raise
+
+    @property
+    def is_between(self) -> bool:
+        return self._messages.is_between
+
+
+class LengthReplies(Due):
+    """A reply a message."""
+
+    def __init__(self, width: int, limit: int) -> None:
+        super().__init__()
+        self._messages = _Messages(width, limit)
+
+    def feed(self, data: bytes) -> list[int]:
+        ends = self._messages.ends(data, self._due)
+        self._due -= len(ends)
+        if not self._due and len(data) > (ends[-1] if ends else 0):
+            raise unsolicited(ends)
+        return ends
+
+    @property
+    def is_between(self) -> bool:
+        return self._messages.is_between

@@ -1,0 +1,60 @@
+"""The commands of memcached that may share an upstream, by their lines."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from typing import Final
+
+
+class Shape(enum.Enum):
+    """What the reply to a command looks like.  Any command may get one line that names an error instead."""
+
+    #: VALUE lines with their data, then END.
+    VALUES = "values"
+    #: One line; or several of which the first begins with STAT or the like, then END.
+    STATS = "stats"
+    #: One line, and the data that it announces if it begins with VA.
+    META = "meta"
+    #: One line.
+    LINE = "line"
+
+
+#: Words are parted by blanks.  Memcached has no rule for other white space and control characters; here they are none.
+WORD: Final = rb"[^\0- \x7f]"
+_KEY: Final = rb" +%b{1,250}" % WORD
+_NUMBER: Final = rb" +[0-9]{1,20}"
+_SIGNED: Final = rb" +-?[0-9]{1,20}"
+_SIZE: Final = rb" +(?P<size>[0-9]{1,10})"
+_FLAGS: Final = rb"(?P<flags>(?: +%b{1,250})*)" % WORD
+_NOREPLY: Final = rb"(?P<noreply> +noreply)?"
+
+_LINES: Final = (
+    (b"get gets", Shape.VALUES, rb"(?:%b)+" % _KEY),
+    (b"gat gats", Shape.VALUES, rb"%b(?:%b)+" % (_SIGNED, _KEY)),
+    (b"set add replace append prepend", Shape.LINE, _KEY + _NUMBER + _SIGNED + _SIZE + _NOREPLY),
+    (b"cas", Shape.LINE, _KEY + _NUMBER + _SIGNED + _SIZE + _NUMBER + _NOREPLY),
+    (b"delete", Shape.LINE, _KEY + rb"(?: +0)?" + _NOREPLY),
+    (b"incr decr", Shape.LINE, _KEY + _NUMBER + _NOREPLY),
+    (b"touch", Shape.LINE, _KEY + _SIGNED + _NOREPLY),
+    (b"flush_all", Shape.LINE, rb"(?:%b)?" % _SIGNED + _NOREPLY),
+    (b"verbosity", Shape.LINE, _NUMBER + _NOREPLY),
+    (b"version", Shape.LINE, b""),
+    (b"stats", Shape.STATS, rb"(?: +%b{1,250})*" % WORD),
+    (b"mn", Shape.META, b""),
+    (b"mg md ma me", Shape.META, _KEY + _FLAGS),
+    (b"ms", Shape.META, _KEY + _SIZE + _FLAGS),
+)
+
+
+def _commands() -> Iterator[tuple[bytes, tuple[Shape, re.Pattern[bytes]]]]:
+    for names, shape, arguments in _LINES:
+        pattern = re.compile(arguments + rb" *")
+        for name in names.split():
+            yield name, (shape, pattern)
+
+
+#: What the reply to a command looks like, and what follows the command's name in its line.  The groups are ``size`` of
+#: the value that follows, ``flags`` of a meta command, and ``noreply``.
+COMMANDS: Final = dict(_commands())

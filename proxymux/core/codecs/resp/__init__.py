@@ -1,0 +1,34 @@
+"""RESP, the Redis serialization protocol, versions 2 and 3 (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+
+Stricter than Redis where two readers could see different messages: numbers are decimal digits without a sign or zeroes
+in front of them, and CRLF is where CRLF belongs, which Redis does not check after a bulk string.
+"""
+
+from __future__ import annotations
+
+from proxymux.core.codecs import BODY_LIMIT
+from proxymux.core.codecs.pieces import one_line
+from proxymux.core.codecs.resp.replies import RespReplies
+from proxymux.core.codecs.resp.requests import RespRequests
+
+
+class RespCodec:
+    """Redis.
+
+    :param bulk_limit: bytes that a bulk string may have, either way (``proto-max-bulk-len`` of Redis).
+    """
+
+    name = "resp"
+    gap = False
+
+    def __init__(self, bulk_limit: int = BODY_LIMIT) -> None:
+        self._bulk_limit = bulk_limit
+
+    def requests(self) -> RespRequests:
+        return RespRequests(self._bulk_limit)
+
+    def replies(self) -> RespReplies:
+        return RespReplies(self._bulk_limit)
+
+    def failure(self, problem: str) -> bytes:
+        return f"-ERR {one_line(problem)}\r\n".encode("ascii")
