@@ -128,6 +128,16 @@ class Pool(Leases):
         """It takes more."""
         self.carry_out(self.leasing.unblocked(upstream.slot, self.now()))
 
+    def note_end(self, upstream: Upstream, reason: str) -> None:
+        """An upstream is closed; a reason is why it is of no use any more."""
+        log = self._log.info if reason else self._log.debug
+        log(
+            "upstream {number} ({target}) closed: {reason}",
+            number=upstream.slot.number,
+            target=upstream.slot.target,
+            reason=reason or "idle",
+        )
+
     def gone(self, upstream: Upstream) -> None:
         """It is closed."""
         del self._upstreams[upstream.slot]

@@ -47,12 +47,12 @@ class Upstream:
     def send(self, unit: Unit) -> None:
         """Send a unit, with whatever else is to be sent in this turn."""
         now = unit.sent_at = self._pool.now()
-        if not self._out:
-            self._pool.soon(self._flush)
-        self._out.append(unit.data)
         for hint, count in unit.expected:
             self._scanner.expect(hint, count)
         self._sent.append(unit)
+        self._out.append(unit.data)
+        if len(self._out) == 1:
+            self._pool.soon(self._flush)  # which may be now
         if self._timer is None:
             self._timer = self._pool.timers.after(self._pool.request_timeout, self._look_at_time)
         self.used_at = now
@@ -208,6 +208,7 @@ class Upstream:
         if self.is_gone:
             return
         self.is_gone = True
+        self._pool.note_end(self, reason)
         self._stop_timers()
         sent, self._sent = self._sent, deque()
         for unit in sent:
