@@ -63,12 +63,13 @@ class Work:
     :param stays_on: the slot that it must use, because what its client sent before is still outstanding there.
     """
 
-    __slots__ = ("alone", "is_gone", "queued_at", "stays_on")
+    __slots__ = ("alone", "is_gone", "is_queued", "queued_at", "stays_on")
 
     def __init__(self, alone: bool = False, stays_on: Slot | None = None) -> None:
         self.alone = alone
         self.stays_on = stays_on
         self.is_gone = False
+        self.is_queued = False
         self.queued_at = 0.0
 
 
@@ -155,13 +156,13 @@ class Leasing:
             return [self._unreachable(work)]
         if self.waiting >= self._queue_limit:
             return [Dismiss(work, Outcome.QUEUE_FULL, f"more than {self._queue_limit} wait (--queue-limit)")]
-        work.queued_at = now
+        work.queued_at, work.is_queued = now, True
         self._queue.append(work)
         return self._openings(now)
 
     def withdraw(self, work: Any) -> None:
         """Work that waits is not wanted any more."""
-        if not work.is_gone:
+        if work.is_queued and not work.is_gone:
             work.is_gone = True
             self._gone += 1
             self._drop_gone()
@@ -185,7 +186,9 @@ class Leasing:
             if slot is None:
                 orders += self._openings(now)
                 break
-            orders.append(self._give(slot, queue.popleft()))
+            work = queue.popleft()
+            work.is_queued = False
+            orders.append(self._give(slot, work))
         return orders
 
     def expire(self, now: float) -> list[Order]:
@@ -194,7 +197,9 @@ class Leasing:
         self._drop_gone()
         while self._queue and self._queue[0].queued_at + self._queue_timeout <= now:
             reason = f"waited {self._queue_timeout:g} s (--queue-timeout)"
-            orders.append(Dismiss(self._queue.popleft(), Outcome.QUEUE_TIMEOUT, reason))
+            work = self._queue.popleft()
+            work.is_queued = False
+            orders.append(Dismiss(work, Outcome.QUEUE_TIMEOUT, reason))
             self._drop_gone()
         return orders
 
@@ -233,6 +238,8 @@ class Leasing:
         if not self._is_down(now):
             return self.go_on(now)
         dismissed = [self._unreachable(work) for work in self._queue if not work.is_gone]
+        for work in self._queue:
+            work.is_queued = False
         self._queue.clear()
         self._gone = 0
         return list(dismissed)
@@ -261,7 +268,7 @@ class Leasing:
         """The slot that ``work`` was given could not be opened: it is next for another."""
         if self._is_down(now):
             return [self._unreachable(work)]
-        work.is_gone = False
+        work.is_queued = True
         self._queue.appendleft(work)
         return self.go_on(now)
 
