@@ -144,8 +144,7 @@ class DetachedExchange:
         if problem is not None:
             self._bad(problem)
         if self._scanner.interim:
-            interim, self._scanner.interim = self._scanner.interim, b""
-            self._leg.send(interim)
+            self._send_interim()
 
     def finished(self) -> None:
         if self._opening is None:
@@ -225,7 +224,7 @@ class DetachedExchange:
             problem = "this command needs an upstream of its own, and there is none to spare"
             request.answer = self._pool.codec.failure(problem)
             if not request.answer:
-                self._bad(BadMessage(problem))
+                self._bad(BadMessage(problem, request.answer))
                 return False
         self._whole(b"")
         self._local.append(request)
@@ -240,14 +239,19 @@ class DetachedExchange:
         """The client broke the protocol: it is told so after its replies, and closed."""
         if self._opening is None or self._is_last:
             return
-        answer = problem.answer or self._pool.codec.failure(str(problem))
         self._is_last = True
         self._problem = str(problem)
-        self._local.append(Request(0, Kind.REFUSED, answer=answer))
+        self._local.append(Request(0, Kind.REFUSED, answer=problem.answer))
         self._go_on()
         self._see_whether_over()
 
     # Sending
+
+    def _send_interim(self) -> None:
+        """What is to be sent before a request is whole, once the replies before it are out."""
+        if not self._outstanding and not self._local:
+            interim, self._scanner.interim = self._scanner.interim, b""
+            self._send(interim)
 
     def _add(self, unit: Unit) -> None:
         if unit.is_last:
@@ -321,8 +325,13 @@ class DetachedExchange:
     def done(self, unit: Unit) -> None:
         if self._outstanding and self._outstanding[0] is unit:
             self._outstanding.popleft()
+        if unit.is_last:
+            self._is_last = True
+            self._local.clear()  # nobody will answer what came after it
         if self._local:
             self._go_on()
+        if self._scanner.interim:
+            self._send_interim()
         if self._is_last:
             self._see_whether_over()
 

@@ -136,6 +136,7 @@ class Upstream:
         if unit.response is not None:
             unit.response.callback(b"".join(unit.parts))
         if must_close:
+            unit.is_last = True  # to the client, too, the end of the connection may be the end of the reply
             self.close("the upstream said that it closes")
         else:
             self._pool.released(self)
