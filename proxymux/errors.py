@@ -24,6 +24,21 @@ class BadHeader(ProxymuxError, ValueError):
     """The bytes at the start of a connection are not a PROXY protocol header."""
 
 
+class BadToken(ProxymuxError, ValueError):
+    """A token opens nothing.  The text says why, to the operator and never to the client.
+
+    :param reason: one of a few, to be counted.
+    :param details: more for the log.
+    """
+
+    def __init__(self, reason: str, details: str = "") -> None:
+        super().__init__(f"{reason}: {details}" if details else reason)
+
+
+class BadKeys(ProxymuxError, ValueError):
+    """A key file cannot be used.  The text names the line, and nothing of a key."""
+
+
 class BadCodec(ProxymuxError, ValueError):
     """There is no codec of that name.  The text says which names there are."""
 

@@ -204,9 +204,16 @@ class Leasing:
         return orders
 
     @property
-    def next_expiry(self) -> float | None:
-        """When :meth:`expire` has something to do, at the earliest."""
-        return self._queue[0].queued_at + self._queue_timeout if self._queue else None
+    def next_look(self) -> float | None:
+        """When time alone changes something, at the earliest; then call :meth:`expire` and :meth:`go_on`."""
+        if not self._queue:
+            return None
+        retries = [slot.retry_at for slot in self.slots if slot not in self._up] if self._is_partly_down else []
+        return min(self._queue[0].queued_at + self._queue_timeout, *retries)
+
+    @property
+    def _is_partly_down(self) -> bool:
+        return len(self._up) < len(self.slots)
 
     # Slots
 
@@ -215,6 +222,10 @@ class Leasing:
         slot.is_open, slot.is_opening, slot.failures = True, False, 0
         self._rest(slot)
         return self.go_on(now)
+
+    def connected(self, slot: Slot) -> None:
+        """The connection of a slot that a client has for itself is there."""
+        slot.is_open, slot.is_opening, slot.failures = True, False, 0
 
     def failed(self, slot: Slot, now: float) -> list[Order]:
         """A slot could not be opened."""
@@ -268,7 +279,7 @@ class Leasing:
         """The slot that ``work`` was given could not be opened: it is next for another."""
         if self._is_down(now):
             return [self._unreachable(work)]
-        work.is_queued = True
+        work.is_queued, work.queued_at = True, work.queued_at or now
         self._queue.appendleft(work)
         return self.go_on(now)
 
@@ -288,7 +299,7 @@ class Leasing:
             return self._idle[0]
         if work.alone or not self._pipelined:
             return None
-        if len(self._up) < len(self.slots) and any(self._may_open(slot, now) for slot in self.slots):
+        if self._is_partly_down and any(self._may_open(slot, now) for slot in self.slots):
             return None
         slot = min(self.slots, key=_busyness)
         return slot if self._takes_more(slot) else None
@@ -319,7 +330,7 @@ class Leasing:
 
     def _openings(self, now: float) -> list[Order]:
         """Open as many slots as there is work for."""
-        if len(self._up) == len(self.slots) or self._exclusive or not self._queue:
+        if not self._is_partly_down or self._exclusive or not self._queue:
             return []
         wanted = self.waiting - sum(slot.is_opening for slot in self.slots)
         closed = [slot for slot in self.slots if self._may_open(slot, now)]

@@ -100,7 +100,7 @@ class Waiting(Work):
         customer, slot = self._customer, self._slot
         self._customer = self._connecting = None
         assert slot is not None
-        slot.failures = 0
+        self._leases.leasing.connected(slot)
         leg.when_lost = self._over
         if customer is None:
             leg.abort()

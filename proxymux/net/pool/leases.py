@@ -20,7 +20,8 @@ class Leases:
         self.timers = timers
         self.leasing = leasing
         self.now = timers.seconds
-        self._expiry: Timer | None = None
+        self._look: Timer | None = None
+        self._look_at = 0.0
         self.is_stopped = False
         #: Clients that are in.
         self.clients = 0
@@ -32,9 +33,9 @@ class Leases:
     def stop(self) -> None:
         """Close everything."""
         self.is_stopped = True
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     def lines(self) -> list[str]:
         """The state for the log."""
@@ -68,8 +69,12 @@ class Leases:
             else:
                 assert type(order) is Dismiss
                 self.dismiss(order)
-        if self._expiry is None and (due := self.leasing.next_expiry) is not None and not self.is_stopped:
-            self._expiry = self.timers.after(max(0.0, due - self.now()), self._expire)
+        due = self.leasing.next_look
+        if due is not None and not self.is_stopped and (self._look is None or due < self._look_at):
+            if self._look is not None:
+                self._look.cancel()
+            self._look_at = due
+            self._look = self.timers.after(max(0.0, due - self.now()), self._look_again)
 
     def give(self, slot: Slot, work: Any) -> None:
         """``work`` has the slot."""
@@ -83,6 +88,8 @@ class Leases:
         """Some work gets no upstream."""
         raise NotImplementedError
 
-    def _expire(self) -> None:
-        self._expiry = None
-        self.carry_out(self.leasing.expire(self.now()))
+    def _look_again(self) -> None:
+        self._look = None
+        now = self.now()
+        self.carry_out(self.leasing.expire(now))
+        self.carry_out(self.leasing.go_on(now))
