@@ -208,8 +208,9 @@ class Leasing:
         """When time alone changes something, at the earliest; then call :meth:`expire` and :meth:`go_on`."""
         if not self._queue:
             return None
-        retries = [slot.retry_at for slot in self.slots if slot not in self._up] if self._is_partly_down else []
-        return min(self._queue[0].queued_at + self._queue_timeout, *retries)
+        looks = [slot.retry_at for slot in self.slots if slot not in self._up] if self._is_partly_down else []
+        looks.append(self._queue[0].queued_at + self._queue_timeout)
+        return min(looks)
 
     @property
     def _is_partly_down(self) -> bool:
