@@ -267,7 +267,9 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings) -> ProxyServi
             raw_gap=own.raw_gap, request_timeout=own.request_timeout, idle_timeout=own.inactivity, warmup=own.warmup,
         )  # fmt: skip
         connector = Sharing()  # type: ignore[assignment]
-        relay = DetachedRelay(leases, ground.relay, pipelined or _batches(own), len(own.targets) > 1)
+        relay = DetachedRelay(
+            leases, ground.relay, pipelined, pipelined or own.codec in _PIPELINED, len(own.targets) > 1
+        )
     if own.listeners is not None:
         _subscribe(events, own.listeners)
     return make_service(
@@ -282,11 +284,6 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings) -> ProxyServi
         leases=leases,
         ipv6_only=own.ipv6_only,
     )
-
-
-def _batches(own: PoolSettings) -> bool:
-    """Whether what one client has pipelined is sent as it came."""
-    return own.codec in _PIPELINED
 
 
 def load_codec(name: str) -> Any:

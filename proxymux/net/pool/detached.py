@@ -32,6 +32,8 @@ class DetachedExchange:
 
     :param join: joins the client's leg to an upstream that it has for itself.
     :param pipelined: requests may follow each other on one upstream without awaiting the replies.
+    :param batches: those that came together may, in any case.
+    :param may_have_own: there are upstreams that one client could have for itself.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class DetachedExchange:
         opening: Opening,
         join: Callable[[Leg, Leg, Opening], Any],
         pipelined: bool,
+        batches: bool,
         may_have_own: bool,
     ) -> None:
         self._pool = pool
@@ -48,6 +51,7 @@ class DetachedExchange:
         self._opening: Opening | None = opening
         self._join = join
         self._pipelined = pipelined
+        self._batches = batches
         self._may_have_own = may_have_own
         self._scanner = pool.codec.requests()
         self._kept: list[bytes] = []
@@ -186,7 +190,7 @@ class DetachedExchange:
                 if request.kind is not Kind.SILENT:
                     run.append((request.hint, request.count))
                     replies += request.count
-                if not self._pipelined or request.kind is Kind.LAST or replies >= 1024:
+                if not self._batches or request.kind is Kind.LAST or replies >= 1024:
                     self._add(self._unit(data, run_start, request.end, run, replies, request.kind is Kind.LAST))
                     run, replies, run_start = [], 0, request.end
             else:

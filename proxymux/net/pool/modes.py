@@ -55,17 +55,22 @@ class DetachedRelay:
     """Has clients share the upstreams of a pool.
 
     :param relay: joins a client to an upstream that it has for itself.
-    :param may_have_own: whether there is one to spare.
+    :param pipelined: whether an upstream may have requests of several clients outstanding.
+    :param batches: whether requests of one client that came together are sent together.
+    :param may_have_own: whether a client can have an upstream for itself.
     """
 
-    def __init__(self, pool: Pool, relay: Any, pipelined: bool, may_have_own: bool) -> None:
+    def __init__(self, pool: Pool, relay: Any, pipelined: bool, batches: bool, may_have_own: bool) -> None:
         self._pool = pool
         self._relay = relay
         self._pipelined = pipelined
+        self._batches = batches
         self._may_have_own = may_have_own
 
     def join(self, client: Leg, upstream: Any, opening: Opening) -> DetachedExchange:
-        exchange = DetachedExchange(self._pool, client, opening, self._relay.join, self._pipelined, self._may_have_own)
+        exchange = DetachedExchange(
+            self._pool, client, opening, self._relay.join, self._pipelined, self._batches, self._may_have_own
+        )
         return exchange.begin()
 
 
