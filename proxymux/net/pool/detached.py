@@ -78,6 +78,7 @@ class DetachedExchange:
         """Take note of what has happened meanwhile, and go on from there."""
         opening = self._opening
         assert opening is not None
+        self._leg.unguard()
         self._leg.guard(self)
         if opening.idle_timeout is not None:
             self._idle_timer = self._pool.timers.after(opening.idle_timeout, self._look_idle, opening.idle_timeout)
