@@ -122,6 +122,7 @@ class Leasing:
         jitter: Callable[[], float],
     ) -> None:
         self.slots = tuple(Slot(number, target) for number, target in enumerate(targets, 1))
+        self._only = self.slots[0] if len(self.slots) == 1 else None
         self._pipelined = pipelined
         self._exclusive = exclusive
         self._queue_limit = queue_limit
@@ -145,6 +146,15 @@ class Leasing:
         return now - self._queue[0].queued_at if self._queue else 0.0
 
     # Work
+
+    def grab(self, work: Any, now: float) -> Slot | None:
+        """The slot that ``work`` gets at once, if nobody waits and it is open; or else :meth:`submit` it."""
+        if self._queue or self._exclusive:
+            return None
+        slot = self._choose(work, now)
+        if slot is not None:
+            self._lend(slot, work)
+        return slot
 
     def submit(self, work: Any, now: float) -> list[Order]:
         """There is more work: a :class:`Work`."""
@@ -300,6 +310,8 @@ class Leasing:
             return self._idle[0]
         if work.alone or not self._pipelined:
             return None
+        if self._only is not None:
+            return self._only if self._takes_more(self._only) else None
         if self._is_partly_down and any(self._may_open(slot, now) for slot in self.slots):
             return None
         slot = min(self.slots, key=_busyness)
@@ -311,6 +323,10 @@ class Leasing:
         )
 
     def _give(self, slot: Slot, work: Any) -> Give:
+        self._lend(slot, work)
+        return Give(slot, work)
+
+    def _lend(self, slot: Slot, work: Any) -> None:
         if self._idle and self._idle[0] is slot:
             self._idle.popleft()
         slot.outstanding += 1
@@ -319,7 +335,6 @@ class Leasing:
             self._up.add(slot)
             slot.is_opening = not slot.is_open
             self._taken += 1
-        return Give(slot, work)
 
     def _may_open(self, slot: Slot, now: float) -> bool:
         return slot not in self._up and slot.retry_at <= now

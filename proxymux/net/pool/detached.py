@@ -143,7 +143,12 @@ class DetachedExchange:
             requests, problem = error.finished, error
         if len(requests) == 1 and not self._kept and requests[0].end == len(data) and requests[0].kind is Kind.PLAIN:
             request = requests[0]
-            self._add(Unit(self, data, [(request.hint, request.count)], request.count))
+            unit = Unit(self, data, [(request.hint, request.count)], request.count)
+            if self._local or self._outstanding:
+                self._add(unit)
+            else:
+                self._outstanding.append(unit)
+                self._pool.submit(unit)
         else:
             self._cut(data, requests)
         if problem is not None:
@@ -299,9 +304,10 @@ class DetachedExchange:
     def _send(self, data: bytes) -> None:
         if data and self._opening is not None:
             self._bytes_out += len(data)
-            self._last_at = self._pool.now()
             if self._first_byte_at is None:
-                self._first_byte_at = self._last_at
+                self._first_byte_at = self._pool.now()
+            if self._idle_timer is not None:
+                self._last_at = self._pool.now()
             self._leg.send(data)
 
     # What becomes of units

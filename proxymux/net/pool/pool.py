@@ -95,7 +95,12 @@ class Pool(Leases):
 
     def submit(self, unit: Unit) -> None:
         """Have a unit sent."""
-        self.carry_out(self.leasing.submit(unit, self.now()))
+        now = self.now()
+        slot = self.leasing.grab(unit, now)
+        if slot is not None:
+            self.give(slot, unit)
+        else:
+            self.carry_out(self.leasing.submit(unit, now))
 
     def withdraw(self, unit: Unit) -> None:
         """Nobody wants a unit any more."""
