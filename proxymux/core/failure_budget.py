@@ -13,6 +13,8 @@ MAX_ADDRESSES: Final = 65_536
 #: Bits of an IPv6 address that one customer's devices share (RFC 6177).
 _IPV6_PREFIX: Final = 64
 _MINUTE: Final = 60.0
+#: Seconds that nobody waits for: floats and timers are off by less, and who was called too early would wait again.
+_ROUNDING: Final = 0.001
 
 
 class FailureBudget:
@@ -33,7 +35,8 @@ class FailureBudget:
         """Seconds that the address has to wait until it may try."""
         if self._limit is None or not self._empty_at:
             return 0.0
-        return max(0.0, self._empty_at.get(_neighbourhood(host), now) - _MINUTE - now + self._share)
+        seconds = self._empty_at.get(_neighbourhood(host), now) - _MINUTE - now + self._share
+        return seconds if seconds > _ROUNDING else 0.0
 
     def fail(self, host: str, now: float) -> None:
         """The address has got it wrong."""
