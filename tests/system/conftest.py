@@ -44,7 +44,7 @@ def answers(port: int) -> bool:
 
 
 class Twistd:
-    """A running ``twistd -n proxymux``."""
+    """A running ``twistd -n proxymux``, or another service of ours."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, access_log: Path) -> None:
         self.process = process
@@ -126,16 +126,21 @@ def read_all(client: socket.socket) -> bytes:
 
 
 Start = Callable[..., Twistd]
+Server = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start ``twistd -n proxymux`` with a router's source; it listens on loopback, on a port of the system's choice."""
+    """Start a service, ``twistd -n proxymux`` with a router's source unless it is another.
+
+    It listens on loopback, on a port of the system's choice.
+    """
     running: list[Twistd] = []
 
     def start(
         router: str | Path | None,
         *arguments: str,
+        service: str = "proxymux",
         listen: bool = True,
         daemon: bool = False,
         twistd: Sequence[str] = (),
@@ -144,7 +149,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         folder = tmp_path / f"run{len(running)}"
         folder.mkdir()
         access_log = folder / "access.log"
-        command = [*twistd_command(), *([] if daemon else ["-n", "--pidfile="]), *twistd, "proxymux"]
+        command = [*twistd_command(), *([] if daemon else ["-n", "--pidfile="]), *twistd, service]
         if isinstance(router, str):
             path = folder / "router.py"
             path.write_text(router)
@@ -180,7 +185,7 @@ def twistd_command() -> list[str]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def server(tmp_path: Path) -> Iterator[Server]:
     """Start a real server in the background; it is killed when the test is over."""
     running: list[subprocess.Popen[bytes]] = []
 
