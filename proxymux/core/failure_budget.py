@@ -35,14 +35,14 @@ class FailureBudget:
         """Seconds that the address has to wait until it may try."""
         if self._limit is None or not self._empty_at:
             return 0.0
-        seconds = self._empty_at.get(_neighbourhood(host), now) - _MINUTE - now + self._share
+        seconds = self._empty_at.get(neighbourhood(host), now) - _MINUTE - now + self._share
         return seconds if seconds > _ROUNDING else 0.0
 
     def fail(self, host: str, now: float) -> None:
         """The address has got it wrong."""
         if self._limit is None:
             return
-        name = _neighbourhood(host)
+        name = neighbourhood(host)
         self._empty_at[name] = max(now, self._empty_at.get(name, now)) + self._share
         self._empty_at.move_to_end(name)
         if len(self._empty_at) > MAX_ADDRESSES:
@@ -54,7 +54,8 @@ class FailureBudget:
         return _MINUTE / self._limit
 
 
-def _neighbourhood(host: str) -> str:
+def neighbourhood(host: str) -> str:
+    """What ``host`` counts as: itself, or the network of an IPv6 address."""
     address = parse_address(host)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address, _IPV6_PREFIX), strict=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -19,12 +19,14 @@ from proxymux.core.handshake import (
     MAX_TOKEN,
     NO_CONNECTION,
     TIMED_OUT,
+    Line,
     Locks,
     Spent,
     TooLong,
     read_line,
 )
 from proxymux.errors import BadToken
+from proxymux.gateway.turns import Turns
 from proxymux.interfaces import IDecider
 from proxymux.net.timers import Timers
 
@@ -60,6 +62,7 @@ class GatewayDecider:
         self._spent = spent
         self._budget = budget
         self._timers = timers
+        self._turns = Turns(budget, timers)
         self._wall = wall
         self._retries = attempts - 1
 
@@ -75,16 +78,19 @@ class GatewayDecider:
             return _TOO_LONG
         if line is None:
             return NEED_DATA
-        wait = self._budget.wait(client.address[0], self._timers.seconds())
-        if wait > 0:
-            return self._later(wait, data, client)
+        host = client.address[0]
+        if self._turns.must_wait(host):
+            return self._turns.wait(host).addCallback(lambda _: self._open(line, host))
+        return self._open(line, host)
+
+    def _open(self, line: Line, host: str) -> Decision:
         try:
             now = self._wall()
-            ticket = self._locks.open(line.token, client.address[0], now)
+            ticket = self._locks.open(line.token, host, now)
             if ticket.once is not None:
                 self._spent.spend(ticket, now)
         except BadToken as problem:
-            self._budget.fail(client.address[0], self._timers.seconds())
+            self._budget.fail(host, self._timers.seconds())
             return BadHandshake(BAD_TOKEN, f"401 {problem}")
         if line.rest:
             return _forward(self._retries, ticket.targets, line.rest)
@@ -95,14 +101,6 @@ class GatewayDecider:
         return b""
 
     inactivity_error = connect_error
-
-    def _later(self, seconds: float, data: bytes, client: Client) -> Deferred[Decision]:
-        def cancel(_: Any) -> None:
-            timer.cancel()
-
-        waiting: Deferred[Decision] = Deferred(cancel)
-        timer = self._timers.after(seconds, waiting.callback, NEED_DATA)
-        return waiting.addCallback(lambda _: self.decide(data, client))
 
 
 def _forward(retries: int, targets: tuple[str, ...], rest: bytes) -> Forward:
