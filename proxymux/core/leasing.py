@@ -60,14 +60,14 @@ class Work:
     """What waits for an upstream.
 
     :param alone: it wants one for itself.
-    :param stays_on: the slot that it must use, because what its client sent before is still outstanding there.
+    :param ticket: where several are to be given in the order of their tickets, its own.
     """
 
-    __slots__ = ("alone", "is_gone", "is_queued", "queued_at", "stays_on")
+    __slots__ = ("alone", "is_gone", "is_queued", "queued_at", "ticket")
 
-    def __init__(self, alone: bool = False, stays_on: Slot | None = None) -> None:
+    def __init__(self, alone: bool = False, ticket: int = 0) -> None:
         self.alone = alone
-        self.stays_on = stays_on
+        self.ticket = ticket
         self.is_gone = False
         self.is_queued = False
         self.queued_at = 0.0
@@ -131,6 +131,8 @@ class Leasing:
         self._queue: deque[Any] = deque()
         self._gone = 0
         self._taken = 0
+        #: Work in the queue that wants a slot for itself.
+        self._alone = 0
         #: Slots that are open, being opened or taken.
         self._up: set[Slot] = set()
         #: Open slots without anything outstanding; the one that has rested longest is first.
@@ -167,15 +169,43 @@ class Leasing:
         if self.waiting >= self._queue_limit:
             return [Dismiss(work, Outcome.QUEUE_FULL, f"more than {self._queue_limit} wait (--queue-limit)")]
         work.queued_at, work.is_queued = now, True
-        self._queue.append(work)
+        self._alone += work.alone
+        self._enqueue(work)
         return self._openings(now)
+
+    def _enqueue(self, work: Any) -> None:
+        queue = self._queue
+        if not queue or work.ticket >= queue[-1].ticket:
+            queue.append(work)
+        else:
+            # It came before what waits now, but something else of its client was in the way: it has waited as long.
+            place = next(place for place, other in enumerate(queue) if other.ticket > work.ticket)
+            work.queued_at = queue[place].queued_at
+            queue.insert(place, work)
+
+    def _dequeue(self) -> Any:
+        work = self._queue.popleft()
+        work.is_queued = False
+        self._alone -= work.alone and not work.is_gone
+        return work
+
+    def follow(self, slot: Slot) -> bool:
+        """More of a client that has something outstanding on ``slot`` is to be sent there; False if it must wait."""
+        if self._queue or not self._takes_more(slot):
+            return False
+        slot.outstanding += 1
+        return True
 
     def withdraw(self, work: Any) -> None:
         """Work that waits is not wanted any more."""
         if work.is_queued and not work.is_gone:
             work.is_gone = True
             self._gone += 1
+            self._alone -= work.alone
             self._drop_gone()
+            if self._gone > self._queue_limit:
+                self._queue = deque(each for each in self._queue if not each.is_gone)
+                self._gone = 0
 
     def release(self, slot: Slot, now: float) -> list[Order]:
         """A unit on ``slot`` was wholly answered."""
@@ -196,9 +226,7 @@ class Leasing:
             if slot is None:
                 orders += self._openings(now)
                 break
-            work = queue.popleft()
-            work.is_queued = False
-            orders.append(self._give(slot, work))
+            orders.append(self._give(slot, self._dequeue()))
         return orders
 
     def expire(self, now: float) -> list[Order]:
@@ -207,18 +235,16 @@ class Leasing:
         self._drop_gone()
         while self._queue and self._queue[0].queued_at + self._queue_timeout <= now:
             reason = f"waited {self._queue_timeout:g} s (--queue-timeout)"
-            work = self._queue.popleft()
-            work.is_queued = False
-            orders.append(Dismiss(work, Outcome.QUEUE_TIMEOUT, reason))
+            orders.append(Dismiss(self._dequeue(), Outcome.QUEUE_TIMEOUT, reason))
             self._drop_gone()
         return orders
 
-    @property
-    def next_look(self) -> float | None:
+    def next_look(self, now: float) -> float | None:
         """When time alone changes something, at the earliest; then call :meth:`expire` and :meth:`go_on`."""
         if not self._queue:
             return None
-        looks = [slot.retry_at for slot in self.slots if slot not in self._up] if self._is_partly_down else []
+        # What may be tried already is not tried because nobody needs it.
+        looks = [slot.retry_at for slot in self.slots if slot.retry_at > now] if self._is_partly_down else []
         looks.append(self._queue[0].queued_at + self._queue_timeout)
         return min(looks)
 
@@ -254,17 +280,11 @@ class Leasing:
         self._up.discard(slot)
         slot.is_open = slot.is_opening = slot.is_taken = slot.is_blocked = False
         slot.outstanding = 0
-        for work in self._queue:
-            if work.stays_on is slot:
-                work.stays_on = None
         if not self._is_down(now):
             return self.go_on(now)
-        dismissed = [self._unreachable(work) for work in self._queue if not work.is_gone]
-        for work in self._queue:
-            work.is_queued = False
-        self._queue.clear()
+        works = [self._dequeue() for _ in range(len(self._queue))]
         self._gone = 0
-        return list(dismissed)
+        return [self._unreachable(work) for work in works if not work.is_gone]
 
     def blocked(self, slot: Slot) -> None:
         """A slot takes no more for now."""
@@ -274,6 +294,8 @@ class Leasing:
 
     def unblocked(self, slot: Slot, now: float) -> list[Order]:
         """A slot that was blocked takes more."""
+        if not slot.is_blocked:
+            return []
         slot.is_blocked = False
         self._rest(slot)
         return self.go_on(now) if self._queue else []
@@ -284,15 +306,13 @@ class Leasing:
 
     def spare_alone(self) -> bool:
         """True if a client may have a slot for itself and one is left for the others."""
-        return self._exclusive or len(self.slots) - self._taken > 1
+        return self._exclusive or len(self.slots) - self._taken - self._alone > 1
 
-    def again(self, work: Any, now: float) -> list[Order]:
-        """The slot that ``work`` was given could not be opened: it is next for another."""
-        if self._is_down(now):
-            return [self._unreachable(work)]
+    def again(self, work: Any, now: float) -> None:
+        """The slot that ``work`` was given is about to be closed or to fail, unused: it is next for another."""
         work.is_queued, work.queued_at = True, work.queued_at or now
+        self._alone += work.alone
         self._queue.appendleft(work)
-        return self.go_on(now)
 
     # Choosing
 
@@ -302,8 +322,6 @@ class Leasing:
             self._idle.append(slot)
 
     def _choose(self, work: Any, now: float) -> Slot | None:
-        if work.stays_on is not None:
-            return work.stays_on if self._takes_more(work.stays_on) else None
         if self._exclusive:
             return next((slot for slot in self.slots if self._may_open(slot, now)), None)
         if self._idle:
@@ -361,7 +379,7 @@ class Leasing:
 
     def _drop_gone(self) -> None:
         while self._queue and self._queue[0].is_gone:
-            self._queue.popleft()
+            self._dequeue()
             self._gone -= 1
 
 

@@ -281,15 +281,20 @@ class DetachedExchange:
                 local.popleft()
                 self._send(first.answer)
                 continue
+            slot = None
             if self._outstanding:
-                last = self._outstanding[-1]
-                if not self._pipelined or first.alone or last.slot is None:
+                if not self._pipelined or first.alone:
                     break
-                first.stays_on = last.slot
+                slot = self._outstanding[-1].slot
+                if slot is None or not self._pool.leasing.follow(slot):
+                    break
             local.popleft()
             self._local_size -= len(first.data)
             self._outstanding.append(first)
-            self._pool.submit(first)
+            if slot is None:
+                self._pool.submit(first)
+            else:
+                self._pool.give(slot, first)
         if self._is_paused or self._local_size > _PLENTY:
             self._pause_or_resume()
 

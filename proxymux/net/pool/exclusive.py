@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from proxymux.core.client import Client
 from proxymux.core.decision import Forward
 from proxymux.core.leasing import Dismiss, Leasing, Slot, Work
@@ -113,10 +111,9 @@ class Waiting(Work):
         assert slot is not None
         self._reason = failure.reason
         leases = self._leases
-        orders: list[Any] = leases.leasing.failed(slot, leases.now())
         if self._customer is not None:
-            orders += leases.leasing.again(self, leases.now())
-        leases.carry_out(orders)
+            leases.leasing.again(self, leases.now())
+        leases.carry_out(leases.leasing.failed(slot, leases.now()))
 
     def _over(self) -> None:
         slot, self._slot = self._slot, None

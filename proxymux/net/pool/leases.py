@@ -69,7 +69,7 @@ class Leases:
             else:
                 assert type(order) is Dismiss
                 self.dismiss(order)
-        due = self.leasing.next_look
+        due = self.leasing.next_look(self.now())
         if due is not None and not self.is_stopped and (self._look is None or due < self._look_at):
             if self._look is not None:
                 self._look.cancel()

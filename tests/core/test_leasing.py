@@ -1,0 +1,491 @@
+"""Leasing: which upstream a client's work gets, who waits, and what is opened and given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from proxymux.core.leasing import DEPTH, FIRST_BACKOFF, LAST_BACKOFF, Dismiss, Give, Leasing, Open, Order, Slot, Work
+from proxymux.core.outcome import Outcome
+from proxymux.core.target import parse_target
+
+LIMIT = 3
+TIMEOUT = 30.0
+
+
+def make(
+    slots: int = 2,
+    *,
+    pipelined: bool = False,
+    exclusive: bool = False,
+    limit: int = LIMIT,
+    jitter: Callable[[], float] = lambda: 1.0,
+) -> Leasing:
+    return Leasing(
+        [parse_target(f"10.0.0.{number}:1") for number in range(1, slots + 1)],
+        pipelined=pipelined,
+        exclusive=exclusive,
+        queue_limit=limit,
+        queue_timeout=TIMEOUT,
+        jitter=jitter,
+    )
+
+
+def given(orders: Iterable[Order]) -> list[tuple[int, Work]]:
+    """What was given, by the numbers of the slots; nothing else may have been ordered."""
+    orders = list(orders)
+    assert all(isinstance(order, Give) for order in orders), orders
+    return [(order.slot.number, order.work) for order in orders if isinstance(order, Give)]
+
+
+def opens(orders: Iterable[Order]) -> list[Slot]:
+    orders = list(orders)
+    assert all(isinstance(order, Open) for order in orders), orders
+    return [order.slot for order in orders if isinstance(order, Open)]
+
+
+def dismissed(orders: Iterable[Order]) -> list[tuple[Work, Outcome]]:
+    orders = list(orders)
+    assert all(isinstance(order, Dismiss) for order in orders), orders
+    return [(order.work, order.outcome) for order in orders if isinstance(order, Dismiss)]
+
+
+def up(slots: int = 2, **arguments: Any) -> Leasing:
+    """All slots are open and idle."""
+    leasing = make(slots, **arguments)
+    for slot in opens(leasing.start(0)):
+        assert leasing.opened(slot, 0) == []
+    return leasing
+
+
+def filled(slots: int = 2, **arguments: Any) -> Leasing:
+    """All slots are open and have one unit outstanding."""
+    leasing = up(slots, **arguments)
+    for _ in range(slots):
+        given(leasing.submit(Work(), 0))
+    return leasing
+
+
+# Giving
+
+
+def test_work_opens_a_slot_and_gets_it_when_it_is_there() -> None:
+    leasing = make()
+    work = Work()
+    [slot] = opens(leasing.submit(work, 0))
+    assert (slot.number, leasing.waiting) == (1, 1)
+    assert given(leasing.opened(slot, 1)) == [(1, work)]
+    assert (slot.outstanding, leasing.waiting) == (1, 0)
+
+
+def test_no_more_slots_are_opened_than_work_waits() -> None:
+    leasing = make(4)
+    assert len(opens(leasing.submit(Work(), 0))) == 1
+    assert len(opens(leasing.submit(Work(), 0))) == 1
+    assert [slot.is_opening for slot in leasing.slots] == [True, True, False, False]
+
+
+def test_no_more_slots_are_opened_than_there_are() -> None:
+    leasing = make(2, limit=10)
+    opened = [slot for _ in range(5) for slot in opens(leasing.submit(Work(), 0))]
+    assert [slot.number for slot in opened] == [1, 2]
+
+
+def test_the_slot_that_has_rested_longest_is_next() -> None:
+    leasing = up(3)
+    first = given(leasing.submit(Work(), 0))[0][0]
+    assert leasing.release(leasing.slots[first - 1], 0) == []
+    assert [given(leasing.submit(Work(), 0))[0][0] for _ in range(3)] == [2, 3, 1]
+
+
+def test_work_is_given_in_the_order_in_which_it_came() -> None:
+    leasing = filled()
+    works = [Work() for _ in range(LIMIT)]
+    for work in works:
+        assert leasing.submit(work, 0) == []
+    assert given(leasing.release(leasing.slots[1], 0)) == [(2, works[0])]
+    assert given(leasing.release(leasing.slots[0], 0)) == [(1, works[1])]
+    assert given(leasing.release(leasing.slots[1], 0)) == [(2, works[2])]
+
+
+def test_work_that_came_before_what_waits_is_put_before_it_and_has_waited_as_long() -> None:
+    leasing = filled(1)
+    works = {ticket: Work(ticket=ticket) for ticket in (1, 2, 3)}
+    for number, ticket in enumerate((1, 3, 2)):
+        assert leasing.submit(works[ticket], number) == []
+    assert works[2].queued_at == works[3].queued_at == 1
+    for ticket in (1, 2, 3):
+        assert given(leasing.release(leasing.slots[0], 5)) == [(1, works[ticket])]
+
+
+def test_nobody_overtakes_who_waits() -> None:
+    leasing = filled()
+    waits, comes = Work(alone=True), Work()
+    leasing.submit(waits, 0)
+    leasing.submit(comes, 0)
+    assert given(leasing.release(leasing.slots[0], 0)) == [(1, waits)]
+
+
+# Pipelining
+
+
+def test_pipelined_slots_are_all_opened_before_one_has_two() -> None:
+    leasing = make(2, pipelined=True)
+    [one] = opens(leasing.submit(Work(), 0))
+    given(leasing.opened(one, 0))
+    [two] = opens(leasing.submit(Work(), 0))
+    assert given(leasing.opened(two, 0))[0][0] == 2
+
+
+def test_pipelined_work_takes_the_least_busy() -> None:
+    leasing = up(3, pipelined=True)
+    for _ in range(7):
+        given(leasing.submit(Work(), 0))
+    assert sorted(slot.outstanding for slot in leasing.slots) == [2, 2, 3]
+    for slot in leasing.slots[1:]:
+        leasing.release(slot, 0)
+    busy = {slot.number: slot.outstanding for slot in leasing.slots}
+    [(number, _)] = given(leasing.submit(Work(), 0))
+    assert busy[number] == min(busy.values())
+
+
+def test_a_pipelined_slot_takes_no_more_than_the_depth() -> None:
+    leasing = up(1, pipelined=True)
+    for _ in range(DEPTH):
+        given(leasing.submit(Work(), 0))
+    work = Work()
+    assert leasing.submit(work, 0) == []
+    assert given(leasing.release(leasing.slots[0], 0)) == [(1, work)]
+
+
+def test_more_of_a_client_follows_on_its_slot() -> None:
+    leasing = filled(2, pipelined=True)
+    assert leasing.follow(leasing.slots[1])
+    assert [slot.outstanding for slot in leasing.slots] == [1, 2]
+
+
+def test_nothing_follows_where_upstreams_are_not_pipelined() -> None:
+    leasing = filled()
+    assert not leasing.follow(leasing.slots[0])
+
+
+def test_nothing_follows_before_who_waits() -> None:
+    leasing = filled(1, pipelined=True)
+    leasing.submit(Work(alone=True), 0)
+    assert not leasing.follow(leasing.slots[0])
+
+
+def test_nothing_follows_on_a_blocked_slot_and_others_use_the_others() -> None:
+    leasing = filled(2, pipelined=True)
+    blocked = leasing.slots[0]
+    leasing.blocked(blocked)
+    assert not leasing.follow(blocked)
+    assert [given(leasing.submit(Work(), 0))[0][0] for _ in range(3)] == [2, 2, 2]
+    assert leasing.unblocked(blocked, 0) == []
+    assert given(leasing.submit(Work(), 0))[0][0] == 1
+
+
+# Blocked slots
+
+
+def test_a_blocked_slot_is_given_to_nobody_until_it_takes_more() -> None:
+    leasing = up(1)
+    [slot] = leasing.slots
+    leasing.blocked(slot)
+    work = Work()
+    assert leasing.submit(work, 0) == []
+    assert given(leasing.unblocked(slot, 0)) == [(1, work)]
+
+
+def test_a_slot_that_was_not_blocked_is_not_idle_twice() -> None:
+    leasing = up(1)
+    leasing.unblocked(leasing.slots[0], 0)
+    given(leasing.submit(Work(), 0))
+    assert leasing.submit(Work(), 0) == []
+
+
+# Slots for one alone
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_work_alone_gets_an_idle_slot_that_nobody_else_gets(pipelined: bool) -> None:
+    leasing = up(2, pipelined=pipelined)
+    work = Work(alone=True)
+    assert given(leasing.submit(work, 0)) == [(1, work)]
+    assert leasing.slots[0].is_taken
+    assert given(leasing.submit(Work(), 0))[0][0] == 2
+    assert not leasing.follow(leasing.slots[0])
+
+
+def test_pipelined_work_alone_waits_until_a_slot_has_nothing_outstanding() -> None:
+    leasing = filled(2, pipelined=True)
+    leasing.follow(leasing.slots[0])
+    work = Work(alone=True)
+    assert leasing.submit(work, 0) == []
+    assert leasing.release(leasing.slots[0], 0) == []
+    assert given(leasing.release(leasing.slots[0], 0)) == [(1, work)]
+
+
+def test_one_slot_is_left_for_the_others() -> None:
+    leasing = up(2)
+    assert leasing.spare_alone()
+    leasing.submit(Work(alone=True), 0)
+    assert not leasing.spare_alone()
+    leasing.closed(leasing.slots[0], 0)
+    assert leasing.spare_alone()
+
+
+def test_work_alone_that_waits_counts_as_well() -> None:
+    leasing = make(2)
+    work = Work(alone=True)
+    leasing.submit(work, 0)
+    assert not leasing.spare_alone()
+    leasing.withdraw(work)
+    assert leasing.spare_alone()
+
+
+def test_a_single_slot_is_never_spare() -> None:
+    assert not up(1).spare_alone()
+
+
+def test_a_slot_that_one_had_alone_comes_back_as_a_new_connection() -> None:
+    leasing = up(1)
+    leasing.submit(Work(alone=True), 0)
+    work = Work()
+    assert leasing.submit(work, 0) == []
+    [slot] = opens(leasing.closed(leasing.slots[0], 0))
+    assert (slot.is_taken, slot.outstanding) == (False, 0)
+    assert given(leasing.opened(slot, 0)) == [(1, work)]
+
+
+# Queue
+
+
+def test_work_over_the_limit_is_dismissed() -> None:
+    leasing = filled()
+    for _ in range(LIMIT):
+        leasing.submit(Work(), 0)
+    work = Work()
+    assert dismissed(leasing.submit(work, 0)) == [(work, Outcome.QUEUE_FULL)]
+    assert leasing.waiting == LIMIT
+
+
+def test_dismissed_work_that_is_withdrawn_leaves_the_count_as_it_is() -> None:
+    leasing = filled()
+    works = [Work() for _ in range(LIMIT + 2)]
+    for work in works:
+        leasing.submit(work, 0)
+    leasing.expire(TIMEOUT)
+    for work in works:
+        leasing.withdraw(work)
+    assert leasing.waiting == 0
+
+
+def test_work_that_waits_too_long_is_dismissed() -> None:
+    leasing = filled()
+    early, late = Work(), Work()
+    leasing.submit(early, 1)
+    leasing.submit(late, 2)
+    assert leasing.expire(TIMEOUT) == []
+    assert dismissed(leasing.expire(TIMEOUT + 1)) == [(early, Outcome.QUEUE_TIMEOUT)]
+    assert leasing.next_look(TIMEOUT + 1) == TIMEOUT + 2
+    assert dismissed(leasing.expire(TIMEOUT + 2)) == [(late, Outcome.QUEUE_TIMEOUT)]
+    assert leasing.next_look(TIMEOUT + 2) is None
+
+
+def test_what_is_withdrawn_is_never_given() -> None:
+    leasing = filled()
+    works = [Work() for _ in range(LIMIT)]
+    for work in works:
+        leasing.submit(work, 0)
+    leasing.withdraw(works[1])
+    leasing.withdraw(works[1])
+    assert leasing.waiting == LIMIT - 1
+    leasing.withdraw(works[0])
+    assert given(leasing.release(leasing.slots[0], 0)) == [(1, works[2])]
+    assert leasing.waiting == 0
+
+
+def test_what_was_withdrawn_does_not_pile_up() -> None:
+    leasing = filled()
+    leasing.submit(Work(), 0)
+    for _ in range(100):
+        work = Work()
+        leasing.submit(work, 0)
+        leasing.withdraw(work)
+    assert leasing.waiting == 1
+    assert len(leasing._queue) <= 2 * LIMIT
+
+
+def test_the_longest_wait_is_told() -> None:
+    leasing = filled()
+    assert leasing.max_wait(5) == 0
+    leasing.submit(Work(), 3)
+    leasing.submit(Work(), 4)
+    assert leasing.max_wait(5) == 2
+
+
+# Failures
+
+
+def test_when_the_only_target_fails_all_that_wait_are_told_at_once() -> None:
+    leasing = make(1)
+    works = [Work() for _ in range(LIMIT)]
+    [slot] = [slot for work in works for slot in opens(leasing.submit(work, 0))]
+    assert dismissed(leasing.failed(slot, 0)) == [(work, Outcome.UNREACHABLE) for work in works]
+    assert (leasing.waiting, leasing.next_look(0)) == (0, None)
+
+
+def test_while_all_are_down_work_fails_fast() -> None:
+    leasing = make(1)
+    [slot] = opens(leasing.submit(Work(), 0))
+    leasing.failed(slot, 0)
+    work = Work()
+    assert dismissed(leasing.submit(work, 0.01)) == [(work, Outcome.UNREACHABLE)]
+    assert opens(leasing.submit(Work(), FIRST_BACKOFF)) == [slot]
+
+
+def test_when_one_of_two_fails_the_other_is_opened() -> None:
+    leasing = make(2)
+    work = Work()
+    [one] = opens(leasing.submit(work, 0))
+    [two] = opens(leasing.failed(one, 0))
+    assert two.number == 2
+    assert given(leasing.opened(two, 0)) == [(2, work)]
+
+
+def test_a_slot_that_failed_is_tried_again_later_and_later_up_to_a_limit() -> None:
+    leasing = make(1)
+    now, pauses = 0.0, []
+    for _ in range(8):
+        [slot] = opens(leasing.submit(Work(), now))
+        leasing.failed(slot, now)
+        pauses.append(slot.retry_at - now)
+        now = slot.retry_at
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 0.8, 0.8, 0.8])
+    assert pauses[-1] == pytest.approx(LAST_BACKOFF)
+
+
+def test_success_forgets_the_failures() -> None:
+    leasing = make(1)
+    for now in (0, 1):
+        [slot] = opens(leasing.submit(Work(), now))
+        leasing.failed(slot, now)
+    [slot] = opens(leasing.submit(Work(), 2))
+    leasing.opened(slot, 2)
+    leasing.closed(slot, 2)
+    leasing.failed(slot, 3)
+    assert slot.retry_at == pytest.approx(3 + FIRST_BACKOFF)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.5])
+def test_backoff_has_jitter(factor: float) -> None:
+    leasing = make(1, jitter=lambda: factor)
+    [slot] = opens(leasing.submit(Work(), 0))
+    leasing.failed(slot, 0)
+    assert slot.retry_at == pytest.approx(FIRST_BACKOFF * factor)
+
+
+def test_who_waits_is_looked_at_again_when_a_slot_may_be_tried_again() -> None:
+    leasing = make(2)
+    for _ in range(2):
+        leasing.submit(Work(), 0)
+    one, two = leasing.slots
+    given(leasing.opened(one, 0))
+    leasing.failed(two, 0)
+    assert leasing.waiting == 1
+    assert leasing.next_look(0) == two.retry_at
+    assert leasing.go_on(0) == []
+    assert opens(leasing.go_on(two.retry_at)) == [two]
+
+
+def test_a_slot_that_nobody_needs_is_no_reason_to_look() -> None:
+    leasing = make(2)
+    leasing.submit(Work(), 0)
+    assert leasing.next_look(0) == TIMEOUT
+
+
+def test_a_slot_that_is_closed_may_be_opened_at_once() -> None:
+    leasing = up(1)
+    leasing.closed(leasing.slots[0], 5)
+    assert len(opens(leasing.submit(Work(), 5))) == 1
+
+
+def test_an_idle_slot_that_is_closed_is_given_to_nobody() -> None:
+    leasing = up(2)
+    leasing.closed(leasing.slots[0], 0)
+    assert given(leasing.submit(Work(), 0))[0][0] == 2
+
+
+def test_work_whose_slot_was_of_no_use_is_next_for_another() -> None:
+    leasing = filled(2)
+    waits, unlucky = Work(), Work()
+    leasing.submit(waits, 0)
+    leasing.again(unlucky, 1)
+    assert leasing.waiting == 2
+    [(_, first), *_] = given(leasing.release(leasing.slots[1], 1))
+    assert first is unlucky
+
+
+def test_it_is_not_taken_to_have_waited_for_ever() -> None:
+    leasing = filled(1)
+    leasing.again(Work(), 1000)
+    assert leasing.expire(1001) == []
+    assert leasing.max_wait(1001) == 1
+
+
+# Proxy mode
+
+
+def test_exclusive_every_client_has_a_slot_and_the_next_waits_for_one() -> None:
+    leasing = make(2, exclusive=True)
+    works = [Work(alone=True) for _ in range(3)]
+    assert given(leasing.submit(works[0], 0)) == [(1, works[0])]
+    assert given(leasing.submit(works[1], 0)) == [(2, works[1])]
+    assert leasing.submit(works[2], 0) == []
+    leasing.connected(leasing.slots[0])
+    assert given(leasing.closed(leasing.slots[0], 1)) == [(1, works[2])]
+
+
+def test_exclusive_slots_are_opened_for_their_clients_only() -> None:
+    leasing = make(2, exclusive=True)
+    [(number, _)] = given(leasing.submit(Work(alone=True), 0))
+    slot = leasing.slots[number - 1]
+    assert (slot.is_opening, slot.is_open) == (True, False)
+    leasing.connected(slot)
+    assert (slot.is_opening, slot.is_open) == (False, True)
+
+
+def test_exclusive_a_client_whose_target_is_down_gets_another() -> None:
+    leasing = make(2, exclusive=True)
+    work = Work(alone=True)
+    [(number, _)] = given(leasing.submit(work, 0))
+    leasing.again(work, 0)
+    assert given(leasing.failed(leasing.slots[number - 1], 0)) == [(2, work)]
+
+
+def test_exclusive_when_all_are_down_clients_fail_fast() -> None:
+    leasing = make(2, exclusive=True)
+    work = Work(alone=True)
+    leasing.submit(work, 0)
+    leasing.again(work, 0)
+    leasing.failed(leasing.slots[0], 0)
+    leasing.again(work, 0)
+    assert dismissed(leasing.failed(leasing.slots[1], 0)) == [(work, Outcome.UNREACHABLE)]
+    other = Work(alone=True)
+    assert dismissed(leasing.submit(other, 0)) == [(other, Outcome.UNREACHABLE)]
+
+
+def test_exclusive_who_waits_gets_a_target_that_has_come_back() -> None:
+    leasing = make(2, exclusive=True)
+    works = [Work(alone=True) for _ in range(2)]
+    leasing.submit(works[0], 0)
+    leasing.connected(leasing.slots[0])
+    leasing.submit(works[1], 0)
+    leasing.again(works[1], 0)
+    assert leasing.failed(leasing.slots[1], 0) == []
+    look = leasing.next_look(0)
+    assert look == leasing.slots[1].retry_at
+    assert given(leasing.go_on(look)) == [(2, works[1])]

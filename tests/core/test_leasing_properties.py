@@ -1,0 +1,243 @@
+"""Leasing, whatever happens in whatever order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from proxymux.core.leasing import DEPTH, Dismiss, Give, Leasing, Open, Order, Slot, Work
+from proxymux.core.outcome import Outcome
+from proxymux.core.target import parse_target
+
+TIMEOUT = 5.0
+
+
+class Leases(RuleBasedStateMachine):
+    """Carries orders out on connections that are only numbers, and keeps books of its own."""
+
+    leasing: Leasing
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 100.0
+        #: Connections that are being opened or are open.
+        self.opening: set[Slot] = set()
+        self.open: dict[Slot, list[Work]] = {}
+        #: Work that waits, in the order in which it is to be given.
+        self.queue: list[Work] = []
+        self.alone: dict[Slot, Work] = {}
+        self.blocked: set[Slot] = set()
+        self.over: set[Work] = set()
+
+    @initialize(slots=st.integers(1, 4), pipelined=st.booleans(), exclusive=st.booleans(), limit=st.integers(1, 4))
+    def begin(self, slots: int, pipelined: bool, exclusive: bool, limit: int) -> None:
+        self.exclusive = exclusive
+        self.pipelined = pipelined and not exclusive
+        self.limit = limit
+        self.leasing = Leasing(
+            [parse_target("10.0.0.1:1")] * slots,
+            pipelined=self.pipelined,
+            exclusive=exclusive,
+            queue_limit=limit,
+            queue_timeout=TIMEOUT,
+            jitter=lambda: 1.0,
+        )
+
+    # What happens
+
+    @rule(alone=st.booleans())
+    def submit(self, alone: bool) -> None:
+        work = Work(alone=alone or self.exclusive)
+        orders = self.leasing.submit(work, self.now)
+        if work.is_queued:
+            self.queue.append(work)
+        self.carry_out(orders, work)
+        assert work in self.over or work in self.queue or self.holds(work)
+
+    @precondition(lambda self: self.queue)
+    @rule(data=st.data())
+    def withdraw(self, data: Any) -> None:
+        work = data.draw(st.sampled_from(self.queue))
+        self.queue.remove(work)
+        self.over.add(work)
+        self.leasing.withdraw(work)
+
+    @precondition(lambda self: self.opening)
+    @rule(data=st.data(), well=st.booleans())
+    def come_to(self, data: Any, well: bool) -> None:
+        slot = data.draw(st.sampled_from(sorted(self.opening, key=lambda slot: slot.number)))
+        self.opening.discard(slot)
+        if not well:
+            unlucky = self.alone.pop(slot, None)
+            if unlucky is not None and data.draw(st.booleans()):
+                self.leasing.again(unlucky, self.now)
+                self.queue.insert(0, unlucky)
+            elif unlucky is not None:
+                self.over.add(unlucky)
+            self.carry_out(self.leasing.failed(slot, self.now))
+            return
+        self.open[slot] = []
+        if self.exclusive:
+            self.leasing.connected(slot)
+        else:
+            self.carry_out(self.leasing.opened(slot, self.now))
+
+    @precondition(lambda self: any(self.open.values()))
+    @rule(data=st.data())
+    def answer(self, data: Any) -> None:
+        slot = data.draw(st.sampled_from([slot for slot, works in self.open.items() if works]))
+        self.over.add(self.open[slot].pop(0))
+        self.carry_out(self.leasing.release(slot, self.now))
+
+    @precondition(lambda self: any(self.open.values()))
+    @rule(data=st.data())
+    def follow(self, data: Any) -> None:
+        slot = data.draw(st.sampled_from([slot for slot, works in self.open.items() if works]))
+        if self.leasing.follow(slot):
+            assert self.pipelined
+            assert not self.queue
+            assert slot not in self.blocked
+            self.open[slot].append(Work())
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def close(self, data: Any) -> None:
+        slot = data.draw(st.sampled_from(list(self.open)))
+        self.over.update(self.open.pop(slot))
+        if slot in self.alone:
+            self.over.add(self.alone.pop(slot))
+        self.blocked.discard(slot)
+        self.carry_out(self.leasing.closed(slot, self.now))
+
+    @precondition(lambda self: self.open.keys() - self.alone.keys())
+    @rule(data=st.data())
+    def block(self, data: Any) -> None:
+        slot = data.draw(st.sampled_from([slot for slot in self.open if slot not in self.alone]))
+        self.blocked.add(slot)
+        self.leasing.blocked(slot)
+
+    @precondition(lambda self: self.open.keys() - self.alone.keys())
+    @rule(data=st.data())
+    def unblock(self, data: Any) -> None:
+        slot = data.draw(st.sampled_from([slot for slot in self.open if slot not in self.alone]))
+        self.blocked.discard(slot)
+        self.carry_out(self.leasing.unblocked(slot, self.now))
+
+    @rule(seconds=st.sampled_from([0.01, 0.1, 1.0, 6.0]))
+    def pass_time(self, seconds: float) -> None:
+        until = self.now + seconds
+        for _ in range(1000):
+            look = self.leasing.next_look(self.now)
+            if look is None or look > until:
+                break
+            self.now = max(self.now, look)
+            self.carry_out(self.leasing.expire(self.now))
+            self.carry_out(self.leasing.go_on(self.now))
+        else:
+            raise AssertionError("it has to be looked at again and again")
+        self.now = until
+
+    @precondition(lambda self: not self.exclusive)
+    @rule()
+    def warm_up(self) -> None:
+        self.carry_out(self.leasing.start(self.now))
+
+    # Orders
+
+    def carry_out(self, orders: list[Order], comes: Work | None = None) -> None:
+        for order in orders:
+            if isinstance(order, Open):
+                self.opens(order.slot)
+            elif isinstance(order, Give):
+                self.gives(order.slot, order.work, comes)
+            else:
+                assert isinstance(order, Dismiss)
+                self.dismisses(order, comes)
+
+    def opens(self, slot: Slot) -> None:
+        assert slot not in self.opening
+        assert slot not in self.open
+        assert slot.retry_at <= self.now
+        self.opening.add(slot)
+
+    def gives(self, slot: Slot, work: Work, comes: Work | None) -> None:
+        assert work not in self.over
+        assert not self.holds(work)
+        if work is not comes or work in self.queue:
+            assert self.queue.pop(0) is work, "not the first that waits"
+        else:
+            assert not self.queue, "one that came later is given first"
+        assert slot not in self.alone
+        assert slot not in self.blocked
+        if self.exclusive:
+            self.opens(slot)
+        else:
+            assert len(self.open[slot]) < (DEPTH if self.pipelined and not work.alone else 1)
+        if work.alone:
+            self.alone[slot] = work
+        else:
+            self.open[slot].append(work)
+
+    def dismisses(self, order: Dismiss, comes: Work | None) -> None:
+        work = order.work
+        assert work not in self.over
+        assert not self.holds(work)
+        self.over.add(work)
+        if work in self.queue:
+            self.queue.remove(work)
+        if order.outcome is Outcome.QUEUE_FULL:
+            assert work is comes
+            assert len(self.queue) >= self.limit
+        elif order.outcome is Outcome.QUEUE_TIMEOUT:
+            assert work.queued_at + TIMEOUT <= self.now
+        else:
+            assert order.outcome is Outcome.UNREACHABLE
+            assert not self.open
+            assert not self.opening
+
+    def holds(self, work: Work) -> bool:
+        return work in self.alone.values() or any(work in works for works in self.open.values())
+
+    # What is always so
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        if not hasattr(self, "leasing"):
+            return
+        leasing = self.leasing
+        assert leasing.waiting == len(self.queue)
+        assert {slot for slot in leasing.slots if slot.is_opening} == self.opening
+        assert {slot for slot in leasing.slots if slot.is_open} == self.open.keys()
+        assert {slot for slot in leasing.slots if slot.is_taken} == self.alone.keys()
+        for slot in leasing.slots:
+            assert slot.outstanding == len(self.open.get(slot, ())) + (slot in self.alone)
+        waiting_alone = sum(work.alone for work in self.queue)
+        spare = len(leasing.slots) - len(self.alone) - waiting_alone > 1
+        assert leasing.spare_alone() == (self.exclusive or spare)
+
+    @invariant()
+    def nobody_waits_for_an_idle_slot(self) -> None:
+        idle = [
+            slot
+            for slot, works in self.open.items()
+            if not works and slot not in self.alone and slot not in self.blocked
+        ]
+        assert not (idle and self.queue)
+
+    @invariant()
+    def nobody_waits_while_nothing_happens(self) -> None:
+        if self.queue:
+            assert self.open or self.opening or self.leasing.next_look(self.now) is not None
+
+    def teardown(self) -> None:
+        if hasattr(self, "leasing"):
+            self.pass_time(1000)
+            assert self.leasing.waiting == 0
+            assert not self.queue
+
+
+Leases.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLeases = Leases.TestCase
