@@ -117,7 +117,11 @@ class ReplyScanner(Protocol):
 
 
 class Codec(Protocol):
-    """A protocol.  Its scanners hold no reference to each other."""
+    """A protocol.  Its scanners hold no reference to each other.
+
+    It may have ``ends_at_own``, True if its request scanners look at nothing after an OWN request: where that is
+    refused, the client's connection ends.
+    """
 
     #: As given to :func:`make_codec`.
     name: str

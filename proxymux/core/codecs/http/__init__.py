@@ -21,6 +21,7 @@ class HttpCodec:
 
     name = "http"
     gap = False
+    ends_at_own = True
 
     def __init__(self, body_limit: int = BODY_LIMIT) -> None:
         self._body_limit = body_limit
