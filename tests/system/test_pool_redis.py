@@ -19,6 +19,12 @@ from tests.system.pools import outcomes, pool, redis, run
 MODES = [("1",), ("4",), ("4", "--async")]
 
 
+def packed(words: tuple[str | bytes, ...]) -> bytes:
+    """A command as an array of bulk strings."""
+    parts = [word.encode() if isinstance(word, str) else word for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
 class Connection:
     """A client of Redis that sees every reply; an error is a value."""
 
@@ -27,7 +33,7 @@ class Connection:
         self._reader = hiredis.Reader()
 
     def send(self, *commands: tuple[str | bytes, ...]) -> None:
-        self._socket.sendall(b"".join(hiredis.pack_command(command) for command in commands))
+        self._socket.sendall(b"".join(map(packed, commands)))
 
     def read(self) -> Any:
         while (value := self._reader.gets()) is False:

@@ -1,0 +1,173 @@
+"""The pool with codec memcache in front of a memcached."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.conftest import Server, Start, Twistd
+from tests.system.pools import memcached, outcomes, pool
+
+MODES = [("1",), ("3",), ("3", "--async")]
+
+
+class Connection:
+    """A client of memcached."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._file = self.socket.makefile("rb")
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def line(self) -> bytes:
+        return self._file.readline()
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def ask(self, data: bytes) -> bytes:
+        self.send(data)
+        return self.line()
+
+    def value(self, key: bytes) -> bytes | None:
+        """What ``get`` says; None if there is none."""
+        head = self.ask(b"get %b\r\n" % key)
+        if head == b"END\r\n":
+            return None
+        size = int(head.split()[3])
+        value = self.read(size)
+        assert self.read(7) == b"\r\nEND\r\n"
+        return value
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def upstream(server: Server) -> int:
+    return memcached(server, "-I", "8m", "-m", "64")
+
+
+@pytest.fixture
+def direct(upstream: int) -> Iterator[Connection]:
+    with Connection(upstream) as connection:
+        yield connection
+
+
+def connections(direct: Connection) -> int:
+    """How many memcached has accepted since it started."""
+    direct.send(b"stats\r\n")
+    found = 0
+    while (line := direct.line()) != b"END\r\n":
+        if line.startswith(b"STAT total_connections "):
+            found = int(line.split()[2])
+    return found
+
+
+def funnel(start: Start, upstream: int, count: int = 3, *arguments: str) -> Twistd:
+    return pool(start, upstream, count, "--codec", "memcache", *arguments)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_many_clients_store_and_fetch_their_own(
+    start: Start, upstream: int, direct: Connection, mode: tuple[str, ...]
+) -> None:
+    proxy = funnel(start, upstream, int(mode[0]), *mode[1:])
+    before = connections(direct)
+    wrong: list[object] = []
+
+    def serve_one(number: int) -> None:
+        with Connection(proxy.port) as client:
+            for turn in range(20):
+                key, value = b"key-%d-%d" % (number, turn), b"%d " % number * 50 * (turn + 1)
+                stored = client.ask(b"set %b 0 0 %d\r\n%b\r\n" % (key, len(value), value))
+                found = client.value(key)
+                if stored != b"STORED\r\n" or found != value:
+                    wrong.append((number, turn, stored, found))
+
+    clients = [threading.Thread(target=serve_one, args=(number,)) for number in range(30)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(60)
+    assert not wrong
+    assert connections(direct) - before <= int(mode[0])
+    assert outcomes(proxy, 30) == {"completed"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_pipeline_keeps_its_order(start: Start, upstream: int, mode: tuple[str, ...]) -> None:
+    proxy = funnel(start, upstream, int(mode[0]), *mode[1:])
+    with Connection(proxy.port) as client:
+        client.send(b"set n 0 0 1\r\n0\r\n" + b"incr n 1\r\n" * 3000 + b"get n\r\n")
+        assert client.line() == b"STORED\r\n"
+        assert [int(client.line()) for _ in range(3000)] == list(range(1, 3001))
+        assert [client.line() for _ in range(3)] == [b"VALUE n 0 4\r\n", b"3000\r\n", b"END\r\n"]
+
+
+def test_a_value_may_hold_what_looks_like_a_reply(start: Start, upstream: int) -> None:
+    proxy = funnel(start, upstream)
+    value = b"\r\nEND\r\nSTORED\r\nVALUE x 0 1\r\n\0\xff" * 1000
+    with Connection(proxy.port) as client:
+        assert client.ask(b"set k 0 0 %d\r\n%b\r\n" % (len(value), value)) == b"STORED\r\n"
+        assert client.value(b"k") == value
+
+
+def test_a_value_of_five_megabytes_passes_both_ways(start: Start, upstream: int) -> None:
+    proxy = funnel(start, upstream)
+    value = bytes(range(256)) * 20_480
+    with Connection(proxy.port) as client:
+        assert client.ask(b"set k 0 0 %d\r\n%b\r\n" % (len(value), value)) == b"STORED\r\n"
+        assert client.value(b"k") == value
+
+
+def test_noreply_has_none(start: Start, upstream: int) -> None:
+    proxy = funnel(start, upstream, 1)
+    with Connection(proxy.port) as client:
+        client.send(b"set k 0 0 1 noreply\r\n5\r\n" + b"incr k 1 noreply\r\n" * 10)
+        assert client.value(b"k") == b"15"
+
+
+def test_meta_commands_and_statistics_pass(start: Start, upstream: int) -> None:
+    proxy = funnel(start, upstream)
+    with Connection(proxy.port) as client:
+        assert client.ask(b"ms k 2\r\nhi\r\n") == b"HD\r\n"
+        assert client.ask(b"mg k v\r\n") == b"VA 2\r\n"
+        assert client.line() == b"hi\r\n"
+        assert client.ask(b"mn\r\n") == b"MN\r\n"
+        line = client.ask(b"stats\r\n")
+        while line != b"END\r\n":
+            assert line.startswith(b"STAT ")
+            line = client.line()
+        assert client.ask(b"version\r\n").startswith(b"VERSION ")
+
+
+def test_what_memcached_would_take_for_commands_is_refused(start: Start, upstream: int, direct: Connection) -> None:
+    proxy = funnel(start, upstream)
+    with Connection(proxy.port) as client, Connection(proxy.port) as other:
+        answer = client.ask(b"set k 0 0 nonsense\r\nflush_all\r\n")
+        assert b"ERROR" in answer
+        assert other.ask(b"set a 0 0 1\r\n1\r\n") == b"STORED\r\n"
+        assert other.value(b"a") == b"1"
+    assert direct.value(b"a") == b"1"
+
+
+def test_quit_ends_the_client_and_no_upstream(start: Start, upstream: int, direct: Connection) -> None:
+    proxy = funnel(start, upstream, 1)
+    before = connections(direct)
+    for _ in range(5):
+        with Connection(proxy.port) as client:
+            client.send(b"version\r\nquit\r\n")
+            assert client.line().startswith(b"VERSION ")
+            assert client.read(1) == b""
+    assert connections(direct) - before == 1
+    assert outcomes(proxy, 5) == {"completed"}
