@@ -115,6 +115,10 @@ def _seconds(text: str) -> float:
     return value
 
 
+# What the parser calls them in its complaints.
+_seconds.__name__ = _whole_seconds.__name__ = "number of seconds"
+
+
 def _check(options: argparse.Namespace) -> None:
     from twisted.internet.task import react
 

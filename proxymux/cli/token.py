@@ -9,7 +9,7 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from proxymux.core.token import Ticket
+from proxymux.core.token import Ticket, read_address
 from proxymux.core.token.legacy import DIGESTS, Digest, open_legacy, seal_legacy
 from proxymux.core.token.sealed import PREFIX
 from proxymux.errors import BadToken, ConfigError
@@ -71,7 +71,8 @@ def _sealed_legacy(options: argparse.Namespace) -> str:
             raise ConfigError("--" + name.replace("_", "-"), "old tokens have none; leave --legacy away")
     if options.once:
         raise ConfigError("--once", "old tokens have none; leave --legacy away")
-    return seal_legacy(options.target[0], _secret(options), options.digest or "md5", os.urandom(8))
+    address = read_address(options.target[0])
+    return seal_legacy(address, _secret(options), options.digest or "md5", os.urandom(8))
 
 
 def _open(token: bytes, options: argparse.Namespace) -> Ticket:

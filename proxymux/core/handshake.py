@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxymux.core.admission import parse_address
-from proxymux.core.token import Ticket
+from proxymux.core.token import MAX_TOKEN, Ticket
 from proxymux.core.token.legacy import Digest, open_legacy
 from proxymux.core.token.sealed import PREFIX, Keys
 from proxymux.errors import BadToken
 
-#: Bytes of a token, without the line's end.
-MAX_TOKEN: Final = 1024
 #: Seconds by which the clocks of whoever seals and of a gateway may differ.
 SKEW: Final = 30
 #: One-time tokens that are remembered until they expire; beyond these no other is accepted.

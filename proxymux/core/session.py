@@ -40,6 +40,7 @@ _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
     Cause.CLIENT_ABORTED: (Outcome.CLIENT_ABORTED, Closing.ABORT),
     Cause.UPSTREAM_ABORTED: (Outcome.UPSTREAM_ABORTED, Closing.RESET),
     Cause.IDLE: (Outcome.IDLE, Closing.CLOSE),
+    Cause.DISMISSED: (Outcome.PROTOCOL_ERROR, None),
 }
 #: Commands that every session gives.
 _AWAIT_NOTHING: Final = Await(None)
@@ -223,10 +224,10 @@ class Session:
 
     def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
         assert self._forward is not None
-        return [
-            *self._send(self._forward.reply_to(failure.outcome)),
-            *self._consult("connect_error", Ending(failure.outcome, failure.reason)),
-        ]
+        reply, reason = self._forward.reply_to(failure.outcome), failure.reason
+        if failure.outcome is Outcome.BAD_HANDSHAKE:
+            reason = f"{reply.decode('latin-1')} {reason}"
+        return [*self._send(reply), *self._consult("connect_error", Ending(failure.outcome, reason))]
 
     def _relay_ended(self, end: RelayEnd) -> list[Command]:
         self._client_finished = end.client_finished
@@ -235,10 +236,8 @@ class Session:
         if end.cause is Cause.INACTIVE:
             return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason))
         self._sent = True
-        if end.outcome is not None:
-            return [_CANCEL, *self._close(Ending(end.outcome, end.reason))]
         outcome, how = _RELAY_ENDINGS[end.cause]
-        return [_CANCEL, *self._close(Ending(outcome, end.reason), how)]
+        return [_CANCEL, *self._close(Ending(end.outcome or outcome, end.reason), how)]
 
     # Answering and closing
 

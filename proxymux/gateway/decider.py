@@ -16,7 +16,6 @@ from proxymux.core.handshake import (
     BAD_LINE,
     BAD_TOKEN,
     CONNECTED,
-    MAX_TOKEN,
     NO_CONNECTION,
     TIMED_OUT,
     Line,
@@ -25,6 +24,8 @@ from proxymux.core.handshake import (
     TooLong,
     read_line,
 )
+from proxymux.core.tally import Tally
+from proxymux.core.token import MAX_TOKEN
 from proxymux.errors import BadToken
 from proxymux.gateway.turns import Turns
 from proxymux.interfaces import IDecider
@@ -39,6 +40,7 @@ class GatewayDecider:
 
     :param locks: what opens tokens.
     :param spent: one-time tokens that were used; outlives a reload, as ``budget`` does.
+    :param tally: counts which keys are still of use.
     :param attempts: how often a target is tried that does not answer.
     :param timers: measure, and let an address wait.
     :param wall: seconds since the epoch.
@@ -54,6 +56,7 @@ class GatewayDecider:
         locks: Locks,
         spent: Spent,
         budget: FailureBudget,
+        tally: Tally,
         attempts: int,
         timers: Timers,
         wall: Callable[[], float],
@@ -61,6 +64,7 @@ class GatewayDecider:
         self._locks = locks
         self._spent = spent
         self._budget = budget
+        self._tally = tally
         self._timers = timers
         self._turns = Turns(budget, timers)
         self._wall = wall
@@ -89,6 +93,7 @@ class GatewayDecider:
             ticket = self._locks.open(line.token, host, now)
             if ticket.once is not None:
                 self._spent.spend(ticket, now)
+            self._tally.opened(ticket.key)
         except BadToken as problem:
             self._budget.fail(host, self._timers.seconds())
             return BadHandshake(BAD_TOKEN, f"401 {problem}")

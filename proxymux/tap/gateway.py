@@ -226,10 +226,10 @@ def make_gateway(reactor: Any, source: SecretSource, own: GatewaySettings, setti
     ground = make_ground(reactor, settings, log, own.buffer)
     guard = TargetGuard(TargetRules(own.allow_target, own.deny_target))
     ground.guard(guard)
-    spent, budget = Spent(), FailureBudget(own.failures)
+    spent, budget, tally = Spent(), FailureBudget(own.failures), Tally()
 
     def decider() -> GatewayDecider:
-        return GatewayDecider(_locks(source, own), spent, budget, own.attempts, ground.timers, time.time)
+        return GatewayDecider(_locks(source, own), spent, budget, tally, own.attempts, ground.timers, time.time)
 
     service = make_service(
         ground,
@@ -240,7 +240,7 @@ def make_gateway(reactor: Any, source: SecretSource, own: GatewaySettings, setti
         connect_timeout=own.timeout,
         reuse=own.reuse,
         pid_file=None if own.pid_file is None else PidFile("--gateway-pidfile", own.pid_file),
-        tally=Tally(),
+        tally=tally,
     )
     guard.own = service.addresses
     return service
@@ -253,6 +253,8 @@ def _locks(source: SecretSource, own: GatewaySettings) -> Locks:
     keys = None if own.key_file is None else read_keys(own.key_file)
     if secret is None and keys is None:
         raise ConfigError("Missing secret", f"give --secret-file, {SECRET_VARIABLE}, --secret or --key-file")
+    if keys is None and not own.legacy:
+        raise ConfigError("--legacy", "off leaves nothing that opens a token; give --key-file")
     return Locks(secret if own.legacy else None, own.digests, keys, own.audience)
 
 

@@ -82,7 +82,7 @@ class SharedOptions(usage.Options):
     opt_listen = _repeatable(
         "listen",
         "Twisted server endpoint; haproxy: before it takes PROXY protocol headers. Repeatable."
-        " [default: --host and --port]",
+        " [default: --host and --port, or --addr]",
     )
     opt_trust_proxy = _repeatable(
         "trust-proxy", "CIDR that may send a PROXY header on a haproxy: listener. Repeatable. [default: loopback]"

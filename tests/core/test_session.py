@@ -707,7 +707,7 @@ def test_each_failure_to_connect_has_a_reply_of_its_own(failure: ConnectFailure,
         (decided(forward), [NO_LIMIT, Connect(forward)]),
         (failed(failure), [Send(reply), Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
         (answered(b""), [LIMIT, LINGER]),
-        (LOST, [Cancel(), *finish(failure.outcome, failure.reason)]),
+        (LOST, [Cancel(), *finish(failure.outcome, f"401 {failure.reason}" if failure is DENIED else failure.reason)]),
     )
 
 

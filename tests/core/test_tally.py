@@ -9,7 +9,7 @@ from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.tally import Entry, Tally
 
 BAD = Ending(Outcome.BAD_HANDSHAKE, "401 wrong secret")
-DENIED = Ending(Outcome.BAD_HANDSHAKE, "127.0.0.1:1: denied (--deny-target)")
+DENIED = Ending(Outcome.BAD_HANDSHAKE, "401 127.0.0.1:1: denied (--deny-target)")
 
 
 def counted(ending: Ending, target: object = None, was_connected: bool = False) -> Entry:
@@ -46,7 +46,6 @@ def test_who_was_connected_was_told_200_however_it_ended(outcome: Outcome) -> No
     [
         (Ending(Outcome.UNREACHABLE, "a:1: connection refused"), "502"),
         (Ending(Outcome.CONNECT_TIMEOUT, "a:1: timed out"), "504"),
-        (DENIED, "401"),
         (Ending(Outcome.CLIENT_ABORTED, "reset"), "-"),
         (Ending(Outcome.DRAINED), "-"),
     ],
@@ -56,7 +55,7 @@ def test_who_was_not_connected_counts_for_the_target(ending: Ending, status: str
 
 
 def test_a_bad_handshake_without_a_reason_is_counted_too() -> None:
-    assert counted(Ending(Outcome.BAD_HANDSHAKE)) == Entry("", "", "")
+    assert counted(Ending(Outcome.BAD_HANDSHAKE)) == Entry("-", "bad_handshake", "")
 
 
 def test_the_lines_are_by_status_and_the_most_frequent_is_first() -> None:
@@ -86,3 +85,17 @@ def test_targets_beyond_the_limit_are_counted_together(monkeypatch: pytest.Monke
     for name in ("a", "b", "c", "d", "a"):
         tally.note(Ending(Outcome.COMPLETED), name, True)
     assert tally.counts == {Entry("200", "", "a"): 2, Entry("200", "", "b"): 1, Entry("200", "", "others"): 2}
+
+
+def test_a_tls_handshake_is_no_status_of_ours() -> None:
+    tally = Tally()
+    tally.note(Ending(Outcome.BAD_HANDSHAKE, "TLS: no shared cipher"), None, False)
+    assert tally.counts == {Entry("-", "bad_handshake", ""): 1}
+
+
+def test_good_tokens_are_counted_by_their_keys_and_denied_targets_say_so() -> None:
+    tally = Tally()
+    for key in ("k1", None, "k1"):
+        tally.opened(key)
+    tally.note(DENIED, "127.0.0.1:1", False)
+    assert tally.lines() == ["good tokens: 3 (k1 2, old 1)", "401: 1 (denied target 127.0.0.1:1 1)"]

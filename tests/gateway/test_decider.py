@@ -6,6 +6,7 @@ import base64
 from typing import Any, Final
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,7 +18,10 @@ from zope.interface.verify import verifyObject
 from proxymux.core.client import Client
 from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward
 from proxymux.core.failure_budget import FailureBudget
-from proxymux.core.handshake import MAX_TOKEN, Locks, Spent
+from proxymux.core.handshake import Locks, Spent
+from proxymux.core.tally import Tally
+from proxymux.core.tally import Tally
+from proxymux.core.token import MAX_TOKEN, legacy
 from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
 from proxymux.gateway.decider import GatewayDecider
@@ -42,11 +46,15 @@ class Gateway:
         self.clock = Clock()
         self.timers = Timers(self.clock, Logger())
         self.budget = FailureBudget(failures)
+        self.tally = Tally()
         self.now = NOW
+        self.tally = Tally()
         self.decider = GatewayDecider(
             Locks(SECRET, ("md5",), KEYS, None),
             Spent() if spent is None else spent,
             self.budget,
+            self.tally,
+            self.tally,
             attempts,
             self.timers,
             lambda: self.now,
@@ -82,6 +90,13 @@ def forward(*targets: str, data: bytes = b"", retries: int = 0) -> Forward:
         retries=retries,
         retry_on="timeout",
     )
+
+
+def blocks(padded: bytes) -> bytes:
+    """An old token of whole blocks with this at its end, however it is padded."""
+    key, iv = legacy._DERIVE["md5"](SECRET, b"saltsalt")
+    encryptor = Cipher(algorithms.AES256(key), modes.CBC(iv)).encryptor()
+    return base64.b64encode(b"Salted__saltsalt" + encryptor.update(padded) + encryptor.finalize())
 
 
 def test_it_is_a_decider_that_does_not_greet_and_says_400_to_who_comes_to_nothing() -> None:
@@ -136,7 +151,7 @@ def test_attempts_in_all_are_one_more_than_retries(attempts: int, retries: int) 
         (EXAMPLE[:-8] + b"AAAAAAA=", WRONG),
         (seal_legacy("127.0.0.1:1", b"another", "md5", bytes(8)).encode(), WRONG),
         (seal_legacy("127.0.0.1:62863", SECRET, "sha256", bytes(8)).encode(), WRONG),
-        (seal_legacy("127.0.0.1", SECRET, "md5", bytes(8)).encode(), WRONG),
+        (blocks(b"127.0.0.1\x07\x07\x07\x07\x07\x07\x07"), WRONG),
         (sealed(e=0), "401 expired: 1000000 s ago"),
         (sealed(n=int(NOW) + 31), "401 not yet valid: for another 31 s"),
         (sealed(c="10.0.0.0/8"), "401 for another client"),
@@ -155,17 +170,6 @@ def test_a_line_that_is_too_long_is_400(data: bytes) -> None:
     assert Gateway().decide(data) == BadHandshake(b"400", "400 no line's end within 1024 bytes")
 
 
-def blocks(padded: bytes) -> bytes:
-    """An old token of whole blocks with this at its end, however it is padded."""
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-    from proxymux.core.token import legacy
-
-    key, iv = legacy._DERIVE["md5"](SECRET, b"saltsalt")
-    encryptor = Cipher(algorithms.AES256(key), modes.CBC(iv)).encryptor()
-    return base64.b64encode(b"Salted__saltsalt" + encryptor.update(padded) + encryptor.finalize())
-
-
 def test_bad_padding_and_a_bad_address_are_the_same_decision() -> None:
     """Or else the gateway tells who asks often enough what is in a token."""
     gateway = Gateway(failures=None)
@@ -173,6 +177,14 @@ def test_bad_padding_and_a_bad_address_are_the_same_decision() -> None:
     bad_address = [blocks(b"no address here" + b"\x01"), blocks(b"\x10" * 16), blocks(b"nothing" + b"\x09" * 9)]
     decisions = {repr(gateway.decide(line + b"\n")) for line in (*bad_padding, *bad_address)}
     assert decisions == {repr(BadHandshake(b"401", WRONG))}
+
+
+def test_good_tokens_are_counted_by_the_key_that_opened_them() -> None:
+    gateway = Gateway()
+    for line in (EXAMPLE, sealed(), sealed(), b"bad", sealed(e=0)):
+        gateway.decide(line + b"\n")
+    assert gateway.tally.keys == {"old": 1, "k1": 2}
+    assert not gateway.tally.counts  # that of how sessions end is for when they have
 
 
 # One-time tokens

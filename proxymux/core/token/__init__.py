@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from proxymux.core.admission import Network
 from proxymux.core.target import InetTarget, parse_target
 from proxymux.errors import BadAddress, BadToken
+
+#: Bytes of a token, without the line's end.
+MAX_TOKEN: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from proxymux.core.admission import parse_network
-from proxymux.core.token import Ticket, read_address, strict_base64
+from proxymux.core.token import MAX_TOKEN, Ticket, read_address, strict_base64
 from proxymux.errors import BadAddress, BadKeys, BadToken
 
 PREFIX: Final = b"pm1."
@@ -89,7 +89,12 @@ class Keys:
         cipher, nonce = _cipher(key, salt)
         prefix = f"pm1.{kid}."
         sealed = cipher.encrypt(nonce, plain, prefix.encode())
-        return prefix + base64.urlsafe_b64encode(salt + sealed).rstrip(b"=").decode()
+        token = prefix + base64.urlsafe_b64encode(salt + sealed).rstrip(b"=").decode()
+        if len(token) > MAX_TOKEN:
+            raise BadToken(
+                "too long", f"{len(token)} bytes, of which a gateway takes {MAX_TOKEN}; give it fewer targets"
+            )
+        return token
 
 
 def parse_keys(lines: Iterable[str]) -> Keys:
