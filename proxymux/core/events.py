@@ -63,10 +63,14 @@ class Events:
 
         :returns: the first exception that a listener raised, or None; all of them were reported.
         """
+        return self.emit_each(event, lambda: arguments)
+
+    def emit_each(self, event: str, make_arguments: Callable[[], tuple[Any, ...]]) -> BaseException | None:
+        """As :meth:`emit`, with arguments that are made afresh for every listener."""
         first: BaseException | None = None
         for listener in tuple(self._listeners[event]):
             try:
-                result = listener(*arguments)
+                result = listener(*make_arguments())
             except BaseException as error:  # a listener that calls exit() is one that failed
                 self._report(listener, error)
                 first = first or error

@@ -86,7 +86,7 @@ class Cause(enum.Enum):
     #: The upstream's first byte did not come in time.
     INACTIVE = "inactive"
     IDLE = "idle"
-    #: The session ends with the outcome that comes with it.
+    #: The client gets no more, for the reason that the outcome says.
     DISMISSED = "dismissed"
 
 
@@ -94,7 +94,7 @@ class Cause(enum.Enum):
 class RelayEnd:
     """How a relay ended, and whether the client had sent FIN by then.
 
-    :param outcome: of a cause that leaves it open.
+    :param outcome: where it is not the usual one of the cause.
     """
 
     cause: Cause

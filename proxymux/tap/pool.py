@@ -14,6 +14,7 @@ from proxymux.tap.options import SharedOptions, fail, host_endpoint
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+    from twisted.logger import Logger
 
     from proxymux.service import ProxyService
 
@@ -222,9 +223,10 @@ def Multiplexer(config: Any = None, warmup: bool = False, **settings: Any) -> Pr
     return service
 
 
-def make_pool(reactor: Any, own: PoolSettings, settings: Settings) -> ProxyService:
+def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger | None = None) -> ProxyService:
     """Put a pool service together.
 
+    :param log: where it logs to; None is to twistd's log, from the level that the settings say.
     :raises ProxymuxError: if its codec or its listeners cannot be loaded.
     """
     import random
@@ -239,7 +241,7 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings) -> ProxyServi
     from proxymux.pool.decider import FixedDecider
     from proxymux.tap.wiring import CONNECT_TIMEOUT, make_events, make_ground, make_log, make_service
 
-    log = make_log(settings.log_level)
+    log = log or make_log(settings.log_level)
     ground = make_ground(reactor, settings, log)
     events = make_events(log)
     codec = load_codec(own.codec)
@@ -264,7 +266,8 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings) -> ProxyServi
     else:
         leases = Pool(
             reactor, ground.timers, connector, codec, leasing, events, log, ground.soon,
-            raw_gap=own.raw_gap, request_timeout=own.request_timeout, idle_timeout=own.inactivity, warmup=own.warmup,
+            is_ordered=own.mode == "fifo", raw_gap=own.raw_gap, request_timeout=own.request_timeout,
+            idle_timeout=own.inactivity, warmup=own.warmup,
         )  # fmt: skip
         connector = Sharing()  # type: ignore[assignment]
         relay = DetachedRelay(

@@ -17,9 +17,11 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLo
 from zope.interface import implementer
 
 from proxymux.core.outcome import Record
+from proxymux.core.pool_config import PoolConfig
 from proxymux.core.settings import read_settings
 from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import from_object
+from proxymux.tap.pool import Options, PoolSettings, make_pool
 from proxymux.tap.wiring import make_ground, make_service
 from tests.net.certificates import Authority, Credentials
 from tests.net.peers import Net, Peer, Upstream, settle, until
@@ -106,6 +108,15 @@ class Running:
         self.lines.append((event["log_level"].name, formatEvent(event)))
         if "log_failure" in event:
             globalLogPublisher(event)
+
+    def start(self, service: Any) -> None:
+        """Run the service."""
+        self.service = service
+        self.events.on("ended", lambda logger, record: self.records.append(record))
+        self.events.on("connect_failed", lambda logger, target, reason: self.failed_attempts.append((target, reason)))
+        service.check()
+        service.privilegedStartService()
+        service.startService()
 
     @property
     def events(self) -> Any:
@@ -209,6 +220,12 @@ class Start(Protocol):
     ) -> Running: ...
 
 
+class StartPool(Protocol):
+    """Start a pool of these targets; ``options`` are those of the command line, with underscores for dashes."""
+
+    def __call__(self, *targets: Upstream | str, listen: str | list[str] = LOOPBACK, **options: Any) -> Running: ...
+
+
 class Join(Protocol):
     """Start a service and bring a client that has sent ``hello`` through to an upstream that has read it."""
 
@@ -252,9 +269,23 @@ def relay() -> str:
 
 
 @pytest.fixture
-def start(net: Net, relay: str) -> Iterator[Start]:
-    """Start services; they are stopped when the test is over, and must then leave nothing behind."""
+def services(net: Net) -> Iterator[list[Running]]:
+    """Services; they are stopped when the test is over, and must then leave nothing behind."""
     services: list[Running] = []
+    yield services
+    net.close()
+    for running in services:
+        pytest_twisted.blockon(ensureDeferred(running.stop()))
+        assert not running.clock.getDelayedCalls()
+        assert running.is_free_of_sessions()
+        numbers = [record.session for record in running.records]
+        assert sorted(numbers) == list(range(1, len(numbers) + 1)), "not one record a session"
+        assert sum(running.service.outcomes.values()) == len(numbers)
+
+
+@pytest.fixture
+def start(net: Net, relay: str, services: list[Running]) -> Start:
+    """Start services."""
 
     def start(
         proxy: Callable[..., Any],
@@ -281,26 +312,34 @@ def start(net: Net, relay: str) -> Iterator[Start]:
 
         shared = read_settings({"listen": listen, "relay": relay, **settings})
         ground = make_ground(running.reactor, shared, log)
-        running.service = make_service(ground, "router", decider, shared, log)
-        running.events.on("ended", lambda logger, record: running.records.append(record))
-        running.events.on(
-            "connect_failed", lambda logger, target, reason: running.failed_attempts.append((target, reason))
-        )
+        running.start(make_service(ground, "router", decider, shared, log))
         services.append(running)
-        running.service.check()
-        running.service.privilegedStartService()
-        running.service.startService()
         return running
 
-    yield start
-    net.close()
-    for running in services:
-        pytest_twisted.blockon(ensureDeferred(running.stop()))
-        assert not running.clock.getDelayedCalls()
-        assert running.is_free_of_sessions()
-        numbers = [record.session for record in running.records]
-        assert sorted(numbers) == list(range(1, len(numbers) + 1)), "not one record a session"
-        assert sum(running.service.outcomes.values()) == len(numbers)
+    return start
+
+
+@pytest.fixture
+def start_pool(net: Net, relay: str, services: list[Running]) -> StartPool:
+    """Start pools."""
+
+    def start_pool(*targets: Upstream | str, listen: str | list[str] = LOOPBACK, **given: Any) -> Running:
+        clock, names = Clock(), Names()
+        running = Running(net, SimpleNamespace(), ClockedReactor(clock, names), clock, names)
+        options = Options()
+        options["target"] = [target if isinstance(target, str) else target.remote for target in targets]
+        options["listen"] = [listen] if isinstance(listen, str) else listen
+        for name, value in {"relay": relay, **given}.items():
+            option = name.strip("_").replace("_", "-")
+            assert option in options
+            options[option] = value if isinstance(value, (str, bool)) else str(value)
+        own = PoolSettings(options, PoolConfig())
+        log = Logger("proxymux", observer=running)
+        running.start(make_pool(running.reactor, own, options.settings(own.listen), log))
+        services.append(running)
+        return running
+
+    return start_pool
 
 
 @pytest.fixture

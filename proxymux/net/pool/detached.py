@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from zope.interface import implementer
 
-from proxymux.core.codecs import Kind, Request
+from proxymux.core.codecs import BODY_LIMIT, Kind, Request
 from proxymux.core.leasing import Slot
 from proxymux.core.outcome import Outcome
 from proxymux.core.states import Cause, RelayEnd
@@ -23,6 +23,10 @@ from proxymux.net.relay import Opening
 
 #: Bytes of whole requests that wait before no more are read of a client.
 _PLENTY: Final = 1 << 16
+#: Bytes of a request without an end, from which on it is taken for one that came in parts.
+_LARGE: Final = 1 << 14
+#: Units of a client that may wait for an upstream, where all are served in the order in which they came.
+_MOST_WAITING: Final = 16
 _SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
 
 
@@ -61,11 +65,14 @@ class DetachedExchange:
         self._outstanding: deque[Unit] = deque()
         self._own_unit: Unit | None = None
         self._own: Slot | None = None
+        #: Waits for the silence that ends a large request.
+        self._gap: Any = None
         self._piped: Any = None
         self._is_paused = False
         self._is_slow = False
         self._is_last = False
-        self._problem: str | None = None
+        #: How it ends when all that it is still to get is sent, if not well.
+        self._ending: tuple[Outcome, str] | None = None
         self._bytes_in = 0
         self._bytes_out = 0
         self._first_byte_at: float | None = None
@@ -112,7 +119,6 @@ class DetachedExchange:
     def abort(self) -> None:
         if self._piped is not None:
             self._piped.abort()
-            self._return()
         if self._opening is not None:
             self._leave()
 
@@ -131,11 +137,18 @@ class DetachedExchange:
 
     def received(self, data: bytes) -> None:
         self._bytes_in += len(data)
+        if self._idle_timer is not None:
+            self._last_at = self._pool.now()
         if self._own_unit is not None:
             self._own_unit.data += data
-            return
-        if self._is_last:
-            return  # nothing is to come of it
+        elif self._is_last:
+            pass  # nothing is to come of it
+        elif self._pool.codec_gap and (self._gap is not None or len(data) >= _LARGE):
+            self._collect(data)
+        else:
+            self._look_at(data)
+
+    def _look_at(self, data: bytes) -> None:
         problem = None
         try:
             requests = self._scanner.feed(data)
@@ -144,9 +157,11 @@ class DetachedExchange:
         if len(requests) == 1 and not self._kept and requests[0].end == len(data) and requests[0].kind is Kind.PLAIN:
             request = requests[0]
             unit = Unit(self, data, [(request.hint, request.count)], request.count)
-            if self._local or self._outstanding:
+            if self._local or self._outstanding or self._is_slow:
                 self._add(unit)
             else:
+                if self._pool.is_ordered:
+                    self._take_ticket(unit)
                 self._outstanding.append(unit)
                 self._pool.submit(unit)
         else:
@@ -157,13 +172,15 @@ class DetachedExchange:
             self._send_interim()
 
     def finished(self) -> None:
-        if self._opening is None:
+        if self._opening is None or self._own_unit is not None:
             return
+        if self._gap is not None:
+            self._gap.cancel()
+            self._collected()
         if self._kept and not self._is_last:
-            self._end(Cause.DISMISSED, Outcome.PROTOCOL_ERROR, "the client finished within a message")
-        else:
-            self._is_last = True
-            self._see_whether_over()
+            self._bad(BadMessage("the client finished within a message"))
+        self._is_last = True
+        self._see_whether_over()
 
     def lost(self, reason: Exception | None) -> None:
         if self._opening is not None:
@@ -177,13 +194,31 @@ class DetachedExchange:
         self._pause_or_resume()
 
     def resumeProducing(self) -> None:
-        self._is_slow = False
-        self._pause_or_resume()
+        if self._is_slow:
+            self._is_slow = False
+            self._go_on()
+            self._pause_or_resume()
+            if self._is_last:
+                self._see_whether_over()
 
     def stopProducing(self) -> None:
         """It is lost, and we are told so."""
 
     # From requests to units
+
+    def _collect(self, data: bytes) -> None:
+        """A part of a request whose end cannot be seen has come: silence ends it."""
+        self._kept.append(data)
+        if self._gap is None:
+            self._gap = self._pool.clock.callLater(self._pool.codec_gap, self._collected)
+        else:
+            self._gap.reset(self._pool.codec_gap)
+        if sum(map(len, self._kept)) > BODY_LIMIT:
+            self._bad(BadMessage(f"a request of more than {BODY_LIMIT} bytes"))
+
+    def _collected(self) -> None:
+        self._gap = None
+        self._look_at(self._whole(b""))
 
     def _cut(self, data: bytes, requests: list[Request]) -> None:
         """Make units of the requests that end in ``data``, and keep what is left of it."""
@@ -247,11 +282,15 @@ class DetachedExchange:
 
     def _bad(self, problem: BadMessage) -> None:
         """The client broke the protocol: it is told so after its replies, and closed."""
-        if self._opening is None or self._is_last:
-            return
+        if self._opening is not None and not self._is_last:
+            self._dismiss(problem.answer, Outcome.PROTOCOL_ERROR, str(problem))
+
+    def _dismiss(self, answer: bytes, outcome: Outcome, reason: str) -> None:
+        """The client is told ``answer``, in its turn, and closed."""
         self._is_last = True
-        self._problem = str(problem)
-        self._local.append(Request(0, Kind.REFUSED, answer=problem.answer))
+        self._kept.clear()
+        self._ending = outcome, reason
+        self._local.append(Request(0, Kind.REFUSED, answer=answer))
         self._go_on()
         self._see_whether_over()
 
@@ -266,14 +305,24 @@ class DetachedExchange:
     def _add(self, unit: Unit) -> None:
         if unit.is_last:
             self._is_last = True
+        if self._pool.is_ordered:
+            self._take_ticket(unit)
         self._local.append(unit)
         self._local_size += len(unit.data)
         self._go_on()
 
+    def _take_ticket(self, unit: Unit) -> None:
+        self._pool.tickets += 1
+        unit.ticket = self._pool.tickets
+
+    def go_on(self) -> None:
+        if self._local:
+            self._go_on()
+
     def _go_on(self) -> None:
         """Submit what may be sent now."""
         local = self._local
-        while local and self._opening is not None:
+        while local and self._opening is not None and not self._is_slow:
             first = local[0]
             if isinstance(first, Request):
                 if self._outstanding:
@@ -287,7 +336,9 @@ class DetachedExchange:
                     break
                 slot = self._outstanding[-1].slot
                 if slot is None or not self._pool.leasing.follow(slot):
-                    break
+                    if not self._pool.is_ordered or len(self._outstanding) >= _MOST_WAITING:
+                        break
+                    slot = None  # it waits in its place among those of all
             local.popleft()
             self._local_size -= len(first.data)
             self._outstanding.append(first)
@@ -323,24 +374,30 @@ class DetachedExchange:
         opening, self._opening = self._opening, None
         self._own = upstream.slot
         self._outstanding.clear()
-        self._stop_timer()
+        self._stop_timers()
         self._leg.unguard()
-        inner = Opening(unit.data, self._leg.is_finished, None, opening.idle_timeout, self._piped_ended(opening))
-        self._piped = self._join(self._leg, upstream.hand_over(), inner)
+        inner = Opening(unit.data, self._leg.is_finished, None, opening.idle_timeout, opening.ended)
+        leg = upstream.hand_over()
+        leg.when_lost = self._return
+        self._piped = self._join(self._leg, leg, inner)
 
-    def _piped_ended(self, opening: Opening) -> Callable[[RelayEnd, Leg], None]:
-        def ended(end: RelayEnd, leg: Leg) -> None:
-            self._return()
-            opening.ended(end, leg)
-
-        return ended
+    def unsent(self, unit: Unit) -> bool:
+        if self._outstanding[0] is unit:
+            return True
+        self._outstanding.remove(unit)
+        self._local.appendleft(unit)
+        self._local_size += len(unit.data)
+        return False
 
     def reply(self, unit: Unit, data: bytes) -> None:
         self._send(data)
 
     def done(self, unit: Unit) -> None:
-        if self._outstanding and self._outstanding[0] is unit:
-            self._outstanding.popleft()
+        outstanding = self._outstanding
+        if outstanding and outstanding[0] is unit:
+            outstanding.popleft()
+        elif unit in outstanding:
+            outstanding.remove(unit)  # it has no reply, and is done before its turn
         if unit.is_last:
             self._is_last = True
             self._local.clear()  # nobody will answer what came after it
@@ -355,17 +412,21 @@ class DetachedExchange:
         if self._opening is None:
             return
         if unit.is_begun:
-            self._end(Cause.UPSTREAM_ABORTED, None, reason)  # a part was sent: only a reset tells that it is no whole
+            self._end(Cause.UPSTREAM_ABORTED, outcome, reason)  # only a reset tells that what was sent is no whole
             return
-        self._send(self._pool.codec.failure(reason))
-        self._end(Cause.DISMISSED, outcome, reason)
+        while self._outstanding and self._outstanding[-1] is not unit:
+            self._pool.withdraw(self._outstanding.pop())
+        if self._outstanding:
+            self._outstanding.pop()
+        self._local.clear()
+        self._dismiss(self._pool.codec.failure(reason), outcome, reason)
 
     # The end
 
     def _see_whether_over(self) -> None:
         if self._opening is not None and not self._outstanding and not self._local:
-            if self._problem is not None:
-                self._end(Cause.DISMISSED, Outcome.PROTOCOL_ERROR, self._problem)
+            if self._ending is not None:
+                self._end(Cause.DISMISSED, *self._ending)
             else:
                 self._end(Cause.COMPLETED)
 
@@ -388,7 +449,7 @@ class DetachedExchange:
     def _leave(self) -> None:
         self._opening = None
         self._pool.clients -= 1
-        self._stop_timer()
+        self._stop_timers()
         self._local.clear()
         self._kept.clear()
         for unit in self._outstanding:
@@ -397,7 +458,10 @@ class DetachedExchange:
         self._leg.unguard()
         self._leg.owner = UNOWNED
 
-    def _stop_timer(self) -> None:
+    def _stop_timers(self) -> None:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
+        if self._gap is not None:
+            self._gap.cancel()
+            self._gap = None

@@ -44,7 +44,7 @@ class Leases:
     def state(self) -> dict[str, float]:
         """The state in pgbouncer's words; ``maxwait`` is in seconds, all else are counts."""
         slots = self.leasing.slots
-        active = sum(slot.outstanding > 0 or slot.is_taken for slot in slots)
+        active = sum((slot.outstanding > 0 or slot.is_taken) and not slot.is_opening for slot in slots)
         return {
             "cl_active": self.clients - self.leasing.waiting,
             "cl_waiting": self.leasing.waiting,
@@ -56,8 +56,9 @@ class Leases:
 
     def returned(self, slot: Slot) -> None:
         """Whoever had a slot alone has ended, and so has its connection."""
+        orders = self.leasing.closed(slot, self.now())
         if not self.is_stopped:
-            self.carry_out(self.leasing.closed(slot, self.now()))
+            self.carry_out(orders)
 
     def carry_out(self, orders: Iterable[Order]) -> None:
         """Do what the leasing says."""

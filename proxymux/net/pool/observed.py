@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -16,7 +15,7 @@ from proxymux.core.events import Events
 from proxymux.core.outcome import Outcome
 from proxymux.interfaces import IRelay
 from proxymux.net.leg import Leg
-from proxymux.net.pool.unit import RequestFailed
+from proxymux.net.pool.response import Response
 from proxymux.net.relay import Opening
 from proxymux.net.relay.exchange import Exchange, Side
 from proxymux.net.relay.transport import TransportRelay
@@ -56,9 +55,7 @@ class _Observer:
         self._gap = gap
         self._events = events
         self._log = log
-        self._response: Deferred[bytes] | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._response: Response | None = None
         self._silence: Any = None
 
     def request(self, data: bytes) -> None:
@@ -66,16 +63,17 @@ class _Observer:
         self._answered()
         if self._response is not None:
             return  # more of a request that has no reply yet
-        self._response = Deferred()
-        self._events.emit("request", self._log, data, self._response)
+        self._response = Response(self._log)
+        self._response.tell(self._events, data)
 
     def reply(self, data: bytes) -> None:
         """The upstream has said something."""
-        if self._response is None:
+        response = self._response
+        if response is None:
             return
-        if self._size < KEPT:
-            self._parts.append(data)
-            self._size += len(data)
+        if response.size < KEPT:
+            response.parts.append(data)
+            response.size += len(data)
         if self._silence is None:
             self._silence = self._clock.callLater(self._gap, self._silent)
         else:
@@ -86,8 +84,7 @@ class _Observer:
         self._answered()
         response, self._response = self._response, None
         if response is not None:
-            response.addErrback(lambda failure: failure.trap(RequestFailed) and None)
-            response.errback(RequestFailed(Outcome.UPSTREAM_ABORTED, "it ended before a reply"))
+            response.fail(Outcome.UPSTREAM_ABORTED, "it ended before a reply")
 
     def _silent(self) -> None:
         self._silence = None
@@ -98,10 +95,9 @@ class _Observer:
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
-        if self._parts and self._response is not None:
+        if self._response is not None and self._response.parts:
             response, self._response = self._response, None
-            parts, self._parts, self._size = self._parts, [], 0
-            response.callback(b"".join(parts))
+            response.succeed()
 
 
 class _ClientSide(Side):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from proxymux.core.client import Client
@@ -19,7 +18,8 @@ from proxymux.core.wheel import Timer
 from proxymux.net.connector import Connecting, Connector
 from proxymux.net.leg import Leg
 from proxymux.net.pool.leases import Leases
-from proxymux.net.pool.unit import RequestFailed, Unit
+from proxymux.net.pool.response import Response
+from proxymux.net.pool.unit import Unit
 from proxymux.net.pool.upstream import Upstream
 from proxymux.net.timers import Timers
 
@@ -34,6 +34,7 @@ class Pool(Leases):
     :param clock: for what has to be finer than the timers are.
     :param connector: connects.
     :param soon: has a function called when what is ready now has been looked at.
+    :param is_ordered: serve all requests in the order in which they came, whosever they are.
     :param raw_gap: seconds of silence that end a reply whose end cannot be seen.
     :param request_timeout: seconds until a reply must be whole.
     :param idle_timeout: seconds after which an upstream that is of no use is closed, or None.
@@ -51,6 +52,7 @@ class Pool(Leases):
         log: Logger,
         soon: Callable[[Callable[[], None]], None],
         *,
+        is_ordered: bool,
         raw_gap: float,
         request_timeout: float,
         idle_timeout: float | None,
@@ -62,6 +64,10 @@ class Pool(Leases):
         self.soon = soon
         self.request_timeout = request_timeout
         self.codec_gap = raw_gap if codec.gap else 0.0
+        self.is_ordered = is_ordered
+        #: How many units there were, where they are served in the order in which they came.
+        self.tickets = 0
+        self._raw_gap = raw_gap
         self._connector = connector
         self._events = events
         self._log = log
@@ -85,8 +91,9 @@ class Pool(Leases):
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        for connecting in tuple(self._connecting.values()):
+        for slot, connecting in self._connecting.items():
             connecting.cancel()
+            self.returned(slot)
         self._connecting.clear()
         for upstream in tuple(self._upstreams.values()):
             upstream.close("")
@@ -112,8 +119,8 @@ class Pool(Leases):
 
     def fail(self, unit: Unit, outcome: Outcome, reason: str) -> None:
         """A unit will have no whole reply."""
-        if unit.response is not None and not unit.response.called:
-            unit.response.errback(RequestFailed(outcome, reason))
+        if unit.response is not None:
+            unit.response.fail(outcome, reason)
         if unit.sender is not None:
             unit.sender.failed(unit, outcome, reason)
 
@@ -145,8 +152,18 @@ class Pool(Leases):
 
     def gone(self, upstream: Upstream) -> None:
         """It is closed."""
-        del self._upstreams[upstream.slot]
-        self.returned(upstream.slot)
+        slot = upstream.slot
+        del self._upstreams[slot]
+        if slot.is_opening and not self.is_stopped:
+            self.carry_out(self.leasing.failed(slot, self.now()))
+        else:
+            self.returned(slot)
+
+    def unsent(self, unit: Unit) -> None:
+        """The upstream that a unit had is gone, and has nothing of it."""
+        unit.slot = None
+        if unit.sender is not None and unit.sender.unsent(unit):
+            self.leasing.again(unit, self.now())
 
     # Orders
 
@@ -159,13 +176,10 @@ class Pool(Leases):
             if unit.sender is not None:
                 unit.sender.given(unit, upstream)
             return
-        if self._events.heard("request"):
-            unit.response = Deferred()
-            upstream.send(unit)
-            self._events.emit("request", self._log, unit.data, unit.response)
-            unit.response.addErrback(lambda failure: failure.trap(RequestFailed) and None)
-        else:
-            upstream.send(unit)
+        if unit.response is None and self._events.heard("request"):
+            unit.response = Response(self._log)
+            unit.response.tell(self._events, unit.data)
+        upstream.send(unit)
         if not unit.replies:
             upstream.settle(unit)
 
@@ -180,8 +194,15 @@ class Pool(Leases):
     def connected(self, slot: Slot, leg: Leg) -> None:
         """A slot has its connection."""
         del self._connecting[slot]
-        self._upstreams[slot] = Upstream(self, slot, leg)
-        self.carry_out(self.leasing.opened(slot, self.now()))
+        upstream = self._upstreams[slot] = Upstream(self, slot, leg)
+        if self.codec.gap or self.codec.name == "line":
+            upstream.settle_in(self._raw_gap)  # a greeting would be taken for the first reply
+        else:
+            self.opened(upstream)
+
+    def opened(self, upstream: Upstream) -> None:
+        """A slot is of use."""
+        self.carry_out(self.leasing.opened(upstream.slot, self.now()))
 
     def not_connected(self, slot: Slot, failure: ConnectFailure) -> None:
         """A slot has none."""

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
-
 from proxymux.core.leasing import Slot, Work
 from proxymux.core.outcome import Outcome
-from proxymux.errors import ProxymuxError
-
-
-class RequestFailed(ProxymuxError):
-    """A request has no whole reply.
-
-    :param outcome: what became of it.
-    """
-
-    def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(f"{outcome}: {reason}")
-        self.outcome = outcome
+from proxymux.net.pool.response import Response
 
 
 class Sender(Protocol):
-    """Has sent a unit and is told what comes of it."""
+    """Has sent units and is told what comes of them."""
 
     def given(self, unit: Unit, upstream: Any) -> None:
         """The unit has an upstream, which it asked to have alone."""
@@ -33,6 +20,15 @@ class Sender(Protocol):
 
     def done(self, unit: Unit) -> None:
         """All its replies have come."""
+
+    def unsent(self, unit: Unit) -> bool:
+        """Its upstream is gone, to which nothing of it was sent.
+
+        :returns: True if another may have it now; or else it will be submitted anew.
+        """
+
+    def go_on(self) -> None:
+        """Submit what may be sent now."""
 
     def failed(self, unit: Unit, outcome: Outcome, reason: str) -> None:
         """They will not come, or not wholly."""
@@ -46,7 +42,7 @@ class Unit(Work):
     :param expected: for each run of requests, what the reply scanner has to know, and how many they are.
     """
 
-    __slots__ = ("data", "expected", "is_begun", "is_last", "parts", "replies", "response", "sender", "sent_at", "slot")
+    __slots__ = ("data", "expected", "is_begun", "is_last", "replies", "response", "sender", "sent_at", "slot")
 
     def __init__(
         self,
@@ -70,5 +66,5 @@ class Unit(Work):
         self.is_begun = False
         self.slot: Slot | None = None
         self.sent_at = 0.0
-        self.response: Deferred[bytes] | None = None
-        self.parts: list[bytes] = []
+        #: For those who listen.
+        self.response: Response | None = None

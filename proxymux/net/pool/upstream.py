@@ -32,7 +32,10 @@ class Upstream:
         self._pool = pool
         self._scanner: Any = pool.codec.replies()
         self._sent: deque[Unit] = deque()
-        self._out: list[bytes] = []
+        #: Those of them that are still to be sent.
+        self._out: list[Unit] = []
+        #: It has answered something.
+        self._is_proven = False
         self._timer: Timer | None = None
         self._gap: Any = None
         #: When it was last of use, in seconds.
@@ -50,7 +53,7 @@ class Upstream:
         for hint, count in unit.expected:
             self._scanner.expect(hint, count)
         self._sent.append(unit)
-        self._out.append(unit.data)
+        self._out.append(unit)
         if len(self._out) == 1:
             self._pool.soon(self._flush)  # which may be now
         if self._timer is None:
@@ -69,7 +72,7 @@ class Upstream:
     def _flush(self) -> None:
         out, self._out = self._out, []
         if not self.is_gone and out:
-            self.leg.send(out[0] if len(out) == 1 else b"".join(out))
+            self.leg.send(out[0].data if len(out) == 1 else b"".join([unit.data for unit in out]))
 
     def pauseProducing(self) -> None:
         self._pool.blocked(self)
@@ -88,7 +91,7 @@ class Upstream:
 
     def received(self, data: bytes) -> None:
         if not self._sent:
-            self.close("an unsolicited message")
+            self.close("it speaks before it is asked" if self.slot.is_opening else "an unsolicited message")
             return
         if len(self._sent) == 1:
             count = self._scanner.count(data)
@@ -100,6 +103,8 @@ class Upstream:
             ends = self._scanner.feed(data)
         except BadMessage as error:
             ends, problem = error.finished, error
+        if problem is not None:
+            self._pool.blocked(self)  # nobody is to have it before it is closed
         start = done = 0
         while done < len(ends):
             unit = self._sent[0]
@@ -120,7 +125,7 @@ class Upstream:
     def _passed(self, unit: Unit, data: bytes, ended: int) -> None:
         """Pass a part of a unit's replies on, with which ``ended`` of them are whole."""
         if unit.response is not None:
-            unit.parts.append(data)
+            unit.response.parts.append(data)
         if unit.sender is not None:
             unit.is_begun = True
             unit.sender.reply(unit, data)
@@ -132,25 +137,35 @@ class Upstream:
     def _done(self, unit: Unit) -> None:
         self._sent.popleft()
         self.used_at = self._pool.now()
-        must_close = self._scanner.must_close
+        self._is_proven = True
         if unit.response is not None:
-            unit.response.callback(b"".join(unit.parts))
-        if must_close:
+            unit.response.succeed()
+        if self._scanner.must_close:
             unit.is_last = True  # to the client, too, the end of the connection may be the end of the reply
             self.close("the upstream said that it closes")
+            if unit.sender is not None:
+                unit.sender.done(unit)
+        else:
+            self._release(unit)
+
+    def _release(self, unit: Unit) -> None:
+        """A unit is done, and the slot free of it."""
+        if unit.ticket:
+            # What its client has sent next may have come before what waits.
+            if unit.sender is not None:
+                unit.sender.done(unit)
+            self._pool.released(self)
         else:
             self._pool.released(self)
-        if unit.sender is not None:
-            unit.sender.done(unit)
+            if unit.sender is not None:
+                unit.sender.done(unit)
 
     def settle(self, unit: Unit) -> None:
         """A unit that has no replies is done when it is sent."""
         self._sent.remove(unit)
-        self._pool.released(self)
         if unit.response is not None:
-            unit.response.callback(b"")
-        if unit.sender is not None:
-            unit.sender.done(unit)
+            unit.response.succeed()
+        self._release(unit)
 
     def finished(self) -> None:
         if self._sent and self._scanner.finish():
@@ -169,6 +184,14 @@ class Upstream:
             self._gap.reset(self._pool.codec_gap)
         elif self._sent:
             self._gap = self._pool.clock.callLater(self._pool.codec_gap, self._silent)
+
+    def settle_in(self, seconds: float) -> None:
+        """Wait for that time whether it speaks before it is asked; then it is open."""
+        self._gap = self._pool.clock.callLater(seconds, self._settled_in)
+
+    def _settled_in(self) -> None:
+        self._gap = None
+        self._pool.opened(self)
 
     def _silent(self) -> None:
         self._gap = None
@@ -189,7 +212,7 @@ class Upstream:
             return
         late = self._sent.popleft()
         reason = f"no reply within {limit:g} s (--request-timeout)"
-        self._failed(late, Outcome.REQUEST_TIMEOUT, reason)
+        self._pool.fail(late, Outcome.REQUEST_TIMEOUT, reason)
         self.close("a reply is late")
 
     def close(self, reason: str) -> None:
@@ -211,13 +234,18 @@ class Upstream:
         self.is_gone = True
         self._pool.note_end(self, reason)
         self._stop_timers()
-        sent, self._sent = self._sent, deque()
+        # One that has never answered anything would have the same units for ever.
+        unsent = [unit for unit in self._out if unit.replies] if self._is_proven else []
+        sent = [unit for unit in self._sent if unit not in unsent] if unsent else self._sent
+        self._sent, self._out = deque(), []
         for unit in sent:
-            self._failed(unit, Outcome.UPSTREAM_ABORTED, reason)
+            self._pool.fail(unit, Outcome.UPSTREAM_ABORTED, reason)
+        for unit in reversed(unsent):
+            self._pool.unsent(unit)
         self._pool.gone(self)
-
-    def _failed(self, unit: Unit, outcome: Outcome, reason: str) -> None:
-        self._pool.fail(unit, outcome, reason)
+        for unit in unsent:
+            if unit.sender is not None:
+                unit.sender.go_on()
 
     def _stop_timers(self) -> None:
         if self._timer is not None:
