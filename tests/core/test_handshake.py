@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxymux.core.handshake import MAX_TOKEN, SKEW, Line, Locks, Spent, TooLong, read_line
-from proxymux.core.token import Ticket
+from proxymux.core.handshake import SKEW, Line, Locks, Spent, TooLong, read_line
+from proxymux.core.token import MAX_TOKEN, Ticket
 from proxymux.core.token.sealed import Keys
 from proxymux.errors import BadToken
 

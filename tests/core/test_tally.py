@@ -26,6 +26,7 @@ def counted(ending: Ending, target: object = None, was_connected: bool = False) 
         (BAD, Entry("401", "wrong secret", "")),
         (Ending(Outcome.BAD_HANDSHAKE, "401 expired: 17 s ago"), Entry("401", "expired", "")),
         (Ending(Outcome.BAD_HANDSHAKE, "400 no decision within 10 s"), Entry("400", "no decision within 10 s", "")),
+        (Ending(Outcome.BAD_HANDSHAKE, "TLS: wrong version number"), Entry("-", "bad_handshake", "")),
         (Ending(Outcome.UNDECIDED, "connection lost"), Entry("-", "undecided", "")),
         (Ending(Outcome.REFUSED, "address denied"), Entry("-", "refused", "")),
         (Ending(Outcome.DRAINED), Entry("-", "drained", "")),

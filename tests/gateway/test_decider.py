@@ -20,7 +20,6 @@ from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward
 from proxymux.core.failure_budget import FailureBudget
 from proxymux.core.handshake import Locks, Spent
 from proxymux.core.tally import Tally
-from proxymux.core.tally import Tally
 from proxymux.core.token import MAX_TOKEN, legacy
 from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
@@ -48,12 +47,10 @@ class Gateway:
         self.budget = FailureBudget(failures)
         self.tally = Tally()
         self.now = NOW
-        self.tally = Tally()
         self.decider = GatewayDecider(
             Locks(SECRET, ("md5",), KEYS, None),
             Spent() if spent is None else spent,
             self.budget,
-            self.tally,
             self.tally,
             attempts,
             self.timers,

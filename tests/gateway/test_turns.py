@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from proxymux.core.failure_budget import FailureBudget
 from proxymux.gateway.turns import Turns
@@ -43,8 +44,10 @@ class Scene:
         return place
 
     def leave(self, place: Deferred[None]) -> None:
-        place.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        failures: list[Failure] = []
+        place.addErrback(failures.append)
         place.cancel()
+        assert [failure.type for failure in failures] == [CancelledError]
 
     def pass_time(self, seconds: float) -> None:
         self.clock.pump([0.1] * round(seconds * 10))
