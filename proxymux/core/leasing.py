@@ -16,7 +16,7 @@ from proxymux.core.target import Target
 
 #: Seconds until a slot that could not be opened is tried again, doubled each time up to the last.
 FIRST_BACKOFF: Final = 0.05
-LAST_BACKOFF: Final = 0.8
+LAST_BACKOFF: Final = 0.6
 #: Units that one upstream may have outstanding where they are pipelined.
 DEPTH: Final = 1024
 

@@ -364,7 +364,7 @@ def test_a_slot_that_failed_is_tried_again_later_and_later_up_to_a_limit() -> No
         leasing.failed(slot, now)
         pauses.append(slot.retry_at - now)
         now = slot.retry_at
-    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 0.8, 0.8, 0.8])
+    assert pauses == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.6, 0.6, 0.6, 0.6])
     assert pauses[-1] == pytest.approx(LAST_BACKOFF)
 
 
