@@ -144,6 +144,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         listen: bool = True,
         daemon: bool = False,
         twistd: Sequence[str] = (),
+        descriptors: int | None = None,
         **environment: str,
     ) -> Twistd:
         folder = tmp_path / f"run{len(running)}"
@@ -159,6 +160,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         if listen:
             command += ["--listen", "tcp:0:interface=127.0.0.1"]
         command += ["--access-log", str(access_log), *arguments]
+        if descriptors is not None:
+            command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
         with open(folder / "output", "wb") as output:
             process = subprocess.Popen(
                 command,
