@@ -21,7 +21,8 @@ from proxymux.core.pool_config import PoolConfig
 from proxymux.core.settings import read_settings
 from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import from_object
-from proxymux.tap.pool import Options, PoolSettings, make_pool
+from proxymux.tap.pool import Options, make_pool
+from proxymux.tap.pool_settings import PoolSettings
 from proxymux.tap.wiring import make_ground, make_service
 from tests.net.certificates import Authority, Credentials
 from tests.net.peers import Net, Peer, Upstream, settle, until
