@@ -1,120 +1,174 @@
-"""Throw lines at the parsers of handshakes and tokens: nothing but their own errors may come out, and no token opens.
+"""Shows the gateway's handshake very many random lines: each is a token that opens, or a bad one, and nothing else.
 
-    python bench/gateway_fuzz.py --lines 1000000
-    python bench/gateway_fuzz.py --seconds 60
-
-Half of the lines are good tokens that were changed somewhere, half are made at random.
+``python -m bench.gateway_fuzz [LINES [SEED]]`` prints how many there were of each kind, how many a second, and every
+other exception with the line that made it, which then is also the exit status.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
+import json
 import random
 import sys
 import time
+import traceback
 from collections import Counter
-from pathlib import Path
-from typing import Final
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from collections.abc import Callable
+from typing import Any, Final
 
 from proxymux.core.handshake import Locks, TooLong, read_line
+from proxymux.core.token import read_address, sealed
 from proxymux.core.token.legacy import seal_legacy
-from proxymux.core.token.sealed import parse_keys
+from proxymux.core.token.sealed import Keys
 from proxymux.errors import BadToken
 
-SECRET: Final = b"fuzz"
-NOW: Final = 1_000_000.0
-ADDRESS: Final = "backend-01.internal.lan:65535"
-ALPHABET: Final = base64.b64encode(bytes(range(256))) + b"=\r\n .-_"
+_LINES: Final = 1_000_000
+_SECRET: Final = b"p0S8rX680*48"
+_KEYS: Final = Keys({"k1": bytes(range(32)), "k2": bytes(32)})
+_LOCKS: Final = Locks(_SECRET, ("md5", "sha256"), _KEYS, "eu")
+_GOOD: Final = (
+    seal_legacy("127.0.0.1:62863", _SECRET, "md5", bytes(8)).encode(),
+    seal_legacy("backend-01.internal.lan:65535", _SECRET, "sha256", bytes(8)).encode(),
+    _KEYS.seal({"t": ["a:1", "[::1]:2"], "e": 2**40 - 1, "c": "0.0.0.0/0", "a": "eu"}, bytes(16)).encode(),
+)
 
 
-class Fuzz:
-    """Makes lines and looks at what becomes of them.
-
-    :param seed: the same lines come of the same.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-        keys = parse_keys(["k1 " + base64.b64encode(self._random.randbytes(32)).decode()])
-        self._locks = Locks(SECRET, ("md5", "sha256"), keys, None)
-        claims = {"t": ADDRESS, "e": int(NOW) + 60}
-        self._good = [
-            *(seal_legacy(ADDRESS, SECRET, "md5", self._random.randbytes(8)).encode() for _ in range(20)),
-            *(keys.seal(claims, self._random.randbytes(16)).encode() for _ in range(20)),
-        ]
-        #: What became of the lines, by the reason.
-        self.seen: Counter[str] = Counter()
-
-    def step(self) -> None:
-        """One line, in pieces."""
-        line = self._changed() if self._random.random() < 0.5 else self._made()
+def main(lines: int, seed: int) -> int:
+    """Try, print, and answer the exit status."""
+    maker = _Maker(random.Random(seed))
+    results: Counter[str] = Counter()
+    unexpected = 0
+    begun = time.perf_counter()
+    for _ in range(lines):
+        kind, data = maker.make()
         try:
-            for end in sorted(self._random.randrange(len(line) + 1) for _ in range(3)):
-                read_line(line[:end])
-            found = read_line(line)
-            if found is None:
-                self.seen["not whole"] += 1
-                return
-            ticket = self._locks.open(found.token, "192.0.2.1", NOW)
-        except (BadToken, TooLong) as problem:
-            self.seen[(str(problem) or "too long").partition(": ")[0]] += 1
-            return
-        if found.token in self._good:
-            self.seen["unchanged"] += 1
-        elif ticket.key is not None:
-            raise SystemExit(f"a sealed token that was changed opens: {line!r}")
-        else:
-            self.seen["an old token that was changed leads elsewhere"] += 1  # they have nothing against it
+            result = _try(data)
+        except Exception:
+            unexpected += 1
+            result = "UNEXPECTED"
+            print(f"{kind}: {data!r}", file=sys.stderr)
+            traceback.print_exc()
+        results[f"{kind}: {result}"] += 1
+    seconds = time.perf_counter() - begun
+    for what, count in sorted(results.items()):
+        print(f"{count:9,} {what}")
+    print(f"{lines:,} lines in {seconds:.1f} s, {lines / seconds:,.0f} a second; {unexpected} unexpected exceptions")
+    return 1 if unexpected else 0
 
-    def _changed(self) -> bytes:
-        token = bytearray(self._random.choice(self._good))
-        for _ in range(self._random.randrange(1, 4)):
-            place = self._random.randrange(len(token))
-            how = self._random.randrange(4)
+
+def _try(data: bytes) -> str:
+    try:
+        line = read_line(data)
+        if line is None:
+            return "not whole"
+        ticket = _LOCKS.open(line.token, "192.0.2.7", 1e9)
+    except TooLong:
+        return "too long"
+    except BadToken as problem:
+        text = str(problem)
+        assert text
+        assert len(text) < 200
+        assert "\n" not in text
+        return "bad"
+    assert [read_address(each) for each in ticket.targets] == list(ticket.targets)
+    return "opens"
+
+
+class _Maker:
+    """Makes lines of every kind, each from what it draws."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self._draw = draw
+        self._kinds: list[tuple[str, Callable[[], bytes]]] = [
+            ("noise", self._noise),
+            ("printable", self._printable),
+            ("old, random ciphertext", self._old),
+            ("old, random plaintext", self._old_text),
+            ("sealed, random ciphertext", self._sealed),
+            ("sealed, random claims", self._claims),
+            ("damaged", self._damaged),
+            ("without an end", self._endless),
+        ]
+
+    def make(self) -> tuple[str, bytes]:
+        """A kind, and a line of it with what may follow."""
+        kind, make = self._draw.choice(self._kinds)
+        end = b"" if kind == "without an end" else self._draw.choice((b"\n", b"\r\n", b"\n\n", b"\nrest"))
+        return kind, make() + end
+
+    def _bytes(self, most: int) -> bytes:
+        return self._draw.randbytes(self._draw.randint(0, most))
+
+    def _noise(self) -> bytes:
+        return self._bytes(self._draw.choice((10, 100, 1100)))
+
+    def _printable(self) -> bytes:
+        return bytes(self._draw.choices(b"ABCXYZabcxyz0189+/=-_. pm1", k=self._draw.randint(0, 90)))
+
+    def _old(self) -> bytes:
+        size = self._draw.choice((0, 1, 15, 16, 16, 16, 17, 32, 32, 48, 700, 720))
+        return base64.b64encode(b"Salted__" + self._draw.randbytes(8 + size))
+
+    def _old_text(self) -> bytes:
+        text = "".join(self._draw.choices("ab.:[]%019-_ \xe4\u0661\0", k=self._draw.randint(0, 40)))
+        host = self._draw.choice((text, "127.0.0.1", "[::1]", "a.example"))
+        port = self._draw.choice(("", "0", "1", "65535", "65536", text))
+        return seal_legacy(
+            f"{host}:{port}", _SECRET, self._draw.choice(("md5", "sha256")), self._draw.randbytes(8)
+        ).encode()
+
+    def _sealed(self) -> bytes:
+        kid = self._draw.choice((b"k1", b"k2", b"k3", b"", self._bytes(5)))
+        return b"pm1." + kid + b"." + base64.urlsafe_b64encode(self._bytes(100)).rstrip(b"=")
+
+    def _claims(self) -> bytes:
+        values: tuple[Any, ...] = (
+            None,
+            True,
+            -1,
+            0,
+            1e9,
+            2 * 10**9,
+            2**41,
+            "",
+            "a:1",
+            "eu",
+            "0.0.0.0/0",
+            [],
+            ["a:1"],
+            {},
+            "\ud800",
+            "x" * 70,
+        )
+        names = self._draw.sample("tencajxy", self._draw.randint(0, 6))
+        claims = {"t": "a:1", "e": 2 * 10**9, **{name: self._draw.choice(values) for name in names}}
+        plain = json.dumps(claims).encode()
+        return _by_hand(plain[: self._draw.choice((None, None, None, self._draw.randint(0, len(plain))))])
+
+    def _damaged(self) -> bytes:
+        line = bytearray(self._draw.choice(_GOOD))
+        for _ in range(self._draw.randint(1, 3)):
+            place = self._draw.randrange(len(line))
+            how = self._draw.randrange(3)
             if how == 0:
-                token[place] ^= 1 << self._random.randrange(8)
+                line[place] ^= 1 << self._draw.randrange(8)
             elif how == 1:
-                token[place] = self._random.choice(ALPHABET)
-            elif how == 2:
-                del token[place : place + self._random.randrange(1, 5)]
-                token = token or bytearray(b"x")
+                del line[place]
             else:
-                token[place:place] = self._random.randbytes(self._random.randrange(1, 5))
-        return bytes(token) + self._random.choice((b"\n", b"\r\n", b"\nmore", b""))
+                line[place:place] = self._draw.randbytes(1)
+        return bytes(line) if line not in _GOOD else self._damaged()
 
-    def _made(self) -> bytes:
-        size = self._random.choice((0, 1, 43, 44, 45, 64, 88, 1023, 1024, 1025, 1026, 2000))
-        kind = self._random.randrange(3)
-        if kind == 0:
-            data = self._random.randbytes(size)
-        elif kind == 1:
-            data = bytes(self._random.choices(ALPHABET, k=size))
-        else:
-            blocks = self._random.randrange(1, 5) * 16
-            data = base64.b64encode(b"Salted__" + self._random.randbytes(8 + blocks))
-        return self._random.choice((b"", b"pm1.", b"pm1.k1.")) + data + b"\n" if kind != 2 else data + b"\n"
+    def _endless(self) -> bytes:
+        size = self._draw.choice((0, 1, 44, 1023, 1024, 1025, 1026, 2000))
+        return self._draw.choice((b"x", b"\r", b"A")) * size
 
 
-def main() -> None:
-    """Say what became of how many lines."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, default=1_000_000, help="[default: 1000000]")
-    parser.add_argument("--seconds", type=float, help="this long, however many lines it is")
-    parser.add_argument("--seed", type=int, help="[default: another each time]")
-    options = parser.parse_args()
-    seed = random.randrange(2**32) if options.seed is None else options.seed
-    print(f"seed {seed}", flush=True)
-    fuzz, began, lines = Fuzz(seed), time.monotonic(), 0
-    while lines < options.lines if options.seconds is None else time.monotonic() - began < options.seconds:
-        fuzz.step()
-        lines += 1
-    print(f"{lines:,} lines in {time.monotonic() - began:.0f} s, and nothing that should not be:")
-    for what, count in fuzz.seen.most_common():
-        print(f"{count:>10,}  {what}")
+def _by_hand(plain: bytes) -> bytes:
+    """A sealed token with any plaintext."""
+    cipher, nonce = sealed._cipher(bytes(range(32)), bytes(16))
+    return b"pm1.k1." + base64.urlsafe_b64encode(bytes(16) + cipher.encrypt(nonce, plain, b"pm1.k1.")).rstrip(b"=")
 
 
 if __name__ == "__main__":
-    main()
+    _arguments = [int(each) for each in sys.argv[1:]]
+    raise SystemExit(main(*(_arguments + [_LINES, 1][len(_arguments) :])))

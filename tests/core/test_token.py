@@ -648,3 +648,28 @@ def test_whatever_claims_there_are_they_are_read_or_bad(claims: dict[str, Any]) 
     except BadToken:
         return
     assert ticket.expires == claims["e"]
+
+
+@settings(database=None, deadline=None, max_examples=1000)
+@given(
+    st.one_of(
+        st.text("ab-_.:[]%019 ", max_size=30),
+        st.text(max_size=20),
+        st.from_regex(r"\A[a-z0-9._-]{1,20}:[0-9]{1,6}\Z"),
+        st.ip_addresses(v=6).map(lambda host: f"[{host}]:1"),
+        st.ip_addresses(v=6).map(lambda host: f"[{host}%eth0.1-_]:65535"),
+        st.ip_addresses(v=4).map(lambda host: f"{host}:00001"),
+    )
+)
+def test_a_sealed_and_an_old_token_hold_the_same_addresses(text: str) -> None:
+    """The old form's quick look at noise must not refuse what is an address."""
+    try:
+        address: str | None = read_address(text)
+    except BadToken:
+        address = None
+    data = text.encode("utf-8", "surrogatepass")
+    padding = 16 - len(data) % 16
+    try:
+        assert legacy(encrypted(data + bytes([padding]) * padding)).targets == (address,)
+    except BadToken:
+        assert address is None

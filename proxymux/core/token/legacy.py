@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -29,6 +30,8 @@ _BLOCK: Final = 16
 _KEY: Final = 32
 #: What OpenSSL's ``-pbkdf2`` does where ``-iter`` does not say.
 _ROUNDS: Final = 10_000
+#: What every address fits, and what was decrypted to noise fails to at its first bytes, in no time.
+_SHAPE: Final = re.compile(rb"[A-Za-z0-9_.:%\[\]-]+:[0-9]{1,5}\Z")
 
 
 def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Ticket:
@@ -68,15 +71,23 @@ def _open(sealed: bytes, key: bytes, iv: bytes) -> str:
     decryptor = _cipher(key, iv).decryptor()
     padded = decryptor.update(sealed) + decryptor.finalize()
     length = min(max(padded[-1], 1), _BLOCK)
-    is_padded = hmac.compare_digest(padded[-length:], bytes([length]) * length)
+    last = padded[-_BLOCK:]
+    is_padded = hmac.compare_digest(last, last[:-length] + bytes([length]) * length)
     # The address is looked at whether or not it was padded well.
-    try:
-        address = read_address(padded[:-length].decode("latin-1"))
-    except BadToken:
-        address = ""
+    address = _address_in(padded[:-length])
     if address and is_padded:
         return address
     raise BadToken("wrong secret or digest, damaged, or what it holds is not host:port")
+
+
+def _address_in(text: bytes) -> str:
+    """The address that ``text`` is, or nothing.  How long that takes must not tell how long ``text`` is."""
+    if _SHAPE.match(text):
+        try:
+            return read_address(text.decode("ascii"))
+        except BadToken:
+            pass
+    return ""
 
 
 def _cipher(key: bytes, iv: bytes) -> Cipher[modes.CBC]:
