@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from proxymux.core.outcome import Outcome
 from proxymux.core.target import Target
+from proxymux.core.wheel import ROUNDING
 
 #: Seconds until a slot that could not be opened is tried again, doubled each time up to the last.
 FIRST_BACKOFF: Final = 0.05
@@ -233,7 +234,7 @@ class Leasing:
         """Dismiss what has waited too long."""
         orders: list[Order] = []
         self._drop_gone()
-        while self._queue and self._queue[0].queued_at + self._queue_timeout <= now:
+        while self._queue and self._queue[0].queued_at + self._queue_timeout <= now + ROUNDING:
             reason = f"waited {self._queue_timeout:g} s (--queue-timeout)"
             orders.append(Dismiss(self._dequeue(), Outcome.QUEUE_TIMEOUT, reason))
             self._drop_gone()
@@ -244,7 +245,7 @@ class Leasing:
         if not self._queue:
             return None
         # What may be tried already is not tried because nobody needs it.
-        looks = [slot.retry_at for slot in self.slots if slot.retry_at > now] if self._is_partly_down else []
+        looks = [slot.retry_at for slot in self.slots if slot.retry_at > now + ROUNDING] if self._is_partly_down else []
         looks.append(self._queue[0].queued_at + self._queue_timeout)
         return min(looks)
 
@@ -355,7 +356,7 @@ class Leasing:
             self._taken += 1
 
     def _may_open(self, slot: Slot, now: float) -> bool:
-        return slot not in self._up and slot.retry_at <= now
+        return slot not in self._up and slot.retry_at <= now + ROUNDING
 
     def _open(self, slot: Slot) -> Open:
         slot.is_opening = True
@@ -372,7 +373,7 @@ class Leasing:
 
     def _is_down(self, now: float) -> bool:
         """True if no slot is in use and none may be tried yet."""
-        return not self._up and not any(slot.retry_at <= now for slot in self.slots)
+        return not self._up and not any(slot.retry_at <= now + ROUNDING for slot in self.slots)
 
     def _unreachable(self, work: Any) -> Dismiss:
         return Dismiss(work, Outcome.UNREACHABLE, "no target can be connected to")

@@ -15,6 +15,8 @@ from typing import Any, Final
 #: Seconds that share a slot.  A timer is early by no more than what floats are off by (20 µs), and late by less
 #: than this.
 TICK: Final = 0.1
+#: Seconds that nobody waits for: whoever is called this much early would be called over and over until it is time.
+ROUNDING: Final = 0.001
 #: Ticks that a time may be off by, from adding floats, and still be in its own.
 _SLACK: Final = 1e-4
 

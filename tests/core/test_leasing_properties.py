@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from proxymux.core.leasing import DEPTH, Dismiss, Give, Leasing, Open, Order, Slot, Work
 from proxymux.core.outcome import Outcome
 from proxymux.core.target import parse_target
+from proxymux.core.wheel import ROUNDING
 
 TIMEOUT = 5.0
 
@@ -160,7 +161,7 @@ class Leases(RuleBasedStateMachine):
     def opens(self, slot: Slot) -> None:
         assert slot not in self.opening
         assert slot not in self.open
-        assert slot.retry_at <= self.now
+        assert slot.retry_at <= self.now + ROUNDING
         self.opening.add(slot)
 
     def gives(self, slot: Slot, work: Work, comes: Work | None) -> None:
@@ -192,7 +193,7 @@ class Leases(RuleBasedStateMachine):
             assert work is comes
             assert len(self.queue) >= self.limit
         elif order.outcome is Outcome.QUEUE_TIMEOUT:
-            assert work.queued_at + TIMEOUT <= self.now
+            assert work.queued_at + TIMEOUT <= self.now + ROUNDING
         else:
             assert order.outcome is Outcome.UNREACHABLE
             assert not self.open

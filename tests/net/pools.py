@@ -53,3 +53,19 @@ def state(pool: Running) -> dict[str, float]:
     """Its counts."""
     found: dict[str, float] = pool.service.leases.state()
     return found
+
+
+async def asked(pool: Running, target: Upstream, request: bytes = b"ask\n") -> tuple[Peer, Peer]:
+    """A client and the new upstream that has its request."""
+    client = await pool.connect()
+    await client.send(request)
+    upstream = await opened(pool, target)
+    assert await upstream.receive(len(request)) == request
+    return client, upstream
+
+
+async def serves(pool: Running, target: Upstream) -> None:
+    """See that a new client gets its own reply, on a new upstream."""
+    client, upstream = await asked(pool, target, b"new\n")
+    await upstream.send(b"own\n")
+    assert await client.receive(4) == b"own\n"

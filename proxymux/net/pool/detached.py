@@ -12,7 +12,7 @@ from proxymux.core.codecs import BODY_LIMIT, Kind, Request
 from proxymux.core.leasing import Slot
 from proxymux.core.outcome import Outcome
 from proxymux.core.states import Cause, RelayEnd
-from proxymux.core.wheel import Timer
+from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.interfaces import IExchange, ILegOwner
 from proxymux.net.leg import UNOWNED, Leg, explain
@@ -412,7 +412,7 @@ class DetachedExchange:
         if self._opening is None:
             return
         if unit.is_begun:
-            self._end(Cause.UPSTREAM_ABORTED, outcome, reason)  # only a reset tells that what was sent is no whole
+            self._break_off(outcome, reason)
             return
         while self._outstanding and self._outstanding[-1] is not unit:
             self._pool.withdraw(self._outstanding.pop())
@@ -422,6 +422,13 @@ class DetachedExchange:
         self._dismiss(self._pool.codec.failure(reason), outcome, reason)
 
     # The end
+
+    def _break_off(self, outcome: Outcome, reason: str) -> None:
+        """A part of a reply was sent, and only a reset tells that it is no whole."""
+        self._is_last = True
+        self._drop()
+        self._leg.pause()
+        self._leg.when_flushed(lambda: self._end(Cause.UPSTREAM_ABORTED, outcome, reason))
 
     def _see_whether_over(self) -> None:
         if self._opening is not None and not self._outstanding and not self._local:
@@ -433,8 +440,9 @@ class DetachedExchange:
     def _look_idle(self, limit: float) -> None:
         self._idle_timer = None
         left = self._last_at + limit - self._pool.now()
-        if left > 0 or self._outstanding:
-            self._idle_timer = self._pool.timers.after(max(left, 0.1), self._look_idle, limit)
+        if left > ROUNDING or self._outstanding:
+            again = left if left > ROUNDING else limit
+            self._idle_timer = self._pool.timers.after(again, self._look_idle, limit)
         else:
             self._end(Cause.IDLE, None, f"no byte either way for {limit:g} s (--idle-timeout)")
 
@@ -450,13 +458,17 @@ class DetachedExchange:
         self._opening = None
         self._pool.clients -= 1
         self._stop_timers()
+        self._drop()
+        self._leg.unguard()
+        self._leg.owner = UNOWNED
+
+    def _drop(self) -> None:
+        """Nothing comes any more of what the client has sent."""
         self._local.clear()
         self._kept.clear()
         for unit in self._outstanding:
             self._pool.withdraw(unit)
         self._outstanding.clear()
-        self._leg.unguard()
-        self._leg.owner = UNOWNED
 
     def _stop_timers(self) -> None:
         if self._idle_timer is not None:

@@ -204,11 +204,14 @@ class Pool(Leases):
         """A slot is of use."""
         self.carry_out(self.leasing.opened(upstream.slot, self.now()))
 
+    def attempt_failed(self, target: Target, reason: str) -> None:
+        """A target could not be connected to."""
+        self._events.emit("connect_failed", self._log, str(target), reason)
+
     def not_connected(self, slot: Slot, failure: ConnectFailure) -> None:
         """A slot has none."""
         self._connecting.pop(slot, None)
         self._log.warn("upstream {number}: {reason}", number=slot.number, reason=failure.reason)
-        self._events.emit("connect_failed", self._log, str(slot.target), failure.reason)
         self.carry_out(self.leasing.failed(slot, self.now()))
 
     def _look_for_idle(self) -> None:
@@ -228,7 +231,9 @@ class _Opening:
         self._slot = slot
 
     def trying(self, target: Target) -> None: ...
-    def attempt_failed(self, target: Target, reason: str) -> None: ...
+
+    def attempt_failed(self, target: Target, reason: str) -> None:
+        self._pool.attempt_failed(target, reason)
 
     def connected(self, leg: Leg) -> None:
         self._pool.connected(self._slot, leg)

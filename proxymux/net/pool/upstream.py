@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from proxymux.core.leasing import Slot
 from proxymux.core.outcome import Outcome
-from proxymux.core.wheel import Timer
+from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.interfaces import ILegOwner
 from proxymux.net.leg import EARLY, UNOWNED, Leg, explain
@@ -207,7 +207,7 @@ class Upstream:
             return
         limit = self._pool.request_timeout
         left = self._sent[0].sent_at + limit - self._pool.timers.seconds()
-        if left > 0:
+        if left > ROUNDING:
             self._timer = self._pool.timers.after(left, self._look_at_time)
             return
         late = self._sent.popleft()

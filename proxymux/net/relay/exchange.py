@@ -10,7 +10,7 @@ from typing import Any, Final
 from zope.interface import implementer
 
 from proxymux.core.states import Cause, RelayEnd
-from proxymux.core.wheel import Timer
+from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.interfaces import IExchange, ILegOwner
 from proxymux.net.leg import UNOWNED, Leg, explain
 from proxymux.net.relay import Opening
@@ -256,7 +256,7 @@ class Exchange:
         self._idle_timer = None
         last = max(self._client.last_at or 0.0, self._upstream.last_at or 0.0, self._joined_at)
         left = last + limit - self.seconds()
-        if left > 0:
+        if left > ROUNDING:
             self._idle_timer = self._timers.after(left, self._look_idle, limit)
         else:
             self._end(Cause.IDLE, f"no byte either way for {limit:g} s (--idle-timeout)")
