@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -246,3 +247,16 @@ def test_a_redis_that_is_away_is_told_of_at_once_and_found_when_it_is_back(
 
     until(is_back, "an answer", 5)
     assert outcomes(proxy, 3) == {"completed", "unreachable"}
+
+
+def test_the_state_is_told_in_pgbouncers_words_at_hup(start: Start, upstream: int) -> None:
+    proxy = funnel(start, upstream, 3)
+    with Connection(proxy.port) as waits, Connection(proxy.port) as other:
+        waits.send(("BLPOP", "queue", "0"))
+        assert other.ask("ECHO", "a") == b"a"
+        proxy.signal(signal.SIGHUP)
+        found = proxy.wait_for_log(r"statistics: (cl_active .*)")
+        words = found[1].split()
+        state = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+        assert state.keys() == {"cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_login", "maxwait"}
+        assert (state["cl_active"], state["cl_waiting"], state["sv_active"]) == (2, 0, 1)
