@@ -53,6 +53,8 @@ def test_there_is_one_for_each_service_under_its_name(plugin: ModuleType) -> Non
     assert {name: maker.module for name, maker in found.items()} == {
         "proxymux": "proxymux.tap.router",
         "proxymux-gateway": "proxymux.tap.gateway",
+        "proxymux-pool": "proxymux.tap.pool",
+        "proxymux-pool": "proxymux.tap.pool",
     }
 
 

@@ -30,6 +30,11 @@ _BLOCK: Final = 16
 _KEY: Final = 32
 #: What OpenSSL's ``-pbkdf2`` does where ``-iter`` does not say.
 _ROUNDS: Final = 10_000
+#: Before a last block that is to be a number: so all numbers are of one length, and take one time.
+_MARK: Final = b"\1"
+#: Of such a number, the bits that are padding of so many bytes; and what padding they are to be.
+_MASKS: Final = tuple((1 << 8 * _BLOCK) + (1 << 8 * size) - 1 for size in range(_BLOCK + 1))
+_TAILS: Final = tuple(_MARK + (bytes([size]) * size).rjust(_BLOCK, b"\0") for size in range(_BLOCK + 1))
 #: What every address fits, and what was decrypted to noise fails to at its first bytes, in no time.
 _SHAPE: Final = re.compile(rb"[A-Za-z0-9_.:%\[\]-]+:[0-9]{1,5}\Z")
 
@@ -71,20 +76,21 @@ def _open(sealed: bytes, key: bytes, iv: bytes) -> str:
     decryptor = _cipher(key, iv).decryptor()
     padded = decryptor.update(sealed) + decryptor.finalize()
     length = min(max(padded[-1], 1), _BLOCK)
-    last = padded[-_BLOCK:]
-    is_padded = hmac.compare_digest(last, last[:-length] + bytes([length]) * length)
+    tail = (int.from_bytes(_MARK + padded[-_BLOCK:], "big") & _MASKS[length]).to_bytes(1 + _BLOCK, "big")
+    is_padded = hmac.compare_digest(tail, _TAILS[length])
     # The address is looked at whether or not it was padded well.
-    address = _address_in(padded[:-length])
+    address = _address_in(padded, len(padded) - length)
     if address and is_padded:
         return address
     raise BadToken("wrong secret or digest, damaged, or what it holds is not host:port")
 
 
-def _address_in(text: bytes) -> str:
-    """The address that ``text`` is, or nothing.  How long that takes must not tell how long ``text`` is."""
-    if _SHAPE.match(text):
+def _address_in(padded: bytes, size: int) -> str:
+    """The address that the first ``size`` bytes are, or nothing.  How long that takes must not tell the size."""
+    shaped = _SHAPE.match(padded, 0, size)
+    if shaped is not None:
         try:
-            return read_address(text.decode("ascii"))
+            return read_address(shaped[0].decode("ascii"))
         except BadToken:
             pass
     return ""
