@@ -66,7 +66,7 @@ def test_what_they_name_is_there(plugin: ModuleType) -> None:
 
 
 def test_twisted_finds_it() -> None:
-    assert {"proxymux", "proxymux-gateway"} <= {maker.tapname for maker in getPlugins(IServiceMaker)}
+    assert {"proxymux", "proxymux-gateway", "proxymux-pool"} <= {maker.tapname for maker in getPlugins(IServiceMaker)}
 
 
 def test_there_is_no_init_in_twisteds_folders() -> None:
