@@ -141,6 +141,7 @@ class DetachedExchange:
             self._last_at = self._pool.now()
         if self._own_unit is not None:
             self._own_unit.data += data
+            self._pause_or_resume()
         elif self._is_last:
             pass  # nothing is to come of it
         elif self._pool.codec_gap and (self._gap is not None or len(data) >= _LARGE):
@@ -264,7 +265,6 @@ class DetachedExchange:
                 self._is_last = True
                 self._own_unit = Unit(self, self._whole(data[start:]), [], 0, alone=True)
                 self._add(self._own_unit)
-                self._pause_or_resume()
                 return False
             problem = "this command needs an upstream of its own, and there is none to spare"
             request.answer = self._pool.codec.failure(problem)
@@ -352,7 +352,8 @@ class DetachedExchange:
     def _pause_or_resume(self) -> None:
         if self._opening is None:
             return
-        paused = self._is_slow or self._local_size > _PLENTY or self._own_unit is not None
+        own = self._own_unit
+        paused = self._is_slow or self._local_size > _PLENTY or (own is not None and len(own.data) > _PLENTY)
         if paused != self._is_paused:
             self._is_paused = paused
             self._leg.pause() if paused else self._leg.resume()
