@@ -71,6 +71,8 @@ class PoolSettings:
         self.codec: str = "raw" if options["codec"] is None else options["codec"]
         if options["async"] and self.codec == "raw":
             raise ConfigError("--async", "needs to know where replies end; give a --codec that does")
+        if options["send-proxy"] is not None and self.mode != "proxy":
+            raise ConfigError("--send-proxy", "is for proxy mode: a connection that clients share is no one client's")
         self.raw_gap: float = read("raw-gap", "5", some_seconds, "a number of milliseconds greater than 0") / 1000
         self.inactivity: float | None = (
             read("inactivity-timeout", str(config.inactivity or 0), _milliseconds, "a number of milliseconds") or None

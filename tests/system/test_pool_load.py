@@ -17,7 +17,12 @@ from tests.system.conftest import Server, Start
 from tests.system.pools import pool
 
 BENCH = Path(__file__).parents[2] / "bench"
-MODES = {"fifo": ("1",), "funnel": ("4",), "funnel async": ("4", "--async")}
+MODES = {
+    "fifo": ("1",),
+    "funnel": ("4",),
+    "funnel async": ("4", "--async"),
+    "funnel, transport relay": ("4", "--relay", "transport"),
+}
 #: Bytes of the 20 messages that every client sends, and of those that it is answered, each in an order of its own.
 SIZES = [100] * 6 + [1000] * 5 + [5000] * 3 + [16_384, 65_535, 65_536, 65_537, 262_144, 1 << 20]
 CLIENTS = 50

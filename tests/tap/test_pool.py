@@ -1,0 +1,160 @@
+"""The pool's options: the ancestor's rule, what goes with what, and that every mistake is one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxymux import Multiplexer
+from proxymux.errors import ConfigError
+from proxymux.tap.pool import Options
+
+LISTEN = ("--listen", "tcp:0:interface=127.0.0.1")
+TWO = ("--target", "127.0.0.1:1", "--target", "127.0.0.1:2")
+ENVIRONMENT = {
+    "LOCAL_HOST": "127.0.0.1",
+    "LOCAL_PORT": "0",
+    "PROXY_CONNECTIONS_CNT": "2",
+    "TARGET_HOST_1": "10.0.0.1",
+    "TARGET_PORT_1": "1",
+    "TARGET_HOST_2": "::1",
+    "TARGET_PORT_2": "2",
+}
+CONFIG = {
+    "proxyConnectionsCount": 1,
+    "targetServers": [{"host": "10.0.0.9", "port": 9}],
+    "localServerHost": "127.0.0.1",
+    "localServerPort": 0,
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory; nothing of the ancestor is in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    for name in (*ENVIRONMENT, "LOCAL_MAX_CONNECTIONS", "LOG_LEVEL", "EXCHANGE_FUNNEL_ASYNC", "PROXY_INACTIVE_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    yield tmp_path
+    sys.modules.pop("settings_of_ours", None)
+
+
+def parse(*arguments: str) -> Any:
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mode"),
+    [
+        (TWO[:2], "fifo"),
+        (TWO, "funnel"),
+        ((*TWO, "--max-connections", "2"), "proxy"),
+        ((*TWO, "--max-connections", "3"), "funnel"),
+        ((*TWO[:2], "--max-connections", "1"), "proxy"),
+        ((*TWO, "--max-connections", "2", "--mode", "funnel"), "funnel"),
+        ((*TWO, "--mode", "proxy"), "proxy"),
+        ((*TWO[:2], "--mode", "funnel"), "funnel"),
+    ],
+)
+def test_the_numbers_make_the_mode_unless_it_is_said(arguments: tuple[str, ...], mode: str) -> None:
+    assert parse(*LISTEN, *arguments).pool.mode == mode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "--target: missing; give --target HOST:PORT and --listen, or set PROXY_CONNECTIONS_CNT"),
+        (TWO, "--listen: missing"),
+        ((*LISTEN, "--target", "nonsense"), "--target: "),
+        ((*LISTEN, *TWO, "--mode", "fifo"), "--mode: fifo has one target, not 2"),
+        ((*LISTEN, *TWO, "--mode", "lifo"), "--mode: 'lifo' is not accepted; proxy, fifo, funnel is"),
+        ((*LISTEN, *TWO, "--async"), "--async: needs to know where replies end"),
+        ((*LISTEN, *TWO[:2], "--async", "--codec", "resp"), "--async: is for funnel mode; this is fifo mode"),
+        ((*LISTEN, *TWO, "--send-proxy", "v1"), "--send-proxy: is for proxy mode"),
+        ((*LISTEN, *TWO, "--queue-limit", "0"), "--queue-limit: '0' is not accepted"),
+        ((*LISTEN, *TWO, "--queue-timeout", "0"), "--queue-timeout: '0' is not accepted"),
+        ((*LISTEN, *TWO, "--request-timeout", "soon"), "--request-timeout: 'soon' is not accepted"),
+        ((*LISTEN, *TWO, "--raw-gap", "-1"), "--raw-gap: '-1' is not accepted"),
+        ((*LISTEN, *TWO, "--inactivity-timeout", "-1"), "--inactivity-timeout: '-1' is not accepted"),
+        ((*LISTEN, *TWO, "--config-object", "no_such:thing"), "--config-object: no_such"),
+        ((*LISTEN, *TWO, "more"), "more: is no option"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_1(
+    arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(*arguments)
+    out, err = capsys.readouterr()
+    assert (end.value.code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"proxymux: {complaint}")
+
+
+def test_send_proxy_is_for_a_client_that_has_an_upstream_alone() -> None:
+    options = parse(*LISTEN, *TWO, "--mode", "proxy", "--send-proxy", "v2")
+    assert options.shared.send_proxy == "v2"
+
+
+def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENVIRONMENT, "LOCAL_MAX_CONNECTIONS": "2", "LOG_LEVEL": "1"}.items():
+        monkeypatch.setenv(name, value)
+    options = parse()
+    assert options.pool.targets == ["10.0.0.1:1", "[::1]:2"]
+    assert options.pool.listen == ["tcp:0:interface=127.0.0.1"]
+    assert options.pool.mode == "proxy"
+    assert (options.shared.max_connections, options.shared.log_level) == (2, "error")
+
+
+def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENVIRONMENT, "LOCAL_MAX_CONNECTIONS": "2", "PROXY_INACTIVE_TIMEOUT": "100"}.items():
+        monkeypatch.setenv(name, value)
+    options = parse("--max-connections", "9", "--listen", "tcp:1", "--inactivity-timeout", "2500", "--mode", "funnel")
+    assert (options.pool.mode, options.pool.listen, options.pool.inactivity) == ("funnel", ["tcp:1"], 2.5)
+    assert options.shared.max_connections == 9
+
+
+def test_an_error_of_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**ENVIRONMENT, "TARGET_PORT_2": "12abc"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        parse()
+    assert capsys.readouterr().err.startswith("proxymux: TARGET_PORT_2: '12abc' is not accepted; a port ")
+
+
+def test_a_configuration_object_takes_the_environments_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_CONNECTIONS_CNT", "nonsense")
+    (folder / "settings_of_ours.py").write_text(f"config = {CONFIG!r}\n")
+    options = parse("--config-object", "settings_of_ours:config")
+    assert (options.pool.targets, options.pool.mode) == (["10.0.0.9:9"], "fifo")
+
+
+def test_multiplexer_takes_the_ancestors_object_and_our_settings() -> None:
+    service = Multiplexer({**CONFIG, "localServerMaxConnections": 1}, warmup=True, codec="resp", queue_limit=5)
+    assert service.leases is not None
+    assert [str(slot.target) for slot in service.leases.leasing.slots] == ["10.0.0.9:9"]
+    service = Multiplexer(target=["127.0.0.1:1", "127.0.0.1:2"], listen="tcp:0:interface=127.0.0.1", codec="http")
+    assert service.leases is not None
+    assert len(service.leases.leasing.slots) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"no_such": 1}, "no_such"),
+        ({"codec": "no_such"}, "--codec"),
+        ({"codec": "json:JSONDecoder"}, "--codec"),
+        ({"listeners": "no_such"}, "--listeners"),
+        ({"queue_limit": 0}, "--queue-limit"),
+    ],
+)
+def test_multiplexer_says_what_it_does_not_accept(settings: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Multiplexer(CONFIG, **settings)
