@@ -28,6 +28,7 @@ from proxymux.net.arrival import ArrivalFactory, HeaderFactory
 from proxymux.net.ground import Ground
 from proxymux.net.leg import explain
 from proxymux.net.live import LiveSession
+from proxymux.net.tls import admit_any_alpn
 
 _PROXY_PREFIX = "haproxy:"
 
@@ -129,6 +130,7 @@ class _Listening:
         return self._ground.accept(self._reactor.listenTCP(port, opens, backlog=backlog, interface=interface), opens)
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
+        admit_any_alpn(contextFactory)
         secure = TLSMemoryBIOFactory(contextFactory, False, factory)
         secure.noisy = False
         return self.listenTCP(port, secure, backlog, interface)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import optionsForClientTLS
+from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 
@@ -30,6 +31,15 @@ def client_options(server_name: str) -> Any:
     Kept, because to load the trust store takes milliseconds.
     """
     return optionsForClientTLS(server_name)
+
+
+def admit_any_alpn(options: Any) -> None:
+    """Let clients in that offer protocols by ALPN, where ``options`` of a listener name none: none is agreed on.
+
+    Twisted answers them with no name at all, at which OpenSSL ends the handshake.
+    """
+    if isinstance(options, CertificateOptions) and not options._acceptableProtocols:
+        options.getContext().set_alpn_select_callback(lambda connection, offered: NO_OVERLAPPING_PROTOCOLS)
 
 
 def start_client_tls(transport: Any, protocol: IProtocol, server_name: str) -> None:

@@ -122,6 +122,20 @@ async def test_a_tls_client_is_decrypted_decided_and_forwarded(
 
 
 @in_reactor
+async def test_a_client_that_offers_protocols_comes_in_where_none_is_known(
+    start: Start, net: Net, authority: Authority, own: Credentials
+) -> None:
+    running = start(lambda data: Reject(b"seen"), listen=own.endpoint)
+    for offered in (("h2", "http/1.1"), ("postgresql",)):
+        context = authority.for_client(alpn=offered)
+        client = await net.connect_tls(running.address, context, server_name=NAME)
+        await client.handshake()
+        assert client.alpn is None
+        await client.send(b"hello")
+        assert await client.read_all() == b"seen"
+
+
+@in_reactor
 async def test_the_function_is_told_the_protocol_and_the_certificate(
     start: Start, net: Net, authority: Authority, own: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:

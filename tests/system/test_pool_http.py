@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+import signal
 import socket
 import socketserver
 import threading
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
+from tests.net.certificates import Authority
 from tests.system.conftest import Server, Start, Twistd, free_port, need, read_all
 from tests.system.pools import outcomes, pool, run
 
@@ -202,15 +205,22 @@ class Upgrades(socketserver.BaseRequestHandler):
         return head
 
 
-@pytest.fixture
-def upgrades() -> Iterator[int]:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Upgrades) as served:
+@contextlib.contextmanager
+def serving(handler: type[socketserver.BaseRequestHandler]) -> Iterator[int]:
+    """Serve connections in threads; the port."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as served:
         served.daemon_threads = True
         thread = threading.Thread(target=served.serve_forever, args=(0.02,))
         thread.start()
         yield int(served.server_address[1])
         served.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def upgrades() -> Iterator[int]:
+    with serving(Upgrades) as port:
+        yield port
 
 
 UPGRADE = b"GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -245,3 +255,45 @@ def test_fifo_refuses_an_upgrade(start: Start, upgrades: int) -> None:
         assert b"upstream of its own" in read_all(client)
     assert outcomes(proxy, 1) == {"protocol_error"}
     assert curl(url(proxy, "/")) == "ok"
+
+
+def test_clients_with_tls_share_upstreams_without(start: Start, upstream: int, tmp_path: Path) -> None:
+    certificate = Authority(tmp_path, "pool").issue("127.0.0.1")
+    more = ["--codec", "http", "--listen", certificate.endpoint]
+    proxy = start(None, *[f"--target=127.0.0.1:{upstream}"] * 2, *more, listen=False, service="proxymux-pool")
+    names = [tmp_path / f"got{number}" for number in range(5)]
+    page = f"https://127.0.0.1:{proxy.port}/large"
+    curl("--insecure", "--parallel", *(word for name in names for word in ("--output", str(name), page)))
+    assert {name.read_bytes() for name in names} == {LARGE}
+    target = f"https://127.0.0.1:{proxy.port}/upload/secured"
+    assert curl("--insecure", "--upload-file", str(names[0]), "--write-out", "%{http_code}", target) == "201"
+    assert (tmp_path / "www" / "upload" / "secured").read_bytes() == LARGE
+    assert outcomes(proxy, 2) == {"completed"}
+
+
+class Slow(socketserver.BaseRequestHandler):
+    """Answers when it is told to."""
+
+    may_answer = threading.Event()
+
+    def handle(self) -> None:
+        while self.request.recv(4096):
+            self.may_answer.wait(60)
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+
+
+def test_term_lets_a_request_that_is_under_way_be_answered(start: Start) -> None:
+    Slow.may_answer.clear()
+    with serving(Slow) as port:
+        proxy = pool(start, port, 2, "--codec", "http")
+        with proxy.connect() as client, proxy.connect() as another:
+            for each in (client, another):
+                each.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            until(lambda: proxy.title().split(" - ")[-1].startswith("2/"), "both to be in")
+            proxy.signal(signal.SIGTERM)
+            proxy.wait_for_log("stopped accepting")
+            Slow.may_answer.set()
+            assert read_all(client).endswith(b"done")
+            assert read_all(another).endswith(b"done")
+        assert proxy.wait() == 0
+    assert [record["outcome"] for record in proxy.records(2)] == ["completed"] * 2
