@@ -54,7 +54,6 @@ def test_there_is_one_for_each_service_under_its_name(plugin: ModuleType) -> Non
         "proxymux": "proxymux.tap.router",
         "proxymux-gateway": "proxymux.tap.gateway",
         "proxymux-pool": "proxymux.tap.pool",
-        "proxymux-pool": "proxymux.tap.pool",
     }
 
 

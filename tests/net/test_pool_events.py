@@ -144,7 +144,10 @@ async def test_listeners_that_raise_or_take_their_time_harm_nobody(start_pool: S
         raise ZeroDivisionError("raises")
 
     def fails_later(logger: Any, data: bytes, response: Deferred[bytes]) -> None:
-        response.addCallback(lambda reply: reply.no_such_thing)
+        def looks(reply: bytes) -> bytes:
+            raise AttributeError("no_such_thing")
+
+        response.addCallback(looks)
 
     def spoils(logger: Any, data: bytes, response: Deferred[bytes]) -> None:
         response.callback(b"what the upstream never said")
