@@ -1,11 +1,12 @@
 """Shows the gateway's handshake very many random lines: each is a token that opens, or a bad one, and nothing else.
 
-``python -m bench.gateway_fuzz [LINES [SEED]]`` prints how many there were of each kind, how many a second, and every
-other exception with the line that made it, which then is also the exit status.
+``python bench/gateway_fuzz.py`` prints how many there were of each kind, how many a second, and every other exception
+with the line that made it; the exit status is 1 then.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import random
@@ -14,7 +15,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from proxymux.core.handshake import Locks, TooLong, read_line
 from proxymux.core.token import read_address, sealed
@@ -33,13 +37,16 @@ _GOOD: Final = (
 )
 
 
-def main(lines: int, seed: int) -> int:
-    """Try, print, and answer the exit status."""
+def main(lines: int, seconds: float, seed: int) -> int:
+    """Try so many lines, or for so long, and print; the exit status."""
+    print(f"seed {seed}", flush=True)
     maker = _Maker(random.Random(seed))
     results: Counter[str] = Counter()
     unexpected = 0
     begun = time.perf_counter()
-    for _ in range(lines):
+    tried = 0
+    while tried < lines and time.perf_counter() - begun < seconds:
+        tried += 1
         kind, data = maker.make()
         try:
             result = _try(data)
@@ -49,10 +56,10 @@ def main(lines: int, seed: int) -> int:
             print(f"{kind}: {data!r}", file=sys.stderr)
             traceback.print_exc()
         results[f"{kind}: {result}"] += 1
-    seconds = time.perf_counter() - begun
+    taken = time.perf_counter() - begun
     for what, count in sorted(results.items()):
         print(f"{count:9,} {what}")
-    print(f"{lines:,} lines in {seconds:.1f} s, {lines / seconds:,.0f} a second; {unexpected} unexpected exceptions")
+    print(f"{tried:,} lines in {taken:.1f} s, {tried / taken:,.0f} a second; {unexpected} unexpected exceptions")
     return 1 if unexpected else 0
 
 
@@ -170,5 +177,9 @@ def _by_hand(plain: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    _arguments = [int(each) for each in sys.argv[1:]]
-    raise SystemExit(main(*(_arguments + [_LINES, 1][len(_arguments) :])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=_LINES, help=f"[default: {_LINES}]")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="[default: another each time]")
+    options = parser.parse_args()
+    sys.exit(main(options.lines, options.seconds, options.seed))
