@@ -209,10 +209,14 @@ def load_codec(name: str) -> Any:
         found, _, _ = find(name)
     except RouterError as error:
         raise ConfigError("--codec", str(error)) from None
-    codec = found() if isinstance(found, type) else found
-    missing = [each for each in ("requests", "replies", "failure") if not callable(getattr(codec, each, None))]
+    try:
+        codec = found() if isinstance(found, type) else found
+    except Exception as error:  # the user's constructor may do anything
+        raise ConfigError("--codec", f"{name}: {type(error).__name__}: {error}") from None
+    missing = [f"{each}()" for each in ("requests", "replies", "failure") if not callable(getattr(codec, each, None))]
+    missing += [each for each in ("name", "gap") if not hasattr(codec, each)]
     if missing:
-        raise ConfigError("--codec", f"{name}: it has no {missing[0]}(); see ICodec in docs/pool.rst")
+        raise ConfigError("--codec", f"{name}: it has no {missing[0]}; see docs/pool.rst for what a codec has")
     return codec
 
 
