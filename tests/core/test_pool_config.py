@@ -152,10 +152,12 @@ def test_a_count_that_does_not_match_the_targets_is_said() -> None:
 
 @given(st.dictionaries(st.sampled_from([*ENVIRONMENT, "LOCAL_MAX_CONNECTIONS", "TARGET_HOST_2"]), st.text()))
 def test_whatever_stands_in_the_environment_it_is_read_or_refused_in_one_line(given: dict[str, str]) -> None:
+    complaints: list[str] = []
     try:
         from_environment({**ENVIRONMENT, **given})
     except ConfigError as error:
-        assert len(str(error).splitlines()) == 1
+        complaints = str(error).splitlines()
+    assert len(complaints) <= 1
 
 
 # The object
