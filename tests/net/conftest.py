@@ -31,6 +31,8 @@ from tests.net.peers import Net, Peer, Upstream, settle, until
 RELAYS: Final = ["fd", "transport"]
 FOLDER: Final = pathlib.Path(__file__).parent
 LOOPBACK: Final = "tcp:0:interface=127.0.0.1"
+#: A pool's configuration where all is said by options.
+NOTHING: Final = PoolConfig()
 
 
 @implementer(IHostnameResolver)
@@ -224,7 +226,13 @@ class Start(Protocol):
 class StartPool(Protocol):
     """Start a pool of these targets; ``options`` are those of the command line, with underscores for dashes."""
 
-    def __call__(self, *targets: Upstream | str, listen: str | list[str] = LOOPBACK, **options: Any) -> Running: ...
+    def __call__(
+        self,
+        *targets: Upstream | str,
+        listen: str | list[str] = LOOPBACK,
+        config: PoolConfig = ...,
+        **options: Any,
+    ) -> Running: ...
 
 
 class Join(Protocol):
@@ -324,7 +332,12 @@ def start(net: Net, relay: str, services: list[Running]) -> Start:
 def start_pool(net: Net, relay: str, services: list[Running]) -> StartPool:
     """Start pools."""
 
-    def start_pool(*targets: Upstream | str, listen: str | list[str] = LOOPBACK, **given: Any) -> Running:
+    def start_pool(
+        *targets: Upstream | str,
+        listen: str | list[str] = LOOPBACK,
+        config: PoolConfig = NOTHING,
+        **given: Any,
+    ) -> Running:
         clock, names = Clock(), Names()
         running = Running(net, SimpleNamespace(), ClockedReactor(clock, names), clock, names)
         options = Options()
@@ -334,7 +347,7 @@ def start_pool(net: Net, relay: str, services: list[Running]) -> StartPool:
             option = name.strip("_").replace("_", "-")
             assert option in options
             options[option] = value if isinstance(value, (str, bool)) else str(value)
-        own = PoolSettings(options, PoolConfig())
+        own = PoolSettings(options, config)
         log = Logger("proxymux", observer=running)
         running.start(make_pool(running.reactor, own, options.settings(own.listen), log))
         services.append(running)

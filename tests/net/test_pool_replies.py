@@ -202,3 +202,41 @@ async def test_an_upstream_that_accepts_and_closes_at_once_is_not_tried_for_ever
     client.close()
     assert (await pool.record()).outcome is Outcome.UPSTREAM_ABORTED
     assert await target.is_left_alone()
+
+
+# Requests without a reply
+
+
+@pytest.mark.parametrize("mode", ["fifo", "funnel"])
+@in_reactor
+async def test_a_request_without_a_reply_is_sent_and_keeps_nobody(start_pool: StartPool, net: Net, mode: str) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="memcache", mode=mode)
+    client = await pool.connect()
+    await client.send(b"set a 0 0 1 noreply\r\n1\r\n")
+    upstream = await target.accept()
+    assert await upstream.receive(24) == b"set a 0 0 1 noreply\r\n1\r\n"
+    await settle()
+    assert state(pool)["sv_idle"] == 1
+    await client.send(b"get a\r\n")
+    assert await upstream.receive(7) == b"get a\r\n"
+    await upstream.send(b"END\r\n")
+    assert await client.receive(5) == b"END\r\n"
+
+
+@in_reactor
+async def test_one_that_is_done_before_its_turn_is_not_waited_for(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="memcache")
+    client = await pool.connect()
+    await client.send(b"get a\r\n")
+    upstream = await target.accept()
+    assert await upstream.receive(7) == b"get a\r\n"
+    for _ in range(3):
+        await client.send(b"set a 0 0 1 noreply\r\n1\r\n")
+        assert await upstream.receive(24) == b"set a 0 0 1 noreply\r\n1\r\n"
+    client.finish()
+    await settle()
+    await upstream.send(b"END\r\n")
+    assert await client.read_all() == b"END\r\n"
+    assert (await pool.record()).outcome is Outcome.COMPLETED

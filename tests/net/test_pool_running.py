@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxymux.core.outcome import Outcome
+from proxymux.core.pool_config import PoolConfig
 from tests.net.conftest import RELAYS, StartPool
 from tests.net.peers import Net, in_reactor, settle, until
 from tests.net.pools import GAP, TICK, asked, clients, is_silent, opened, pass_time, serves, state
@@ -178,3 +180,98 @@ async def test_clients_that_come_by_unix_sockets_are_served(start_pool: StartPoo
     target = net.upstream()
     pool = start_pool(target, codec="line", listen=f"unix:{tmp_path}/socket")
     await serves(pool, target)
+
+
+@pytest.mark.parametrize("only", [True, False])
+@in_reactor
+async def test_the_ancestors_switch_for_ipv6_alone_keeps_ipv4_out(start_pool: StartPool, net: Net, only: bool) -> None:
+    pool = start_pool(net.upstream(), listen=r"tcp:0:interface=\:\:", config=PoolConfig(ipv6_only=only))
+    port = pool.address.rpartition(":")[2]
+    await net.connect(f"[::1]:{port}")
+    if only:
+        with pytest.raises(ConnectionRefusedError):
+            await net.connect(f"127.0.0.1:{port}")
+    else:
+        await net.connect(f"127.0.0.1:{port}")
+
+
+@in_reactor
+async def test_a_codec_of_the_users_own_is_as_good_as_ours(
+    start_pool: StartPool, net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "codec_of_ours.py").write_text(CODEC)
+    monkeypatch.syspath_prepend(tmp_path)
+    target = net.upstream()
+    pool = start_pool(target, target, codec="codec_of_ours:Dots")
+    client = await pool.connect()
+    await client.send(b"one.two.thr")
+    upstream = await target.accept()
+    assert await upstream.receive(4) == b"one."
+    await upstream.send(b"1.")
+    assert await upstream.receive(4) == b"two."
+    await upstream.send(b"2.")
+    assert await client.receive(4) == b"1.2."
+    await client.send(b"ee.own!")
+    assert await upstream.receive(6) == b"three."
+    await upstream.send(b"3.")
+    assert await upstream.receive(4) == b"own!"
+    await upstream.send(b"anything")
+    assert await client.receive(10) == b"3.anything"
+
+
+CODEC = """\
+import re
+
+from proxymux.core.codecs import Kind, Request
+from proxymux.errors import BadMessage
+
+
+class Dots:
+    name = "dots"
+    gap = False
+
+    def requests(self):
+        return Requests()
+
+    def replies(self):
+        return Replies()
+
+    def failure(self, problem):
+        return b"sorry."
+
+
+class Requests:
+    interim = b""
+    is_between = True
+
+    def feed(self, data):
+        kinds = {b".": Kind.PLAIN, b"!": Kind.OWN}
+        return [Request(found.end(), kinds[found.group()]) for found in re.finditer(rb"[.!]", data)]
+
+
+class Replies:
+    must_close = False
+    is_between = True
+
+    def __init__(self):
+        self.due = 0
+
+    def expect(self, hint, count=1):
+        self.due += count
+
+    def count(self, data):
+        return None
+
+    def feed(self, data):
+        ends = [found.end() for found in re.finditer(rb"[.]", data)]
+        if len(ends) > self.due:
+            raise BadMessage("one too many")
+        self.due -= len(ends)
+        return ends
+
+    def finish(self):
+        return False
+
+    def silence(self):
+        pass
+"""

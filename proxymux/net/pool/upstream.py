@@ -150,7 +150,7 @@ class Upstream:
 
     def _release(self, unit: Unit) -> None:
         """A unit is done, and the slot free of it."""
-        if unit.ticket:
+        if unit.ticket and self._pool.leasing.waiting:
             # What its client has sent next may have come before what waits.
             if unit.sender is not None:
                 unit.sender.done(unit)
