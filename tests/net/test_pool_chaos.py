@@ -12,7 +12,12 @@ from tests.net.conftest import RELAYS, Running, StartPool
 from tests.net.peers import Net, Peer, Upstream, in_reactor, settle, turns
 from tests.net.pools import GAP, pass_time, state
 
-MODES: Final[dict[str, tuple[int, dict[str, Any]]]] = {"fifo": (1, {}), "funnel": (3, {}), "async": (3, {"mode": "funnel", "async_": True})}
+#: Targets and options.
+MODES: Final[dict[str, tuple[int, dict[str, Any]]]] = {
+    "fifo": (1, {}),
+    "funnel": (3, {}),
+    "async": (3, {"mode": "funnel", "async_": True}),
+}
 STEPS: Final = 1000
 
 
