@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import Sequence
 
@@ -21,11 +22,16 @@ class TargetGuard:
         self._rules = rules
         #: Where the gateway listens, ``ip:port`` each.
         self.own: Sequence[str] = ()
+        # For few targets it is asked again and again, and the answer does not change.
+        self._judge = functools.lru_cache(maxsize=1024)(self._look)
 
     def __call__(self, target: InetTarget) -> str | None:
         """Why ``target``, an IP address, is none to connect to; None if it is one."""
+        return self._judge(target, tuple(self.own))
+
+    def _look(self, target: InetTarget, own_addresses: tuple[str, ...]) -> str | None:
         problem = self._rules.problem(target.host, target.port)
-        if problem is None and any(self._is_at(target, own) for own in self.own):
+        if problem is None and any(self._is_at(target, own) for own in own_addresses):
             return "the gateway itself"
         return problem
 
