@@ -40,7 +40,8 @@ def memcached(server: Server, *arguments: str) -> int:
     """A memcached; its port."""
     port = free_port()
     user = ["-u", "root"] if os.geteuid() == 0 else []
-    server(need("memcached"), *user, "-l", "127.0.0.1", "-p", str(port), "-U", "0", *arguments, port=port)
+    # One thread: of several, each counts its connections when it comes to it.
+    server(need("memcached"), *user, "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-t", "1", *arguments, port=port)
     return port
 
 
