@@ -20,16 +20,17 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from proxymux.core.handshake import Locks, TooLong, read_line
 from proxymux.core.token import read_address, sealed
 from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
+from proxymux.core.token.verifier import TokenVerifier
 from proxymux.errors import BadToken
+from proxymux.gateway.handshake import TooLong, read_line
 
 _LINES: Final = 1_000_000
 _SECRET: Final = b"p0S8rX680*48"
 _KEYS: Final = Keys({"k1": bytes(range(32)), "k2": bytes(32)})
-_LOCKS: Final = Locks(_SECRET, ("md5", "sha256"), _KEYS, "eu")
+_VERIFIER: Final = TokenVerifier(_SECRET, ("md5", "sha256"), _KEYS, "eu")
 _GOOD: Final = (
     seal_legacy("127.0.0.1:62863", _SECRET, "md5", bytes(8)).encode(),
     seal_legacy("backend-01.internal.lan:65535", _SECRET, "sha256", bytes(8)).encode(),
@@ -68,7 +69,7 @@ def _try(data: bytes) -> str:
         line = read_line(data)
         if line is None:
             return "not whole"
-        ticket = _LOCKS.open(line.token, "192.0.2.7", 1e9)
+        claims = _VERIFIER.open(line.token, "192.0.2.7", 1e9)
     except TooLong:
         return "too long"
     except BadToken as problem:
@@ -77,7 +78,7 @@ def _try(data: bytes) -> str:
         assert len(text) < 200
         assert "\n" not in text
         return "bad"
-    assert [read_address(each) for each in ticket.targets] == list(ticket.targets)
+    assert [read_address(each) for each in claims.targets] == list(claims.targets)
     return "opens"
 
 

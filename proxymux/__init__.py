@@ -39,8 +39,8 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from proxymux.core.client import Client
 from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
+from proxymux.core.identity import Client
 from proxymux.version import __version__
 
 if TYPE_CHECKING:

@@ -68,16 +68,16 @@ class GatewayClientEndpoint:
         The Deferred fails with :class:`GatewayRefused`, with TimeoutError, or with what the gateway's endpoint fails
         with.  It may be cancelled.
         """
-        opening = _Opening(self._reactor, self._token, protocolFactory, self._timeout)
-        factory = Factory.forProtocol(lambda: opening)
+        handshake = _GatewayHandshake(self._reactor, self._token, protocolFactory, self._timeout)
+        factory = Factory.forProtocol(lambda: handshake)
         factory.noisy = False
-        opening.reaching = self._gateway.connect(factory)
-        opening.reaching.addErrback(opening.unreached)
-        return opening.done
+        handshake.reaching = self._gateway.connect(factory)
+        handshake.reaching.addErrback(handshake.unreached)
+        return handshake.done
 
 
 @implementer(IHalfCloseableProtocol)
-class _Opening(Protocol):
+class _GatewayHandshake(Protocol):
     """Shows the token, and stands between the transport and the protocol from then on."""
 
     transport: Any

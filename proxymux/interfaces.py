@@ -1,4 +1,4 @@
-"""The contracts between the parts.  Every service is one choice for each of them."""
+"""The contract that a user or a plug-in may implement.  Inner contracts are typing Protocols beside their users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class IDecider(Interface):
         """Decide.
 
         :param data: all bytes of the client that no earlier decision consumed.
-        :param client: a :class:`~proxymux.core.client.Client`.
+        :param client: a :class:`~proxymux.core.identity.Client`.
         :returns: a Decision, or a Deferred of one.  A Deferred may be cancelled and must then come to an end.
         :raises DecisionFailed: at once or through the Deferred, and nothing else.
         """
@@ -34,53 +34,3 @@ class IDecider(Interface):
 
     def inactivity_error(remote, client):  # type: ignore[no-untyped-def]  # noqa: N805
         """The upstream's first byte did not come in time.  As :meth:`connect_error`."""
-
-
-class ILegOwner(Interface):
-    """Is told what happens to one connection."""
-
-    def made():  # type: ignore[no-untyped-def]
-        """The connection is there.  On a TLS connection the handshake is still to come."""
-
-    def secured():  # type: ignore[no-untyped-def]
-        """The TLS handshake is done and the peer's certificate was found good."""
-
-    def received(data):  # type: ignore[no-untyped-def]  # noqa: N805
-        """Bytes have come."""
-
-    def finished():  # type: ignore[no-untyped-def]
-        """The peer has sent FIN.  Comes at most once; not every transport can tell it from a loss."""
-
-    def flushed():  # type: ignore[no-untyped-def]
-        """Our own FIN has been sent, after every byte."""
-
-    def lost(reason):  # type: ignore[no-untyped-def]  # noqa: N805
-        """The connection is gone.  Comes once and last.
-
-        :param reason: an exception, or None if it was closed in good order.
-        """
-
-
-class IRelay(Interface):
-    """Joins two connections."""
-
-    def join(client, upstream, opening):  # type: ignore[no-untyped-def]  # noqa: N805
-        """Carry bytes both ways until it ends.
-
-        :param client: the client's :class:`~proxymux.net.leg.Leg`.
-        :param upstream: the upstream's.
-        :param opening: an :class:`~proxymux.net.relay.Opening`.
-        :returns: an IExchange.
-        """
-
-
-class IExchange(Interface):
-    """Two joined connections.  Once it has ended it has closed the upstream and let go of the client."""
-
-    client = Attribute("Leg: the client's, which need not be the one that was joined")
-    bytes_in = Attribute("int: bytes that came from the client")
-    bytes_out = Attribute("int: bytes that came from the upstream")
-    first_byte_at = Attribute("float or None: when the upstream's first byte came, in the clock's seconds")
-
-    def abort():  # type: ignore[no-untyped-def]
-        """End it now; nobody is told."""

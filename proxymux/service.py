@@ -1,4 +1,4 @@
-"""A service: it listens, keeps its live sessions, drains and reloads."""
+"""A service: it listens, keeps its runner sessions, drains and reloads."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from proxymux.admin.accesslog import AccessLog
+from proxymux.admin.access_log import AccessLog
+from proxymux.admin.statistics import Statistics
 from proxymux.core.admission import Network, parse_networks
 from proxymux.core.outcome import Ending
-from proxymux.core.tally import Tally
 from proxymux.errors import BadAddress, ConfigError
-from proxymux.net.ground import Ground
-from proxymux.net.listening import Listener
-from proxymux.net.live import LiveSession
-from proxymux.net.path import Path
-from proxymux.net.pool.leases import Leases
-from proxymux.pidfile import PidFile
+from proxymux.gateway.pid_file import PidFile
+from proxymux.net.driver import Driver
+from proxymux.pool.leases import Leases
 from proxymux.process import Process, room_for_sessions
+from proxymux.session.context import Context
+from proxymux.session.listening import Listener
+from proxymux.session.runner import SessionRunner
 
 #: Seconds between closing what is left and resetting what even then does not go.
 _GRACE = 1.0
@@ -36,8 +36,8 @@ class ProxyService(Service):
     """One service of this process.
 
     :param reactor: to listen and measure time with.
-    :param path: the choices that make it what it is.
-    :param ground: what carries its connections.
+    :param context: the choices that make it what it is.
+    :param driver: what carries its connections.
     :param listeners: where it listens.
     :param process: whose signals and title it takes part in, or None.
     :param drain_timeout: seconds that a stop waits for sessions to end.
@@ -46,15 +46,15 @@ class ProxyService(Service):
     :param deny_files: files of networks denied until the next reload.
     :param load: makes a decider afresh, for a reload.
     :param pid_file: is there while it runs, or None.
-    :param tally: notes how sessions end, or None.
+    :param statistics: notes how sessions end, or None.
     :param leases: what its clients share, or None.
     """
 
     def __init__(
         self,
         reactor: Any,
-        path: Path,
-        ground: Ground,
+        context: Context,
+        driver: Driver,
         listeners: Iterable[Listener],
         process: Process | None,
         drain_timeout: float,
@@ -63,12 +63,12 @@ class ProxyService(Service):
         deny_files: tuple[str, ...],
         load: Callable[[], Any],
         pid_file: PidFile | None = None,
-        tally: Tally | None = None,
+        statistics: Statistics | None = None,
         leases: Leases | None = None,
     ) -> None:
         self._reactor = reactor
-        self._path = path
-        self._ground = ground
+        self._context = context
+        self._driver = driver
         self._listeners = tuple(listeners)
         self._process = process
         self._drain_timeout = drain_timeout
@@ -78,20 +78,20 @@ class ProxyService(Service):
         self._deny_files = deny_files
         self._load = load
         self._pid_file = pid_file
-        self.tally = tally
+        self.statistics = statistics
         self.leases = leases
-        self._log: Logger = path.log
+        self._log: Logger = context.log
         self._ports: list[IListeningPort] = []
         #: Where it listens: ``ip:port`` or ``unix:/path``.
         self.addresses: list[str] = []
-        self._sessions: dict[int, LiveSession] = {}
+        self._sessions: dict[int, SessionRunner] = {}
         self._most = self._total = 0
         self._is_draining = False
         self._drained: list[Deferred[None]] = []
         self._drain_timer: IDelayedCall | None = None
         #: How many sessions have ended, by outcome.
         self.outcomes: Counter[str] = Counter()
-        self.events = path.events
+        self.events = context.events
 
     # Starting
 
@@ -110,13 +110,13 @@ class ProxyService(Service):
         :raises SystemExit: if that cannot be done, after one line on standard error.
         """
         super().privilegedStartService()
-        self._ground.start()
+        self._driver.start()
         try:
             if self._pid_file is not None:
                 self._pid_file.create()
             if self._open_access_log is not None:
                 self._access_log = self._open_access_log()
-            self._path.admission.deny(self._deny + self._read_deny_files())
+            self._context.admission.deny(self._deny + self._read_deny_files())
             for listener in self._listeners:
                 self._listen(listener)
         except ConfigError as error:
@@ -131,7 +131,7 @@ class ProxyService(Service):
             self.leases.start()
         if self._process is not None:
             self._process.add(self)
-        self._ground.gate.capacity = room_for_sessions()
+        self._driver.gate.capacity = room_for_sessions()
         # Whoever reads that it listens may send it a signal: it is said when signals are answered.
         self._reactor.callWhenRunning(self._announce)
 
@@ -139,7 +139,7 @@ class ProxyService(Service):
         for listener, address in zip(self._listeners, self.addresses, strict=False):
             self._log.info(
                 "{name} listens on {address} ({description})",
-                name=self._path.decider.name,
+                name=self._context.decider.name,
                 address=address,
                 description=listener.description,
             )
@@ -154,7 +154,7 @@ class ProxyService(Service):
                 self._log.critical("{error}", error=problems[0])
                 self._reactor.stop()
 
-        listener.listen(self._ground, self._begin).addCallbacks(self._listens, fails)
+        listener.listen(self._driver, self._begin).addCallbacks(self._listens, fails)
         is_starting = False
         if problems:
             raise problems[0]
@@ -165,22 +165,22 @@ class ProxyService(Service):
 
     # Sessions
 
-    def _begin(self) -> LiveSession:
-        self._ground.gate.enter()
+    def _begin(self) -> SessionRunner:
+        self._driver.gate.enter()
         self._total += 1
-        session = LiveSession(self._total, self._path, self._over)
+        session = SessionRunner(self._total, self._context, self._over)
         self._sessions[session.number] = session
         self._most = max(self._most, len(self._sessions))
         if self._process is not None:
             self._process.show()
         return session
 
-    def _over(self, session: LiveSession, ending: Ending) -> None:
+    def _over(self, session: SessionRunner, ending: Ending) -> None:
         del self._sessions[session.number]
-        self._ground.gate.leave()
+        self._driver.gate.leave()
         self.outcomes[ending.outcome.value] += 1
-        if self.tally is not None:
-            self.tally.note(ending, session.journal.target, session.journal.was_connected)
+        if self.statistics is not None:
+            self.statistics.note(ending, session.timings.target, session.timings.was_connected)
         if self._access_log is not None:
             self._access_log.write(session.record(ending))
         if self._process is not None:
@@ -192,7 +192,9 @@ class ProxyService(Service):
     def summary(self) -> str:
         """``NAME HOST:PORT - CUR/MAX/TOT cur/max/tot conns``, as the ancestor's title had it."""
         where = " ".join(self.addresses)
-        return f"{self._path.decider.name} {where} - {len(self._sessions)}/{self._most}/{self._total} cur/max/tot conns"
+        return (
+            f"{self._context.decider.name} {where} - {len(self._sessions)}/{self._most}/{self._total} cur/max/tot conns"
+        )
 
     # Stopping
 
@@ -204,7 +206,7 @@ class ProxyService(Service):
     def _stopped(self, _: None) -> None:
         if self.leases is not None:
             self.leases.stop()
-        self._ground.stop()
+        self._driver.stop()
         if self._access_log is not None:
             self._access_log.close()
             self._access_log = None
@@ -212,10 +214,10 @@ class ProxyService(Service):
             self._process.remove(self)
         if self._pid_file is not None:
             self._pid_file.remove()
-        self._tell_tally()
+        self._tell_statistics()
 
-    def _tell_tally(self) -> None:
-        for each in (self.tally, self.leases):
+    def _tell_statistics(self) -> None:
+        for each in (self.statistics, self.leases):
             for line in each.lines() if each is not None else ():
                 self._log.info("statistics: {line}", line=line)
 
@@ -283,15 +285,15 @@ class ProxyService(Service):
     def reload(self) -> None:
         """Load the router and the deny files again; what fails to load is reported and the old one stays."""
         try:
-            self._path.decider = self._load()
-            self._log.info("reloaded {name}", name=self._path.decider.name)
+            self._context.decider = self._load()
+            self._log.info("reloaded {name}", name=self._context.decider.name)
         except Exception as error:  # a router's module may do anything when it is looked at
             self._log.error("not reloaded, the old one stays: {error}", error=error)
         try:
-            self._path.admission.deny(self._deny + self._read_deny_files())
+            self._context.admission.deny(self._deny + self._read_deny_files())
         except ConfigError as error:
             self._log.error("not reloaded, the old one stays: {error}", error=error)
-        self._tell_tally()
+        self._tell_statistics()
 
     def reopen(self) -> None:
         """Open the access log again, after a rotation."""

@@ -25,15 +25,14 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from proxymux.core.client import Client, Notes
-from proxymux.core.commands import Ask, Blame, Connect, Join, Pause, Send
+from proxymux.core.commands import Ask, Blame, Connect, Input, Join, Pause, Send, State
 from proxymux.core.decision import NEED_DATA, Forward, NeedData, Reject
+from proxymux.core.identity import Client, Notes
 from proxymux.core.outcome import Outcome
 from proxymux.core.session import Session
-from proxymux.core.states import Input, State
 from proxymux.errors import DecisionFailed
-from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import Router, from_object, load
+from proxymux.router.router_decider import RouterDecider
 
 #: A client for routers that ask for one.
 CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))

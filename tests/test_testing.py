@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from proxymux.core.client import Client
 from proxymux.core.decision import NEED_DATA, Forward, Reject
+from proxymux.core.identity import Client
 from proxymux.errors import DecisionFailed, RouterError
 from proxymux.testing import (
     CLIENT,

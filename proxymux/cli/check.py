@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 
 from proxymux.core.decision import Forward, in_words
 from proxymux.errors import DecisionFailed, RouterError
-from proxymux.router.decider import RouterDecider
+from proxymux.router.router_decider import RouterDecider
 from proxymux.testing import Conversation, as_decider, converse_later, every_split
 
 

@@ -9,7 +9,7 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from proxymux.core.token import Ticket, read_address
+from proxymux.core.token import Claims, read_address
 from proxymux.core.token.legacy import DIGESTS, Digest, open_legacy, seal_legacy
 from proxymux.core.token.sealed import PREFIX
 from proxymux.errors import BadToken, ConfigError
@@ -29,10 +29,10 @@ def open_(options: argparse.Namespace) -> int:
     """Print what is in a token; the exit status, which is 1 if it cannot be opened."""
     token = options.token.strip().encode("ascii", "replace")
     try:
-        ticket = _open(token, options)
+        claims = _open(token, options)
     except (BadToken, ConfigError) as error:
         return _failed("open", error)
-    for name, value in _facts(ticket, time.time()):
+    for name, value in _facts(claims, time.time()):
         print(f"{name + ':':<12}{value}")
     return 0
 
@@ -75,7 +75,7 @@ def _sealed_legacy(options: argparse.Namespace) -> str:
     return seal_legacy(address, _secret(options), options.digest or "md5", os.urandom(8))
 
 
-def _open(token: bytes, options: argparse.Namespace) -> Ticket:
+def _open(token: bytes, options: argparse.Namespace) -> Claims:
     if token.startswith(PREFIX):
         if options.key_file is None:
             raise ConfigError("--key-file", "missing; the token is a sealed one")
@@ -84,14 +84,14 @@ def _open(token: bytes, options: argparse.Namespace) -> Ticket:
     return open_legacy(token, _secret(options), digests)
 
 
-def _facts(ticket: Ticket, now: float) -> list[tuple[str, str]]:
-    facts = [("form", "old" if ticket.key is None else f"sealed with key {ticket.key}")]
-    facts += [("target", target) for target in ticket.targets]
-    if ticket.expires is not None:
-        facts.append(("expires", f"{_date(ticket.expires)} ({_distance(ticket.expires - now)})"))
-    if ticket.not_before is not None:
-        facts.append(("not before", f"{_date(ticket.not_before)} ({_distance(ticket.not_before - now)})"))
-    for name, value in (("client", ticket.clients), ("audience", ticket.audience), ("one time", ticket.once)):
+def _facts(claims: Claims, now: float) -> list[tuple[str, str]]:
+    facts = [("form", "old" if claims.key is None else f"sealed with key {claims.key}")]
+    facts += [("target", target) for target in claims.targets]
+    if claims.expires is not None:
+        facts.append(("expires", f"{_date(claims.expires)} ({_distance(claims.expires - now)})"))
+    if claims.not_before is not None:
+        facts.append(("not before", f"{_date(claims.not_before)} ({_distance(claims.not_before - now)})"))
+    for name, value in (("client", claims.clients), ("audience", claims.audience), ("one time", claims.once)):
         if value is not None:
             facts.append((name, str(value)))
     return facts

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from proxymux.errors import BadAddress
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parse_network(text: str) -> Network:
@@ -54,7 +54,7 @@ def parse_networks(lines: Iterable[str]) -> tuple[Network, ...]:
     return tuple(networks)
 
 
-def parse_address(text: str) -> Address | None:
+def parse_ip_address(text: str) -> IPAddress | None:
     """The IP address that ``text`` is, an IPv4 address mapped into IPv6 as IPv4; None if it is no IP address."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
@@ -75,7 +75,7 @@ class Networks:
             key = (network.version, shift)
             self._by_prefix.setdefault(key, set()).add(int(network.network_address) >> shift)
 
-    def __contains__(self, address: Address) -> bool:
+    def __contains__(self, address: IPAddress) -> bool:
         number, version = int(address), address.version
         return any(
             version == of_version and number >> shift in prefixes
@@ -127,7 +127,7 @@ class Admission:
         """Judge a client by its address.  Answers why it is refused, or None and counts it under that address."""
         if not (self._deny or self._allow or self._per_client):
             return None
-        address = parse_address(host)
+        address = parse_ip_address(host)
         if address is None:
             return None
         if address in self._deny:
@@ -143,7 +143,7 @@ class Admission:
     def leave(self, host: str | None) -> None:
         """Undo :meth:`arrive` that counted and, where ``host`` had been admitted, :meth:`admit`."""
         self._present -= 1
-        address = parse_address(host) if host is not None and self._per_client is not None else None
+        address = parse_ip_address(host) if host is not None and self._per_client is not None else None
         if address is not None:
             self._by_address[str(address)] -= 1
             if self._by_address[str(address)] <= 0:

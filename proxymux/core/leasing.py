@@ -18,7 +18,7 @@ from proxymux.core.wheel import ROUNDING
 #: Seconds until a slot that could not be opened is tried again, doubled each time up to the last.
 FIRST_BACKOFF: Final = 0.05
 LAST_BACKOFF: Final = 0.6
-#: Units that one upstream may have outstanding where they are pipelined.
+#: Batches that one upstream may have outstanding where they are pipelined.
 DEPTH: Final = 1024
 
 
@@ -46,7 +46,7 @@ class Slot:
         self.is_taken = False
         #: Its connection takes no more for now.
         self.is_blocked = False
-        #: Units that were sent and are not wholly answered.
+        #: Batches that were sent and are not wholly answered.
         self.outstanding = 0
         self.failures = 0
         #: When it may be opened again, after it failed.
@@ -61,14 +61,14 @@ class Work:
     """What waits for an upstream.
 
     :param alone: it wants one for itself.
-    :param ticket: where several are to be given in the order of their tickets, its own.
+    :param sequence: where several are to be given in the order of their sequences, its own.
     """
 
-    __slots__ = ("alone", "is_gone", "is_queued", "queued_at", "ticket")
+    __slots__ = ("alone", "is_gone", "is_queued", "queued_at", "sequence")
 
-    def __init__(self, alone: bool = False, ticket: int = 0) -> None:
+    def __init__(self, alone: bool = False, sequence: int = 0) -> None:
         self.alone = alone
-        self.ticket = ticket
+        self.sequence = sequence
         self.is_gone = False
         self.is_queued = False
         self.queued_at = 0.0
@@ -105,7 +105,7 @@ class Leasing:
     """The slots of a service and the work that waits for them.
 
     :param targets: one for each slot.
-    :param pipelined: an upstream may have several units outstanding.
+    :param pipelined: an upstream may have several batches outstanding.
     :param exclusive: every client has an upstream for itself, opened for it (Proxy mode).
     :param queue_limit: work that may wait.
     :param queue_timeout: seconds that it may wait.
@@ -176,11 +176,11 @@ class Leasing:
 
     def _enqueue(self, work: Any) -> None:
         queue = self._queue
-        if not queue or work.ticket >= queue[-1].ticket:
+        if not queue or work.sequence >= queue[-1].sequence:
             queue.append(work)
         else:
             # It came before what waits now, but something else of its client was in the way: it has waited as long.
-            place = next(place for place, other in enumerate(queue) if other.ticket > work.ticket)
+            place = next(place for place, other in enumerate(queue) if other.sequence > work.sequence)
             work.queued_at = queue[place].queued_at
             queue.insert(place, work)
 
@@ -209,7 +209,7 @@ class Leasing:
                 self._gone = 0
 
     def release(self, slot: Slot, now: float) -> list[Order]:
-        """A unit on ``slot`` was wholly answered."""
+        """A batch on ``slot`` was wholly answered."""
         slot.outstanding -= 1
         self._rest(slot)
         return self.go_on(now) if self._queue else []

@@ -16,20 +16,24 @@ from proxymux.core.commands import (
     Await,
     Blame,
     Cancel,
+    Cause,
     Close,
     Closing,
     Command,
     Connect,
+    ConnectFailure,
     Consult,
     Deadline,
     Finish,
+    Input,
     Join,
+    RelayEnd,
     Send,
+    State,
 )
 from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply
 from proxymux.core.intake import Intake
 from proxymux.core.outcome import Ending, Outcome
-from proxymux.core.states import Cause, ConnectFailure, Input, RelayEnd, State
 
 #: Steps of a negotiation (:class:`Reply`) in one session; a router that needs more goes in circles.
 MAX_REPLIES: Final = 1000

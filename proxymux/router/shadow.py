@@ -11,8 +11,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxymux.core.client import Client, Notes, show
 from proxymux.core.decision import NEED_DATA, Forward, in_words
+from proxymux.core.identity import Client, Notes, show
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
 

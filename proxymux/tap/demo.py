@@ -12,13 +12,13 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 
-from proxymux.core.client import Client
 from proxymux.core.decision import NEED_DATA, Forward, Reject
-from proxymux.core.settings import Settings
-from proxymux.router.decider import RouterDecider
+from proxymux.core.identity import Client
 from proxymux.router.loading import from_object
+from proxymux.router.router_decider import RouterDecider
+from proxymux.settings import Settings
 from proxymux.sniff import http_request
-from proxymux.tap.wiring import make_ground, make_log, make_service
+from proxymux.tap.wiring import make_driver, make_log, make_service
 
 _HELLO = """\
 
@@ -88,9 +88,9 @@ class _Demo(MultiService):
         self._router = _DemoRouter()
         log = make_log(settings.log_level)
         loaded = replace(from_object(self._router, "demo", __file__), name="demo")
-        ground = make_ground(reactor, settings, log)
+        driver = make_driver(reactor, settings, log)
         self._proxy = make_service(
-            ground, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
+            driver, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
         )
         self._proxy.check()
         self._proxy.setServiceParent(self)

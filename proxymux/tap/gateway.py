@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from proxymux.core.settings import Settings, count, count_or_off, one_of, read_option, some_seconds
 from proxymux.errors import BadAddress, BadKeys, ConfigError, ProxymuxError
+from proxymux.settings import Settings, count, count_or_off, one_of, read_option, some_seconds
 from proxymux.tap.options import SharedOptions, address_endpoint, fail
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
 
-    from proxymux.core.handshake import Locks
     from proxymux.core.token.sealed import Keys
+    from proxymux.core.token.verifier import TokenVerifier
     from proxymux.service import ProxyService
 
 #: Names the variable that may hold the secret.
@@ -157,7 +157,7 @@ def _buffer(text: str) -> int:
 
 
 def _rules(option: str, texts: list[str]) -> tuple[Any, ...]:
-    from proxymux.core.target_rules import parse_target_rule
+    from proxymux.gateway.target_rules import parse_target_rule
 
     try:
         return tuple(map(parse_target_rule, texts))
@@ -213,26 +213,27 @@ def make_gateway(reactor: Any, source: SecretSource, own: GatewaySettings, setti
     """
     import time
 
-    from proxymux.core.failure_budget import FailureBudget
-    from proxymux.core.handshake import Spent
-    from proxymux.core.tally import Tally
-    from proxymux.core.target_rules import TargetRules
-    from proxymux.gateway.decider import GatewayDecider
-    from proxymux.gateway.guard import TargetGuard
-    from proxymux.pidfile import PidFile
-    from proxymux.tap.wiring import make_ground, make_log, make_service
+    from proxymux.admin.statistics import Statistics
+    from proxymux.core.token.verifier import ReplayCache
+    from proxymux.gateway.failure_budget import FailureBudget
+    from proxymux.gateway.pid_file import PidFile
+    from proxymux.gateway.target_filter import TargetFilter
+    from proxymux.gateway.target_rules import TargetRules
+    from proxymux.gateway.token_decider import TokenDecider
+    from proxymux.tap.wiring import make_driver, make_log, make_service
 
     log = make_log(settings.log_level)
-    ground = make_ground(reactor, settings, log, own.buffer)
-    guard = TargetGuard(TargetRules(own.allow_target, own.deny_target))
-    ground.guard(guard)
-    spent, budget, tally = Spent(), FailureBudget(own.failures), Tally()
+    driver = make_driver(reactor, settings, log, own.buffer)
+    target_filter = TargetFilter(TargetRules(own.allow_target, own.deny_target))
+    replay_cache, budget, statistics = ReplayCache(), FailureBudget(own.failures), Statistics()
 
-    def decider() -> GatewayDecider:
-        return GatewayDecider(_locks(source, own), spent, budget, tally, own.attempts, ground.timers, time.time)
+    def decider() -> TokenDecider:
+        return TokenDecider(
+            _verifier(source, own), replay_cache, budget, statistics.opened, own.attempts, driver.timers, time.time
+        )
 
     service = make_service(
-        ground,
+        driver,
         "gateway",
         decider,
         settings,
@@ -240,14 +241,15 @@ def make_gateway(reactor: Any, source: SecretSource, own: GatewaySettings, setti
         connect_timeout=own.timeout,
         reuse=own.reuse,
         pid_file=None if own.pid_file is None else PidFile("--gateway-pidfile", own.pid_file),
-        tally=tally,
+        statistics=statistics,
+        target_check=target_filter,
     )
-    guard.own = service.addresses
+    target_filter.own = service.addresses
     return service
 
 
-def _locks(source: SecretSource, own: GatewaySettings) -> Locks:
-    from proxymux.core.handshake import Locks
+def _verifier(source: SecretSource, own: GatewaySettings) -> TokenVerifier:
+    from proxymux.core.token.verifier import TokenVerifier
 
     secret = source.read()
     keys = None if own.key_file is None else read_keys(own.key_file)
@@ -255,7 +257,7 @@ def _locks(source: SecretSource, own: GatewaySettings) -> Locks:
         raise ConfigError("Missing secret", f"give --secret-file, {SECRET_VARIABLE}, --secret or --key-file")
     if keys is None and not own.legacy:
         raise ConfigError("--legacy", "off leaves nothing that opens a token; give --key-file")
-    return Locks(secret if own.legacy else None, own.digests, keys, own.audience)
+    return TokenVerifier(secret if own.legacy else None, own.digests, keys, own.audience)
 
 
 def read_keys(path: str) -> Keys:

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python import usage
 
 from proxymux.core.excerpt import excerpt
-from proxymux.core.settings import Settings, read_settings
 from proxymux.errors import ConfigError, ProxymuxError
+from proxymux.settings import Settings, read_settings
 
 
 def fail(error: object) -> NoReturn:

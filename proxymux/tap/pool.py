@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from proxymux.core.events import EVENTS
-from proxymux.core.pool_config import from_object
-from proxymux.core.settings import Settings
 from proxymux.errors import BadCodec, ConfigError, ProxymuxError, RouterError
+from proxymux.pool.ancestor import from_object
+from proxymux.settings import Settings
 from proxymux.tap.options import SharedOptions, fail
 from proxymux.tap.pool_settings import PoolSettings, given
 
@@ -136,15 +136,15 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
     from proxymux.core.leasing import Leasing
     from proxymux.core.target import parse_target
     from proxymux.net.connector import Connector
-    from proxymux.net.pool.exclusive import ExclusiveLeases
-    from proxymux.net.pool.modes import DetachedRelay, PipedRelay, Sharing
-    from proxymux.net.pool.observed import ObservedRelay
-    from proxymux.net.pool.pool import Pool
-    from proxymux.pool.decider import FixedDecider
-    from proxymux.tap.wiring import CONNECT_TIMEOUT, make_events, make_ground, make_log, make_service
+    from proxymux.pool.exclusive import ExclusiveLeases
+    from proxymux.pool.modes import DetachedRelay, PipedRelay, Sharing
+    from proxymux.pool.observed import ObservedRelay
+    from proxymux.pool.pool import Pool
+    from proxymux.pool.share_decider import ShareDecider
+    from proxymux.tap.wiring import CONNECT_TIMEOUT, make_driver, make_events, make_log, make_service
 
     log = log or make_log(settings.log_level)
-    ground = make_ground(reactor, settings, log)
+    driver = make_driver(reactor, settings, log)
     events = make_events(log)
     codec = load_codec(own.codec)
     pipelined = not codec.gap and (own.is_async or (own.mode == "fifo" and own.codec in _PIPELINED))
@@ -157,35 +157,35 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
         queue_timeout=own.queue_timeout,
         jitter=lambda: random.uniform(0.5, 1.5),
     )
-    connector = Connector(ground.timers, ground.dialler, ground.tls_dialler, CONNECT_TIMEOUT, settings.send_proxy)
+    connector = Connector(driver, CONNECT_TIMEOUT, settings.send_proxy)
     if exclusive:
-        leases: Any = ExclusiveLeases(ground.timers, connector, leasing)
+        leases: Any = ExclusiveLeases(driver.timers, connector, leasing)
         connector = leases
-        observed = ObservedRelay(reactor, ground.timers, own.raw_gap, events, log)
-        relay: Any = PipedRelay(ground.relay, observed, events)
+        observed = ObservedRelay(reactor, driver.timers, own.raw_gap, events, log)
+        join: Any = PipedRelay(driver.join, observed.join, events).join
         if own.inactivity is not None and not settings.idle_timeout:
             settings = replace(settings, idle_timeout=own.inactivity)
     else:
         leases = Pool(
-            reactor, ground.timers, connector, codec, leasing, events, log, ground.soon,
+            reactor, driver.timers, connector, codec, leasing, events, log, driver.call_soon,
             is_ordered=own.mode == "fifo", raw_gap=own.raw_gap, request_timeout=own.request_timeout,
             idle_timeout=own.inactivity, warmup=own.warmup,
         )  # fmt: skip
         connector = Sharing()  # type: ignore[assignment]
-        relay = DetachedRelay(
-            leases, ground.relay, pipelined, pipelined or own.codec in _PIPELINED, len(own.targets) > 1
-        )
+        join = DetachedRelay(
+            leases, driver.join, pipelined, pipelined or own.codec in _PIPELINED, len(own.targets) > 1
+        ).join
     if own.listeners is not None:
         _subscribe(events, own.listeners)
     return make_service(
-        ground,
+        driver,
         "pool",
-        lambda: FixedDecider(f"pool ({own.mode})", own.targets, settings.send_proxy),
+        lambda: ShareDecider(f"pool ({own.mode})", own.targets, settings.send_proxy),
         settings,
         log,
         events=events,
         connector=connector,
-        relay=relay,
+        join=join,
         leases=leases,
         ipv6_only=own.ipv6_only,
     )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from proxymux.core.pool_config import PoolConfig, from_environment, from_object, mode_by_rule
-from proxymux.core.settings import count, one_of, read_option, some_seconds
 from proxymux.errors import BadAddress, ConfigError, RouterError
+from proxymux.pool.ancestor import AncestorConfig, from_environment, from_object, mode_by_rule
+from proxymux.settings import count, one_of, read_option, some_seconds
 from proxymux.tap.options import host_endpoint
 
 _MODES: Final = ("proxy", "fifo", "funnel")
 _HOW_TO: Final = "give --target HOST:PORT and --listen, or set PROXY_CONNECTIONS_CNT, TARGET_HOST_1, TARGET_PORT_1 …"
 
 
-def given(options: Any, environment: Any) -> PoolConfig:
+def given(options: Any, environment: Any) -> AncestorConfig:
     """What is said in the ancestor's ways.
 
     :raises ConfigError: naming the variable, or what is missing.
@@ -21,7 +21,7 @@ def given(options: Any, environment: Any) -> PoolConfig:
     if options["config-object"] is not None:
         return _load_config(options["config-object"])
     if options["target"]:
-        return PoolConfig()
+        return AncestorConfig()
     if "PROXY_CONNECTIONS_CNT" not in environment:
         raise ConfigError("--target", f"missing; {_HOW_TO}")
     return from_environment({**environment, **_not_needed(options, environment)})
@@ -36,7 +36,7 @@ def _not_needed(options: Any, environment: Any) -> dict[str, str]:
     }
 
 
-def _load_config(name: str) -> PoolConfig:
+def _load_config(name: str) -> AncestorConfig:
     from proxymux.router.loading import find
 
     try:
@@ -53,7 +53,7 @@ class PoolSettings:
     :raises ConfigError: naming the option that has a bad value.
     """
 
-    def __init__(self, options: Any, config: PoolConfig) -> None:
+    def __init__(self, options: Any, config: AncestorConfig) -> None:
         def read(name: str, default: str, reader: Any, accepted: str) -> Any:
             given = options[name]
             return read_option(f"--{name}", default if given is None else given, reader, accepted)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python import usage
 
-from proxymux.core.settings import Settings, read_settings
 from proxymux.errors import ConfigError, ProxymuxError, RouterError
+from proxymux.settings import Settings, read_settings
 from proxymux.tap.options import SharedOptions, fail, host_endpoint
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ def make_router(reactor: Any, router: str, shadow: str | None, settings: Setting
     """
     import time
 
-    from proxymux.router.decider import RouterDecider
     from proxymux.router.loading import load
+    from proxymux.router.router_decider import RouterDecider
     from proxymux.router.shadow import ShadowDecider
-    from proxymux.tap.wiring import make_ground, make_log, make_service
+    from proxymux.tap.wiring import make_driver, make_log, make_service
 
     log = make_log(settings.log_level)
 
@@ -128,4 +128,4 @@ def make_router(reactor: Any, router: str, shadow: str | None, settings: Setting
         second = one("--shadow", shadow)
         return ShadowDecider(first, second, reactor, settings.decide_timeout, log)
 
-    return make_service(make_ground(reactor, settings, log), "router", decider, settings, log)
+    return make_service(make_driver(reactor, settings, log), "router", decider, settings, log)

@@ -17,21 +17,24 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
-from proxymux.admin.accesslog import AccessLog, check_path
+from proxymux.admin.access_log import AccessLog, check_path
+from proxymux.admin.statistics import Statistics
 from proxymux.core.admission import Admission, Networks
-from proxymux.core.events import Events, Listener
-from proxymux.core.settings import Settings
-from proxymux.core.tally import Tally
-from proxymux.net import listening
+from proxymux.core.events import Events
+from proxymux.core.events import Listener as EventListener
+from proxymux.gateway.pid_file import PidFile
 from proxymux.net.connector import Connector
-from proxymux.net.ground import Ground
-from proxymux.net.hub import BUFFER_SIZE
-from proxymux.net.path import Limits, Path
-from proxymux.net.pool.leases import Leases
-from proxymux.net.tuning import Tuning
-from proxymux.pidfile import PidFile
+from proxymux.net.driver import Driver
+from proxymux.net.driver import make_driver as new_driver
+from proxymux.net.epoll.hub import BUFFER_SIZE
+from proxymux.net.happy_eyeballs import TargetCheck
+from proxymux.net.socket_options import SocketOptions
+from proxymux.pool.leases import Leases
 from proxymux.process import Process
 from proxymux.service import ProxyService
+from proxymux.session.context import Context, Limits
+from proxymux.session.listening import Listener
+from proxymux.settings import Settings
 
 #: Seconds for one attempt to connect, where the decision does not say; the ancestor's.
 CONNECT_TIMEOUT = 20.0
@@ -46,11 +49,11 @@ def make_log(level: str) -> Logger:
 def make_events(log: Logger) -> Events:
     """Events whose listeners' errors go to ``log``."""
 
-    def report(listener: Listener, error: BaseException) -> None:
+    def report(listener: EventListener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
         log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
 
-    def spawn(listener: Listener, awaitable: Any) -> None:
+    def spawn(listener: EventListener, awaitable: Any) -> None:
         async def see_through() -> None:
             try:
                 await awaitable
@@ -62,17 +65,19 @@ def make_events(log: Logger) -> Events:
     return Events(report, spawn)
 
 
-def make_ground(reactor: Any, settings: Settings, log: Logger, buffer_size: int = BUFFER_SIZE) -> Ground:
+def make_driver(reactor: Any, settings: Settings, log: Logger, buffer_size: int = BUFFER_SIZE) -> Driver:
     """What carries the connections of a service.
 
     :param buffer_size: bytes that the fd relay reads at once.
     :raises ConfigError: if the system does not have it.
     """
-    return Ground(reactor, settings.relay, log, Tuning(settings.tcp_keepalive, settings.tcp_user_timeout), buffer_size)
+    return new_driver(
+        reactor, settings.relay, log, SocketOptions(settings.tcp_keepalive, settings.tcp_user_timeout), buffer_size
+    )
 
 
 def make_service(
-    ground: Ground,
+    driver: Driver,
     name: str,
     decider: Callable[[], Any],
     settings: Settings,
@@ -82,10 +87,11 @@ def make_service(
     reuse: bool = False,
     ipv6_only: bool = False,
     pid_file: PidFile | None = None,
-    tally: Tally | None = None,
+    statistics: Statistics | None = None,
     events: Events | None = None,
     connector: Any = None,
-    relay: Any = None,
+    join: Any = None,
+    target_check: TargetCheck | None = None,
     leases: Leases | None = None,
 ) -> ProxyService:
     """A service that decides by what ``decider`` makes, now and at every reload.
@@ -93,20 +99,20 @@ def make_service(
     :param connect_timeout: seconds for one attempt to connect, where the decision does not say.
     :param reuse: share the port with other processes.
     :param connector: gets upstreams; None is to connect to what the decision says.
-    :param relay: joins clients to them; None is the ground's.
+    :param join: joins clients to them; None is the driver's.
+    :param target_check: asked about every IP address before it is connected to.
     :param leases: what the service shares among its clients, if it does.
     :raises ProxymuxError: if it makes none.
     """
-    reactor = ground.reactor
-    path = Path(
+    reactor = driver.reactor
+    context = Context(
         service=name,
         clock=reactor,
-        timers=ground.timers,
+        timers=driver.timers,
         wall=time.time,
         decider=decider(),
-        connector=connector
-        or Connector(ground.timers, ground.dialler, ground.tls_dialler, connect_timeout, settings.send_proxy),
-        relay=relay or ground.relay,
+        connector=connector or Connector(driver, connect_timeout, settings.send_proxy, target_check),
+        join=join or driver.join,
         admission=Admission(settings.allow, settings.deny, settings.max_connections, settings.max_per_client),
         limits=Limits(settings.decide_timeout, settings.max_buffer, settings.idle_timeout or None),
         events=events or make_events(log),
@@ -115,9 +121,9 @@ def make_service(
     trusted = Networks(settings.trust_proxy)
     return ProxyService(
         reactor,
-        path,
-        ground,
-        [listening.Listener(each, settings.backlog, trusted, reuse, ipv6_only) for each in settings.listen],
+        context,
+        driver,
+        [Listener(each, settings.backlog, trusted, reuse, ipv6_only) for each in settings.listen],
         Process.of(reactor),
         settings.drain_timeout,
         _access_log(settings, log),
@@ -125,7 +131,7 @@ def make_service(
         settings.deny_file,
         decider,
         pid_file,
-        tally,
+        statistics,
         leases,
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from proxymux.cli import main
-from proxymux.core.handshake import Locks
 from proxymux.core.token.sealed import parse_keys
+from proxymux.core.token.verifier import TokenVerifier
 
 KEYS = "k1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
 SECRET = "p0S8rX680*48"
@@ -45,10 +45,10 @@ def test_a_sealed_token_opens_the_gateway(keys: str, capsys: pytest.CaptureFixtu
         "--client", "192.0.2.0/24", "--audience", "eu", "--once", "--not-before-in", "0",
     )  # fmt: skip
     assert status == 0
-    locks = Locks(None, (), parse_keys([KEYS]), "eu")
-    ticket = locks.open(token.strip().encode(), "192.0.2.7", time.time())
-    assert ticket.targets == ("10.0.0.1:80", "[::1]:81")
-    assert ticket.once
+    verifier = TokenVerifier(None, (), parse_keys([KEYS]), "eu")
+    claims = verifier.open(token.strip().encode(), "192.0.2.7", time.time())
+    assert claims.targets == ("10.0.0.1:80", "[::1]:81")
+    assert claims.once
     status, said, _ = run(capsys, "open", "--key-file", keys, token.strip())
     assert status == 0
     assert re.search(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxymux.core.admission import Admission, Network, Networks, parse_address, parse_network, parse_networks
+from proxymux.core.admission import Admission, Network, Networks, parse_ip_address, parse_network, parse_networks
 from proxymux.errors import BadAddress
 
 quick = settings(database=None, deadline=None, max_examples=300)
@@ -133,12 +133,12 @@ def test_two_networks_on_a_line_are_refused() -> None:
     ],
 )
 def test_an_address_is_read_and_ipv4_in_ipv6_is_ipv4(text: str, address: str) -> None:
-    assert parse_address(text) == ipaddress.ip_address(address)
+    assert parse_ip_address(text) == ipaddress.ip_address(address)
 
 
 @pytest.mark.parametrize("text", ["", "unix:/run/a.sock", "unix:", "localhost", "192.0.2", "192.0.2.1:80"])
 def test_what_has_no_address_has_none(text: str) -> None:
-    assert parse_address(text) is None
+    assert parse_ip_address(text) is None
 
 
 # Membership
@@ -170,7 +170,7 @@ def test_everything_of_one_version_is_nothing_of_the_other(everything: str, insi
 def test_a_network_of_ipv4_in_ipv6_means_the_ipv4_clients() -> None:
     known = Networks(networks("::ffff:10.0.0.0/104", "::ffff:192.0.2.1"))
     for text in ["10.1.2.3", "::ffff:10.1.2.3", "192.0.2.1"]:
-        address = parse_address(text)
+        address = parse_ip_address(text)
         assert address is not None
         assert address in known, text
     assert ipaddress.ip_address("11.0.0.1") not in known
@@ -309,7 +309,7 @@ def test_counts_follow_arrivals_and_leaves_and_return_to_zero(
     present: list[str | None] = []
     admitted: Counter[str] = Counter()
     for comes, host in happenings:
-        key = str(parse_address(host))
+        key = str(parse_ip_address(host))
         if comes:
             refused = some.arrive()
             assert (refused is None) == (len(present) < total)
@@ -324,7 +324,7 @@ def test_counts_follow_arrivals_and_leaves_and_return_to_zero(
             gone = present.pop(0)
             some.leave(gone)
             if gone is not None and not gone.startswith("unix:"):
-                admitted[str(parse_address(gone))] -= 1
+                admitted[str(parse_ip_address(gone))] -= 1
     for gone in present:
         some.leave(gone)
     assert [some.arrive() for _ in range(total)] == [None] * total

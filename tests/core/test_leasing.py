@@ -112,12 +112,12 @@ def test_work_is_given_in_the_order_in_which_it_came() -> None:
 
 def test_work_that_came_before_what_waits_is_put_before_it_and_has_waited_as_long() -> None:
     leasing = filled(1)
-    works = {ticket: Work(ticket=ticket) for ticket in (1, 2, 3)}
-    for number, ticket in enumerate((1, 3, 2)):
-        assert leasing.submit(works[ticket], number) == []
+    works = {sequence: Work(sequence=sequence) for sequence in (1, 2, 3)}
+    for number, sequence in enumerate((1, 3, 2)):
+        assert leasing.submit(works[sequence], number) == []
     assert works[2].queued_at == works[3].queued_at == 1
-    for ticket in (1, 2, 3):
-        assert given(leasing.release(leasing.slots[0], 5)) == [(1, works[ticket])]
+    for sequence in (1, 2, 3):
+        assert given(leasing.release(leasing.slots[0], 5)) == [(1, works[sequence])]
 
 
 def test_nobody_overtakes_who_waits() -> None:

@@ -12,22 +12,26 @@ from proxymux.core.commands import (
     Await,
     Blame,
     Cancel,
+    Cause,
     Close,
     Closing,
     Command,
     Connect,
+    ConnectFailure,
     Consult,
     Deadline,
     Finish,
+    Input,
     Join,
     Pause,
+    RelayEnd,
     Resume,
     Send,
+    State,
 )
 from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.session import MAX_REPLIES, TRANSITIONS, Session
-from proxymux.core.states import Cause, ConnectFailure, Input, RelayEnd, State
 
 Happening = tuple[Input, Any]
 #: What happens, and what the session wants done then.

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxymux.core.admission import parse_network
-from proxymux.core.token import Ticket, read_address, strict_base64
+from proxymux.core.token import Claims, read_address, strict_base64
 from proxymux.core.token.legacy import DIGESTS, Digest, open_legacy, seal_legacy
 from proxymux.core.token.sealed import MAX_TARGETS, PREFIX, Keys, parse_keys
 from proxymux.errors import BadKeys, BadToken
@@ -71,7 +71,7 @@ CHECK_VALUE: Final = (
 CLAIMS: Final = {"e": 1893456000, "t": "127.0.0.1:62863"}
 
 
-def legacy(line: bytes, secret: bytes = SEED, *digests: Digest) -> Ticket:
+def legacy(line: bytes, secret: bytes = SEED, *digests: Digest) -> Claims:
     return open_legacy(line, secret, digests or ("md5",))
 
 
@@ -114,7 +114,7 @@ def bits_flipped(token: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize(("digest", "secret", "salt", "address", "token"), VECTORS)
 def test_a_token_of_openssl_opens(digest: Digest, secret: str, salt: str, address: str, token: str) -> None:
-    assert legacy(token.encode(), secret.encode(), digest) == Ticket((address,))
+    assert legacy(token.encode(), secret.encode(), digest) == Claims((address,))
 
 
 @pytest.mark.parametrize(("digest", "secret", "salt", "address", "token"), VECTORS)
@@ -132,8 +132,8 @@ def test_another_digest_does_not_open_it(digest: Digest, secret: str, salt: str,
 
 @pytest.mark.parametrize(("digest", "secret", "salt", "address", "token"), VECTORS)
 def test_of_several_digests_one_opens_it(digest: Digest, secret: str, salt: str, address: str, token: str) -> None:
-    assert legacy(token.encode(), secret.encode(), *DIGESTS) == Ticket((address,))
-    assert legacy(token.encode(), secret.encode(), *DIGESTS[::-1]) == Ticket((address,))
+    assert legacy(token.encode(), secret.encode(), *DIGESTS) == Claims((address,))
+    assert legacy(token.encode(), secret.encode(), *DIGESTS[::-1]) == Claims((address,))
 
 
 def test_without_a_digest_nothing_opens() -> None:
@@ -227,7 +227,7 @@ def test_bad_padding_opens_nothing_whatever_it_pads(padded: bytes) -> None:
 def test_good_padding_of_every_size_opens(size: int) -> None:
     address = "a" * size + ":1"
     padding = 16 - len(address) % 16
-    assert legacy(encrypted(address.encode() + bytes([padding]) * padding)) == Ticket((address,))
+    assert legacy(encrypted(address.encode() + bytes([padding]) * padding)) == Claims((address,))
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_what_was_sealed_opens(secret: bytes, address: str, salt: bytes, digest:
     except BadToken:
         return
     token = seal_legacy(address, secret, digest, salt).encode()
-    assert open_legacy(token, secret, (digest,)) == Ticket((address,))
+    assert open_legacy(token, secret, (digest,)) == Claims((address,))
 
 
 @pytest.mark.parametrize("character", range(256))
@@ -355,7 +355,7 @@ def test_no_two_texts_are_the_same_bytes(text: str) -> None:
 # Sealed tokens
 
 
-def opens(token: str | bytes, keys: Keys = KEYS) -> Ticket:
+def opens(token: str | bytes, keys: Keys = KEYS) -> Claims:
     return keys.open(token if isinstance(token, bytes) else token.encode())
 
 
@@ -367,7 +367,7 @@ def why_not(token: bytes, keys: Keys = KEYS) -> str:
 
 def test_the_check_value_is_made_and_opened() -> None:
     assert KEYS.seal(CLAIMS, SALT).encode() == CHECK_VALUE
-    assert opens(CHECK_VALUE) == Ticket(("127.0.0.1:62863",), 1893456000, key="k1")
+    assert opens(CHECK_VALUE) == Claims(("127.0.0.1:62863",), 1893456000, key="k1")
 
 
 def test_the_check_value_is_what_the_contract_describes() -> None:
@@ -441,7 +441,7 @@ def test_the_first_key_seals_and_all_open() -> None:
 
 def test_every_claim_is_read() -> None:
     claims = {"t": ["a:1", "[::1]:2"], "e": 10, "n": 5, "c": "10.0.0.0/8", "a": "eu", "j": "once"}
-    assert opens(KEYS.seal(claims, SALT)) == Ticket(
+    assert opens(KEYS.seal(claims, SALT)) == Claims(
         ("a:1", "[::1]:2"), 10, 5, parse_network("10.0.0.0/8"), "eu", "once", "k1"
     )
 

@@ -257,7 +257,7 @@ def test_every_option_and_variable_is_in_the_docs() -> None:
     text = (EXAMPLES.parent / "pool.rst").read_text()
     own = {row[0] for row in (*Options.optParameters, *Options.optFlags)} | {"target"}
     assert [name for name in sorted(own) if f"``--{name}" not in text] == []
-    source = (EXAMPLES.parents[1] / "proxymux" / "core" / "pool_config.py").read_text()
+    source = (EXAMPLES.parents[1] / "proxymux" / "pool" / "ancestor.py").read_text()
     variables = set(re.findall(r'"([A-Z]+_[A-Z_0-9]+)"', source)) | {"TARGET_HOST_n", "TARGET_PORT_n"}
     assert len(variables) > 8
     assert [name for name in sorted(variables) if name not in text] == []

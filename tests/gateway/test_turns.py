@@ -9,8 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from proxymux.core.failure_budget import FailureBudget
-from proxymux.gateway.turns import Turns
+from proxymux.gateway.failure_budget import FailureBudget, Turns
 from proxymux.net.timers import Timers
 
 HOST, OTHER = "192.0.2.7", "192.0.2.8"

@@ -17,13 +17,13 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLo
 from zope.interface import implementer
 
 from proxymux.core.outcome import Record
-from proxymux.core.pool_config import PoolConfig
-from proxymux.core.settings import read_settings
-from proxymux.router.decider import RouterDecider
+from proxymux.pool.ancestor import AncestorConfig
 from proxymux.router.loading import from_object
+from proxymux.router.router_decider import RouterDecider
+from proxymux.settings import read_settings
 from proxymux.tap.pool import Options, make_pool
 from proxymux.tap.pool_settings import PoolSettings
-from proxymux.tap.wiring import make_ground, make_service
+from proxymux.tap.wiring import make_driver, make_service
 from tests.net.certificates import Authority, Credentials
 from tests.net.peers import Net, Peer, Upstream, settle, until
 
@@ -32,7 +32,7 @@ RELAYS: Final = ["fd", "transport"]
 FOLDER: Final = pathlib.Path(__file__).parent
 LOOPBACK: Final = "tcp:0:interface=127.0.0.1"
 #: A pool's configuration where all is said by options.
-NOTHING: Final = PoolConfig()
+NOTHING: Final = AncestorConfig()
 
 
 @implementer(IHostnameResolver)
@@ -230,7 +230,7 @@ class StartPool(Protocol):
         self,
         *targets: Upstream | str,
         listen: str | list[str] = LOOPBACK,
-        config: PoolConfig = ...,
+        config: AncestorConfig = ...,
         **options: Any,
     ) -> Running: ...
 
@@ -320,8 +320,8 @@ def start(net: Net, relay: str, services: list[Running]) -> Start:
             return RouterDecider(from_object(router, "router", filename), clock.seconds, log)
 
         shared = read_settings({"listen": listen, "relay": relay, **settings})
-        ground = make_ground(running.reactor, shared, log)
-        running.start(make_service(ground, "router", decider, shared, log))
+        driver = make_driver(running.reactor, shared, log)
+        running.start(make_service(driver, "router", decider, shared, log))
         services.append(running)
         return running
 
@@ -335,7 +335,7 @@ def start_pool(net: Net, relay: str, services: list[Running]) -> StartPool:
     def start_pool(
         *targets: Upstream | str,
         listen: str | list[str] = LOOPBACK,
-        config: PoolConfig = NOTHING,
+        config: AncestorConfig = NOTHING,
         **given: Any,
     ) -> Running:
         clock, names = Clock(), Names()

@@ -90,7 +90,7 @@ def gateway(net: Net, relay: str, tmp_path: Any) -> Iterator[StartGateway]:
         globalLogPublisher.removeObserver(observe)
         assert not each.clock.getDelayedCalls()
         assert each.is_free_of_sessions()
-        assert len(each.records) == sum(each.service.outcomes.values()) == sum(each.service.tally.counts.values())
+        assert len(each.records) == sum(each.service.outcomes.values()) == sum(each.service.statistics.counts.values())
         assert SECRET not in str(each.lines)
         assert "U2FsdGVkX1" not in str(each.lines)
         assert "pm1." not in str(each.lines)
@@ -485,7 +485,7 @@ async def test_bad_padding_and_a_bad_address_are_alike_in_every_byte_of_answer_l
     assert constant == {("bad_handshake", WRONG, None, 45, 3, None, 0.0)}
     told_of = {re.sub(r":\d+: ", ": ", line) for _, line in proxy.lines if "401" in line}
     assert told_of == {f"127.0.0.1: {WRONG}"}
-    assert proxy.service.tally.lines() == [f"401: 10 ({WRONG.removeprefix('401 ')} 10)".replace(": not", ": not")]
+    assert proxy.service.statistics.lines() == [f"401: 10 ({WRONG.removeprefix('401 ')} 10)".replace(": not", ": not")]
 
 
 @in_reactor
@@ -681,7 +681,7 @@ async def test_a_denied_target_is_401_and_is_judged_by_what_it_resolves_to(
     assert str(record.reason).endswith(("denied (--deny-target)", "not allowed (--allow-target)"))
     assert proxy.names.asked <= 1
     assert await target.is_left_alone()
-    assert any(line.startswith("401: 1 (denied target ") for line in proxy.service.tally.lines())
+    assert any(line.startswith("401: 1 (denied target ") for line in proxy.service.statistics.lines())
 
 
 @in_reactor

@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from proxymux.core.outcome import Outcome
-from proxymux.net.pool.response import RequestFailed
+from proxymux.pool.response import RequestFailed
 from tests.net.conftest import RELAYS, Running, StartPool
 from tests.net.peers import Net, in_reactor, settle, until
 from tests.net.pools import GAP, asked, clients, pass_time, serves, waits

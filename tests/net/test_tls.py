@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IStreamServerEndpointStringParser
 from zope.interface import implementer
 
 from proxymux import Client, Forward, Reject
-from proxymux.net import tls
+from proxymux.net.reactor import tls
 from tests.net.certificates import Authority, Credentials
 from tests.net.conftest import Asked, Callback, Running, Start
 from tests.net.peers import MEGABYTE, Net, Peer, TlsPeer, Upstream, in_reactor, noise, settle, together, until

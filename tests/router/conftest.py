@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from twisted.logger import Logger, formatEvent
 
-from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import load
+from proxymux.router.router_decider import RouterDecider
 
 Write = Callable[..., str]
 

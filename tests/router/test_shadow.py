@@ -9,12 +9,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from proxymux.core.client import Client
 from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
+from proxymux.core.identity import Client
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
-from proxymux.router.decider import RouterDecider
 from proxymux.router.loading import Router, from_object
+from proxymux.router.router_decider import RouterDecider
 from proxymux.router.shadow import ShadowDecider
 from tests.router.conftest import Log, Watch
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from proxymux.core.settings import Settings
 from proxymux.errors import ConfigError
+from proxymux.settings import Settings
 from proxymux.tap.gateway import SECRET_VARIABLE, Gateway, GatewaySettings, Options, SecretSource, makeService
 from tests.tap.test_options import SHARED
 

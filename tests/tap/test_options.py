@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxymux.core.settings import Settings
+from proxymux.settings import Settings
 from proxymux.tap.router import Options, makeService
 
 ROUTER = "def proxy(data):\n    return {'close': data}\n"

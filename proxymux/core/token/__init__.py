@@ -20,7 +20,7 @@ MAX_TOKEN: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class Claims:
     """What a token says.  Times are in seconds since the epoch; None is "not limited".
 
     :param targets: ``host:port``, tried in this order.

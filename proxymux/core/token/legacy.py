@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from proxymux.core.token import Ticket, read_address, strict_base64
+from proxymux.core.token import Claims, read_address, strict_base64
 from proxymux.errors import BadToken
 
 Digest = Literal["md5", "sha256", "pbkdf2"]
@@ -39,7 +39,7 @@ _TAILS: Final = tuple(_MARK + (bytes([size]) * size).rjust(_BLOCK, b"\0") for si
 _SHAPE: Final = re.compile(rb"[A-Za-z0-9_.:%\[\]-]+:[0-9]{1,5}\Z")
 
 
-def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Ticket:
+def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Claims:
     """What an old token says.
 
     :param secret: as it was typed, in UTF-8.
@@ -54,7 +54,7 @@ def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Tick
     problem = BadToken("no digest is configured")
     for digest in digests:
         try:
-            return Ticket((_open(sealed, *_DERIVE[digest](secret, salt)),))
+            return Claims((_open(sealed, *_DERIVE[digest](secret, salt)),))
         except BadToken as error:
             problem = error
     raise problem

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from proxymux.core.admission import parse_network
-from proxymux.core.token import MAX_TOKEN, Ticket, read_address, strict_base64
+from proxymux.core.token import MAX_TOKEN, Claims, read_address, strict_base64
 from proxymux.errors import BadAddress, BadKeys, BadToken
 
 PREFIX: Final = b"pm1."
@@ -56,7 +56,7 @@ class Keys:
     def __repr__(self) -> str:
         return f"<Keys {', '.join(self._keys)}>"
 
-    def open(self, line: bytes) -> Ticket:
+    def open(self, line: bytes) -> Claims:
         """What a sealed token says, if it says it truly; the time and the client are not looked at.
 
         :raises BadToken: if it was not sealed with one of the keys, or says nothing.
@@ -131,7 +131,7 @@ def _cipher(key: bytes, salt: bytes) -> tuple[AESGCM, bytes]:
     return AESGCM(derived[:_KEY]), derived[_KEY:]
 
 
-def _read(plain: bytes, kid: str) -> Ticket:
+def _read(plain: bytes, kid: str) -> Claims:
     try:
         claims = json.loads(plain)
     except (ValueError, RecursionError):
@@ -144,7 +144,7 @@ def _read(plain: bytes, kid: str) -> Ticket:
     expires = _time(claims, "e")
     if expires is None:
         raise BadToken("it has no expiry")
-    return Ticket(
+    return Claims(
         _targets(claims.get("t")),
         expires,
         _time(claims, "n"),

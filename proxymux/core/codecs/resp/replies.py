@@ -8,7 +8,7 @@ from typing import Final
 
 from proxymux.core.codecs import LINE_LIMIT
 from proxymux.core.codecs.pieces import Block, Due, PartialLine, unsolicited
-from proxymux.core.codecs.resp.numbers import LENGTHS, SMALL, number_in
+from proxymux.core.codecs.resp.commands import LENGTHS, SMALL, number_in
 from proxymux.errors import BadMessage
 
 #: Aggregates within aggregates.

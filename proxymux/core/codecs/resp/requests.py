@@ -13,8 +13,18 @@ from typing import Final
 
 from proxymux.core.codecs import LINE_LIMIT, Kind, Request
 from proxymux.core.codecs.pieces import Block, PartialLine
-from proxymux.core.codecs.resp.commands import HTTP_NAMES, OWN, SPECIAL, WORD_LIMIT, WORDS, Verdict, verdict
-from proxymux.core.codecs.resp.numbers import LENGTHS, SMALL, number_in
+from proxymux.core.codecs.resp.commands import (
+    HTTP_NAMES,
+    LENGTHS,
+    OWN,
+    SMALL,
+    SPECIAL,
+    WORD_LIMIT,
+    WORDS,
+    Verdict,
+    number_in,
+    verdict,
+)
 from proxymux.errors import BadMessage
 
 #: Arguments of a command, its name included (the limit of Redis).

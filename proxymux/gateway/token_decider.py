@@ -1,0 +1,124 @@
+"""Deciding by a token."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward
+from proxymux.core.identity import Client
+from proxymux.core.token import MAX_TOKEN
+from proxymux.core.token.verifier import ReplayCache, TokenVerifier
+from proxymux.errors import BadToken
+from proxymux.gateway.failure_budget import FailureBudget, Turns
+from proxymux.gateway.handshake import (
+    BAD_LINE,
+    BAD_TOKEN,
+    CONNECTED,
+    NO_CONNECTION,
+    TIMED_OUT,
+    Line,
+    TooLong,
+    read_line,
+)
+from proxymux.interfaces import IDecider
+from proxymux.net.timers import Timers
+
+_TOO_LONG: Final = BadHandshake(BAD_LINE, f"400 no line's end within {MAX_TOKEN} bytes")
+
+
+@implementer(IDecider)
+class TokenDecider:
+    """Decides by the token that a client begins with.
+
+    :param verifier: what opens tokens.
+    :param replay_cache: one-time tokens that were used; outlives a reload, as ``budget`` does.
+    :param opened: called with the id of the key of each good token; None for a token of the old form.
+    :param attempts: how often a target is tried that does not answer.
+    :param timers: measure, and let an address wait.
+    :param wall: seconds since the epoch.
+    """
+
+    name = "gateway"
+    place = "gateway"
+    greets = False
+    undecided_reply = BAD_LINE
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        replay_cache: ReplayCache,
+        budget: FailureBudget,
+        opened: Callable[[str | None], None],
+        attempts: int,
+        timers: Timers,
+        wall: Callable[[], float],
+    ) -> None:
+        self._verifier = verifier
+        self._replay_cache = replay_cache
+        self._budget = budget
+        self._opened = opened
+        self._timers = timers
+        self._turns = Turns(budget, timers)
+        self._wall = wall
+        self._retries = attempts - 1
+
+    def accepted(self, client: Client) -> Decision:
+        """Nothing is decided before the token has come."""
+        return NEED_DATA
+
+    def decide(self, data: bytes, client: Client) -> Decision | Deferred[Decision]:
+        try:
+            line = read_line(data)
+        except TooLong:
+            self._budget.fail(client.address[0], self._timers.seconds())
+            return _TOO_LONG
+        if line is None:
+            return NEED_DATA
+        host = client.address[0]
+        if self._turns.must_wait(host):
+            return self._turns.wait(host).addCallback(lambda _: self._open(line, host))
+        return self._open(line, host)
+
+    def _open(self, line: Line, host: str) -> Decision:
+        try:
+            now = self._wall()
+            claims = self._verifier.open(line.token, host, now)
+            if claims.once is not None:
+                self._replay_cache.spend(claims, now)
+            self._opened(claims.key)
+        except BadToken as problem:
+            self._budget.fail(host, self._timers.seconds())
+            return BadHandshake(BAD_TOKEN, f"401 {problem}")
+        if line.rest:
+            return _forward(self._retries, claims.targets, line.rest)
+        return _forward_only(self._retries, claims.targets)
+
+    def connect_error(self, remote: str, client: Client) -> bytes:
+        """The status has been sent."""
+        return b""
+
+    inactivity_error = connect_error
+
+
+def _forward(retries: int, targets: tuple[str, ...], rest: bytes) -> Forward:
+    return Forward(
+        targets,
+        data=rest,
+        reply_on_connect=CONNECTED,
+        reply_on_failure=NO_CONNECTION,
+        reply_on_timeout=TIMED_OUT,
+        reply_on_denial=BAD_TOKEN,
+        retries=retries,
+        retry_on="timeout",
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _forward_only(retries: int, targets: tuple[str, ...]) -> Forward:
+    """For a client that waits for the status, as most do; they share the decision, as it cannot change."""
+    return _forward(retries, targets, b"")

@@ -1,0 +1,92 @@
+"""The driver of plain sockets, which one hub watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+
+from proxymux.core.target import Target
+from proxymux.net.connection import Connection
+from proxymux.net.epoll.accepting import EpollAccepting
+from proxymux.net.epoll.connection import EpollConnection
+from proxymux.net.epoll.dialling import SocketAttempt
+from proxymux.net.epoll.hub import Hub
+from proxymux.net.epoll.pipes import Pipes
+from proxymux.net.epoll.relay import join_sockets
+from proxymux.net.epoll.send_buffer import SendBuffer
+from proxymux.net.exchange import Exchange, JoinOptions
+from proxymux.net.happy_eyeballs import Attempt, DialListener
+from proxymux.net.reactor.connection import TransportConnection
+from proxymux.net.reactor.driver import ReactorDriver
+from proxymux.net.reactor.takeover import take_socket
+from proxymux.net.socket_options import SocketOptions
+
+
+class EpollDriver:
+    """A :class:`~proxymux.net.driver.Driver` whose connections are plain sockets, wherever they can be.
+
+    :param transports: carries what is not a plain socket: TLS, and endpoints that listen in their own way.
+    :param log: where a connection that raises is reported.
+    :param socket_options: of every TCP connection.
+    :param buffer_size: bytes that are read at once.
+    """
+
+    def __init__(self, transports: ReactorDriver, log: Logger, socket_options: SocketOptions, buffer_size: int) -> None:
+        self.reactor = transports.reactor
+        self.timers = transports.timers
+        self.gate = transports.gate
+        self._transports = transports
+        self._socket_options = socket_options
+        self._hub = Hub(self.reactor, self.timers, log, buffer_size)
+        self._pipes = Pipes()
+
+    def accept(self, port: Any, factory: Any, welcome: Callable[[Connection], None] | None) -> None:
+        if welcome is None:
+            self._transports.accept(port, factory, None)
+        elif self._transports.prepare(port):
+            EpollAccepting(self._hub, port, self.gate, welcome)
+
+    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+        if is_tls:
+            return self._transports.dial(target, bind, is_tls, listener)
+        return SocketAttempt(self._hub, self._socket_options, target, bind, listener)
+
+    def secure(self, connection: Connection, server_name: str, listener: DialListener) -> Attempt:
+        return self._transports.secure(connection, server_name, listener)
+
+    def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
+        if isinstance(upstream, EpollConnection):
+            plain = client if isinstance(client, EpollConnection) else self._take_over(client)
+            if plain is not None:
+                return join_sockets(self.timers, self._hub, self._pipes, plain, upstream, options)
+        return self._transports.join(client, upstream, options)
+
+    def call_soon(self, function: Callable[[], None]) -> None:
+        self._hub.later(function)
+
+    def start(self) -> None:
+        self._hub.start()
+
+    def stop(self) -> None:
+        self.gate.close()
+        self._pipes.close()
+        self._hub.stop()
+        self.timers.stop()
+
+    def _take_over(self, connection: Connection) -> EpollConnection | None:
+        """A connection on the same socket, with all that still waits to be sent on it; the old one is then lost.
+
+        :returns: None if that cannot be: it stays as it is.
+        """
+        taken = take_socket(connection) if isinstance(connection, TransportConnection) else None
+        if taken is None:
+            return None
+        plain = EpollConnection(self._hub, taken.sock, taken.owner, taken.peer, taken.local)
+        plain.is_finished = taken.is_finished
+        plain.is_unread = True
+        if taken.unsent:
+            plain.send_buffer = SendBuffer()
+            plain.send_buffer.add(taken.unsent)
+        return plain

@@ -1,0 +1,1 @@
+"""Twisted's driver: transports of the reactor.  The only place of Twisted's private names."""

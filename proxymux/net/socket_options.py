@@ -1,0 +1,42 @@
+"""SocketOptions: the socket options of every TCP connection, on both sides of the proxy."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Any, Final
+
+#: Keep-alive probes that go unanswered before a connection is lost.
+PROBES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """What is set on a socket.  A listening socket hands it down to those that it accepts.
+
+    :param keepalive: seconds without a byte after which the peer is probed, and between probes; None is the system's.
+    :param user_timeout: seconds for which sent bytes may go unacknowledged (RFC 5482); None is the system's.
+    """
+
+    keepalive: int | None = None
+    user_timeout: float | None = None
+
+    def apply(self, sock: Any) -> None:
+        """Set it on a TCP socket."""
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self.keepalive is not None:
+            _set(sock, "TCP_KEEPIDLE", self.keepalive)
+            _set(sock, "TCP_KEEPINTVL", self.keepalive)
+            _set(sock, "TCP_KEEPCNT", PROBES)
+        if self.user_timeout is not None:
+            _set(sock, "TCP_USER_TIMEOUT", int(self.user_timeout * 1000))
+
+
+DEFAULT_OPTIONS: Final = SocketOptions()
+
+
+def _set(sock: Any, name: str, value: int) -> None:
+    option = getattr(socket, name, None)
+    if option is not None:  # not every system has each of them
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,122 @@
+"""Proxy mode: every client has an upstream for itself, and there are no more of them than targets."""
+
+from __future__ import annotations
+
+from proxymux.core.commands import ConnectFailure
+from proxymux.core.decision import Forward
+from proxymux.core.identity import Client
+from proxymux.core.leasing import Dismiss, Leasing, Slot, Work
+from proxymux.core.target import Target
+from proxymux.net.connection import Connection
+from proxymux.net.connector import Connecting, ConnectListener, Connector
+from proxymux.net.timers import Timers
+from proxymux.pool.leases import Leases
+
+
+class ExclusiveLeases(Leases):
+    """Connects each client to the target of a free slot.  Takes a connector's place.
+
+    :param connector: connects.
+    """
+
+    def __init__(self, timers: Timers, connector: Connector, leasing: Leasing) -> None:
+        super().__init__(timers, leasing)
+        self.connector = connector
+
+    def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Waiting:
+        """Begin to get ``listener`` an upstream; the targets of ``forward`` are not looked at."""
+        return Waiting(self, forward, client, listener)
+
+    def give(self, slot: Slot, work: Waiting) -> None:
+        work.given(slot)
+
+    def dismiss(self, order: Dismiss) -> None:
+        waiting: Waiting = order.work
+        waiting.dismissed(ConnectFailure(order.reason, order.outcome))
+
+
+class Waiting(Work):
+    """A client that waits for its upstream."""
+
+    __slots__ = ("_client", "_connecting", "_forward", "_leases", "_listener", "_reason", "_slot")
+
+    def __init__(self, leases: ExclusiveLeases, forward: Forward, client: Client, listener: ConnectListener) -> None:
+        super().__init__(alone=True)
+        self._leases = leases
+        self._forward = forward
+        self._client = client
+        self._listener: ConnectListener | None = listener
+        self._slot: Slot | None = None
+        self._connecting: Connecting | None = None
+        self._reason: str | None = None
+
+    def start(self) -> None:
+        """Take a slot, or wait for one."""
+        self._leases.clients += 1
+        self._leases.carry_out(self._leases.leasing.submit(self, self._leases.now()))
+
+    def cancel(self) -> None:
+        """The upstream is not wanted any more."""
+        if self._listener is None:
+            return
+        self._listener = None
+        self._leases.clients -= 1
+        connecting, self._connecting = self._connecting, None
+        slot, self._slot = self._slot, None
+        if connecting is not None:
+            connecting.cancel()
+        if slot is not None:
+            self._leases.returned(slot)
+        else:
+            self._leases.leasing.withdraw(self)
+
+    def given(self, slot: Slot) -> None:
+        """There is a slot."""
+        self._slot = slot
+        forward = Forward(str(slot.target), retries=0, send_proxy=self._forward.send_proxy)
+        self._connecting = self._leases.connector.connect(forward, self._client, self)
+        self._connecting.start()
+
+    def dismissed(self, failure: ConnectFailure) -> None:
+        """There will be none."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            self._leases.clients -= 1
+            listener.gave_up(ConnectFailure(self._reason or failure.reason, failure.outcome))
+
+    # What the connecting tells
+
+    def trying(self, target: Target) -> None:
+        if self._listener is not None:
+            self._listener.trying(target)
+
+    def attempt_failed(self, target: Target, reason: str) -> None:
+        if self._listener is not None:
+            self._listener.attempt_failed(target, reason)
+
+    def connected(self, connection: Connection) -> None:
+        listener, slot = self._listener, self._slot
+        self._listener = self._connecting = None
+        assert slot is not None
+        self._leases.leasing.connected(slot)
+        connection.when_lost = self._over
+        if listener is None:
+            connection.abort()
+        else:
+            listener.connected(connection)
+
+    def gave_up(self, failure: ConnectFailure) -> None:
+        slot, self._slot = self._slot, None
+        self._connecting = None
+        assert slot is not None
+        self._reason = failure.reason
+        leases = self._leases
+        if self._listener is not None:
+            leases.leasing.again(self, leases.now())
+        leases.carry_out(leases.leasing.failed(slot, leases.now()))
+
+    def _over(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            self._leases.clients -= 1
+            self._leases.returned(slot)

@@ -1,0 +1,39 @@
+"""Deciding where nothing is to be decided."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from zope.interface import implementer
+
+from proxymux.core.decision import Decision, Forward
+from proxymux.core.identity import Client
+from proxymux.interfaces import IDecider
+
+
+@implementer(IDecider)
+class ShareDecider:
+    """Sends every client to the same targets, before it has said a word.
+
+    :param send_proxy: the PROXY header that upstreams get, or None.
+    """
+
+    greets = True
+    undecided_reply = None
+    place = "pool"
+
+    def __init__(self, name: str, targets: list[str], send_proxy: Literal["v1", "v2"] | None) -> None:
+        self.name = name
+        self._decision = Forward(targets, send_proxy=send_proxy)
+
+    def accepted(self, client: Client) -> Decision:
+        return self._decision
+
+    def decide(self, data: bytes, client: Client) -> Decision:
+        return self._decision
+
+    def connect_error(self, remote: str, client: Client) -> bytes:
+        """There is nothing to say."""
+        return b""
+
+    inactivity_error = connect_error

@@ -1,0 +1,156 @@
+"""Asking a router for its decisions, and seeing to it that whatever it does costs one client at the most."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from proxymux.core.decision import Decision, from_result
+from proxymux.core.excerpt import excerpt
+from proxymux.core.identity import Client
+from proxymux.errors import BadResult, DecisionFailed
+from proxymux.interfaces import IDecider
+from proxymux.router.loading import Hook, Router, describe, place_of
+
+#: Seconds after which a plain function is said to block the other clients.
+SLOW = 0.05
+#: Seconds between two warnings that it does.
+_SLOW_PAUSE = 60.0
+
+_T = TypeVar("_T")
+
+
+@implementer(IDecider)
+class RouterDecider:
+    """Decides by the functions of a router.
+
+    :param router: the functions.
+    :param monotonic: the time in seconds, to measure how long a function blocks.
+    :param log: where callbacks that raise and functions that block are reported.
+    """
+
+    undecided_reply: bytes | None = None
+
+    def __init__(self, router: Router, monotonic: Callable[[], float], log: Logger) -> None:
+        self._router = router
+        self._monotonic = monotonic
+        self._log = log
+        self._warned_at: float | None = None
+        self.name = router.name
+        self.place = router.proxy.place
+        self.greets = router.accepted is not None
+        #: How often a function took more than :data:`SLOW` seconds.
+        self.slow = 0
+
+    def accepted(self, client: Client) -> Decision | Deferred[Decision]:
+        assert self._router.accepted is not None
+        return self._decision(self._router.accepted, client)
+
+    def decide(self, data: bytes, client: Client) -> Decision | Deferred[Decision]:
+        return self._decision(self._router.proxy, data, client)
+
+    def connect_error(self, remote: str, client: Client) -> bytes | Deferred[bytes]:
+        return self._last_word(self._router.connect_error, remote, client)
+
+    def inactivity_error(self, remote: str, client: Client) -> bytes | Deferred[bytes]:
+        return self._last_word(self._router.inactivity_error, remote, client)
+
+    def _decision(self, hook: Hook, *arguments: Any) -> Decision | Deferred[Decision]:
+        return self._outcome_of(hook, from_result, *arguments)
+
+    def _last_word(self, hook: Hook | None, *arguments: Any) -> bytes | Deferred[bytes]:
+        if hook is None:
+            return b""
+        try:
+            answer = self._outcome_of(hook, _as_last_word, *arguments)
+        except DecisionFailed as error:
+            return self._no_last_word(error)
+        if isinstance(answer, Deferred):
+            return answer.addErrback(self._failed_later)
+        return answer
+
+    def _failed_later(self, failure: Failure) -> bytes:
+        failure.trap(DecisionFailed)
+        assert isinstance(failure.value, DecisionFailed)
+        return b"" if failure.value.is_cancelled else self._no_last_word(failure.value)
+
+    def _no_last_word(self, error: DecisionFailed) -> bytes:
+        self._log.error("{problem}", problem=error)
+        return b""
+
+    def _outcome_of(self, hook: Hook, read: Callable[[Any], _T], *arguments: Any) -> _T | Deferred[_T]:
+        """Call the user's function; its result, read, or a Deferred of that.
+
+        :raises DecisionFailed: for whatever it raises and for a result that cannot be read.
+        """
+        started = self._monotonic()
+        try:
+            result = hook(*arguments)
+            if hasattr(result, "__await__"):
+                waiting = ensureDeferred(self._awaited(hook, read, result))
+                return waiting.addErrback(self._failed_awaiting, hook)
+        except BaseException as error:  # SystemExit of a router is no reason for the process to exit
+            raise self._failed(hook, error) from None
+        finally:
+            taken = self._monotonic() - started
+            if taken > SLOW:
+                self._note_slow(hook, taken)
+        return self._read(hook, read, result)
+
+    def _failed_awaiting(self, failure: Failure, hook: Hook) -> NoReturn:
+        failure.trap(DecisionFailed, GeneratorExit)
+        if isinstance(failure.value, GeneratorExit):
+            raise self._failed(hook, failure.value)
+        failure.raiseException()
+
+    async def _awaited(self, hook: Hook, read: Callable[[Any], _T], result: Any) -> _T:
+        try:
+            value = await result
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            raise self._failed(hook, error) from None
+        return self._read(hook, read, value)
+
+    def _read(self, hook: Hook, read: Callable[[Any], _T], value: Any) -> _T:
+        try:
+            return read(value)
+        except BadResult as error:
+            raise DecisionFailed(f"{hook.place}: {hook.name} {error}") from None
+        except BaseException as error:  # a result may be an object with methods that raise, or exit
+            raise self._failed(hook, error) from None
+
+    def _failed(self, hook: Hook, error: BaseException) -> DecisionFailed:
+        place = place_of(error, self._router.filename) or place_of(error, hook.place.rpartition(":")[0]) or hook.place
+        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return DecisionFailed(
+            f"{place}: {hook.name} raised {describe(error)}", details, isinstance(error, CancelledError)
+        )
+
+    def _note_slow(self, hook: Hook, taken: float) -> None:
+        self.slow += 1
+        now = self._monotonic()
+        if self._warned_at is None or now - self._warned_at >= _SLOW_PAUSE:
+            self._warned_at = now
+            self._log.warn(
+                "{place}: {name} blocked every client for {milliseconds:.0f} ms ({slow} times so far);"
+                " make it async or faster",
+                place=hook.place,
+                name=hook.name,
+                milliseconds=taken * 1000,
+                slow=self.slow,
+            )
+
+
+def _as_last_word(result: Any) -> bytes:
+    if result is None:
+        return b""
+    if isinstance(result, (bytes, bytearray, memoryview)):
+        return bytes(memoryview(result))
+    raise BadResult(f"returned {excerpt(result)}, which is neither bytes nor None")

@@ -1,0 +1,78 @@
+"""The path that every client takes: what the services differ in, and what a service's sessions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from proxymux.core.admission import Admission
+from proxymux.core.events import Events
+from proxymux.net.connection import Connection
+from proxymux.net.connector import Connector
+from proxymux.net.exchange import JoinOptions
+from proxymux.net.timers import Timers
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a session may take.  Times are in seconds, sizes in bytes; None is off."""
+
+    decide_timeout: float = 30.0
+    max_buffer: int = 65536
+    idle_timeout: float | None = None
+
+
+class ClientExchange(Protocol):
+    """What a session knows of its exchange, which closes the upstream and lets go of the client when it ends."""
+
+    @property
+    def client(self) -> Connection:
+        """The client's connection, which need not be the one that was joined."""
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes that came from the client."""
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes that came from the upstream."""
+
+    @property
+    def first_byte_at(self) -> float | None:
+        """When the upstream's first byte came, in the clock's seconds."""
+
+    def abort(self) -> None:
+        """End it now; nobody is told."""
+
+
+#: Joins a client and an upstream.
+Join = Callable[[Connection, Connection, JoinOptions], ClientExchange]
+
+
+@dataclass(slots=True)
+class Context:
+    """The choices that make a service.
+
+    :param service: its name in the access log.
+    :param clock: measures.
+    :param timers: wait.
+    :param wall: seconds since the epoch.
+    :param decider: an :class:`~proxymux.interfaces.IDecider`; a reload puts another in its place.
+    :param join: carries the bytes of a client and its upstream.
+    """
+
+    service: str
+    clock: IReactorTime
+    timers: Timers
+    wall: Callable[[], float]
+    decider: Any
+    connector: Connector
+    join: Join
+    admission: Admission
+    limits: Limits
+    events: Events
+    log: Logger

@@ -1,0 +1,223 @@
+"""Listening: any of Twisted's server endpoints, with our backlog and, behind ``haproxy:``, a PROXY header first.
+
+An endpoint listens by calling its reactor's public ``listenTCP``, ``listenSSL``, ``listenUNIX`` or ``adoptStreamPort``.
+The reactor that it is given here is a stand-in for these four, so that the header is read before TLS begins, as the
+PROXY protocol wants it, whatever the endpoint is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from proxymux.core.admission import Networks
+from proxymux.errors import ConfigError
+from proxymux.net.connection import explain
+from proxymux.net.driver import Driver
+from proxymux.net.reactor.tls import admit_any_alpn
+from proxymux.session.arrival import ArrivalFactory, HeaderFactory
+from proxymux.session.runner import SessionRunner
+
+_PROXY_PREFIX = "haproxy:"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a service listens.
+
+    :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
+    :param backlog: length of the listen queue where the description does not say.
+    :param trusted: who may send a PROXY header.
+    :param ipv6_only: take no IPv4 clients on an IPv6 address.
+    :param reuse: other processes may listen there too, and the system divides the clients among them (SO_REUSEPORT).
+    """
+
+    description: str
+    backlog: int
+    trusted: Networks
+    reuse: bool = False
+    ipv6_only: bool = False
+
+    @property
+    def takes_header(self) -> bool:
+        """True if a connection begins with a PROXY header."""
+        return self.description.startswith(_PROXY_PREFIX)
+
+    def listen(self, driver: Driver, begin: Callable[[], SessionRunner]) -> Deferred[IListeningPort]:
+        """Listen; every client becomes a session that ``begin`` makes."""
+        stand_in = _Listening(driver, self, begin)
+        listening: Deferred[IListeningPort] = self._endpoint(stand_in).listen(ArrivalFactory(driver.timers, begin))
+        return listening
+
+    def check(self, clock: IReactorTime) -> None:
+        """See whether it could listen now, without doing so.
+
+        :raises ConfigError: if it could not.
+        """
+        problems: list[Failure] = []
+        self._endpoint(_Checking(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
+        if problems:
+            raise self.problem(problems[0])
+
+    def problem(self, failure: Failure) -> ConfigError:
+        """What to tell the operator about a failure to listen."""
+        reason: object = explain(failure)
+        error = failure.value
+        if isinstance(error, CannotListenError):
+            where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
+            place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
+            cause = error.socketError
+            reason = f"{place}: {getattr(cause, 'strerror', None) or cause}"
+        return ConfigError(
+            "--listen",
+            f"{self.description}: cannot listen on {reason}; choose an address that is free and that you may use",
+        )
+
+    def _endpoint(self, reactor: Any) -> Any:
+        try:
+            return serverFromString(reactor, self.description.removeprefix(_PROXY_PREFIX))
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(
+                "--listen",
+                f"{self.description!r}: {reason}; a Twisted server endpoint such as tcp:8000 or"
+                " tcp:8000:interface=127.0.0.1 is accepted",
+            ) from error
+
+    def backlog_of(self, given: int) -> int:
+        """The listen queue's length, ``given`` being the endpoint's own."""
+        return given if "backlog=" in self.description else self.backlog
+
+
+class _Listening:
+    """A reactor whose listening goes our way."""
+
+    def __init__(self, driver: Driver, listener: Listener, begin: Callable[[], SessionRunner]) -> None:
+        self._driver = driver
+        self._reactor = driver.reactor
+        self._listener = listener
+        self._begin = begin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def _opens(self, factory: Any) -> Any:
+        if not self._listener.takes_header:
+            return factory
+        return HeaderFactory(self._driver.timers, self._begin, factory, self._listener.trusted)
+
+    def _accept(self, port: Any, factory: Any) -> Any:
+        is_plain = isinstance(factory, (ArrivalFactory, HeaderFactory)) and factory.takes_plain
+        self._driver.accept(port, factory, factory.welcome if is_plain else None)
+        return port
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        backlog = self._listener.backlog_of(backlog)
+        opens = self._opens(factory)
+        if self._listener.reuse or self._listener.ipv6_only:
+            with _bound(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
+                sock.listen(backlog)
+                sock.setblocking(False)
+                adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, opens)  # which has its own copy
+            return self._accept(adopted, opens)
+        return self._accept(self._reactor.listenTCP(port, opens, backlog=backlog, interface=interface), opens)
+
+    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
+        admit_any_alpn(contextFactory)
+        secure = TLSMemoryBIOFactory(contextFactory, False, factory)
+        secure.noisy = False
+        return self.listenTCP(port, secure, backlog, interface)
+
+    def listenUNIX(
+        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+    ) -> Any:
+        backlog = self._listener.backlog_of(backlog)
+        opens = self._opens(factory)
+        port = self._reactor.listenUNIX(address, opens, backlog=backlog, mode=mode, wantPID=wantPID)
+        return self._accept(port, opens)
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        opens = self._opens(factory)
+        return self._accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, opens), opens)
+
+
+class _Checking:
+    """A reactor that binds and lets go again."""
+
+    def __init__(self, clock: IReactorTime, reuse: bool) -> None:
+        self._clock = clock
+        self._reuse = reuse
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> None:
+        _bound(interface, port, self._reuse).close()
+
+    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
+        if hasattr(contextFactory, "getContext"):  # which need not be, in a plug-in's endpoint
+            contextFactory.getContext()  # or else the first client would find a key that does not fit its certificate
+        self.listenTCP(port, factory, backlog, interface)
+
+    def listenUNIX(
+        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+    ) -> None:
+        folder = os.path.dirname(address) or "."
+        try:
+            if not os.path.isdir(folder):
+                raise FileNotFoundError(errno.ENOENT, f"no folder {folder}")
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(errno.EACCES, f"no permission to write in {folder}")
+            if os.path.exists(address) and _answers(address):
+                raise OSError(errno.EADDRINUSE, "Address already in use")
+        except OSError as error:
+            raise CannotListenError(address, None, error) from error
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> None:
+        try:
+            os.fstat(fileDescriptor)
+        except OSError as error:
+            raise CannotListenError(f"descriptor {fileDescriptor}", None, error) from error
+
+
+def _bound(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> socket.socket:
+    """A socket with that address.
+
+    :raises CannotListenError: if it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+    try:
+        if not 0 <= port <= 65535:  # the system would take it modulo 65536
+            raise OSError(errno.EINVAL, "a port is a number from 0 to 65535")
+        address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if ipv6_only and family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if reuse:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(address)
+        except OSError:
+            sock.close()
+            raise
+    except OSError as error:
+        raise CannotListenError(interface, port, error) from error
+    return sock
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0

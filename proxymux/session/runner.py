@@ -1,0 +1,412 @@
+"""A runner session: does on real connections what the pure session says, and tells it what happens there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from proxymux.core import commands
+from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd, State
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject
+from proxymux.core.identity import Client, show
+from proxymux.core.outcome import Ending, Outcome, Record
+from proxymux.core.proxy_protocol import Header
+from proxymux.core.session import Session
+from proxymux.core.target import Target
+from proxymux.core.wheel import Timer
+from proxymux.errors import DecisionFailed
+from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
+from proxymux.net.connector import Connecting
+from proxymux.net.exchange import JoinOptions
+from proxymux.session.context import Context
+from proxymux.session.identity import introduced_by, secured_on
+from proxymux.session.timings import Timings
+
+#: The client, before its connection is known.
+_NOBODY: Final = Client(("", 0), ("", 0))
+
+
+class Pending:
+    """Waits for one Deferred at a time.  Once cancelled, whatever still comes of it is dropped."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: Deferred[Any] | None = None
+
+    def wait(self, waiting: Deferred[Any], done: Callable[[Any], None], failed: Callable[[Failure], None]) -> None:
+        """Call ``done`` with the result of ``waiting``, or ``failed`` with its failure."""
+
+        def settle(result: Any) -> None:
+            if self._waiting is not waiting:
+                return
+            self._waiting = None
+            if isinstance(result, Failure):
+                failed(result)
+            else:
+                done(result)
+
+        self._waiting = waiting
+        waiting.addBoth(settle)
+
+    def cancel(self) -> None:
+        """Wait no longer."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+
+
+@implementer(IPushProducer)
+class SessionRunner:
+    """One client.
+
+    :param number: tells it from the other sessions of its service.
+    :param context: the choices of its service.
+    :param over: called with it and its :class:`Ending` when it has ended.
+    """
+
+    __slots__ = (
+        "_admitted",
+        "_client",
+        "_connecting",
+        "_connection",
+        "_context",
+        "_counted",
+        "_decider",
+        "_exchange",
+        "_inbox",
+        "_is_busy",
+        "_lingers",
+        "_over",
+        "_pending",
+        "_session",
+        "_timer",
+        "_timings",
+        "_upstream",
+        "number",
+    )
+
+    def __init__(self, number: int, context: Context, over: Callable[[SessionRunner, Ending], None]) -> None:
+        self.number = number
+        self._context = context
+        self._decider = context.decider  # a reload is for the sessions after it
+        self._over = over
+        self._session = Session(context.limits.max_buffer, context.decider.greets, context.decider.undecided_reply)
+        self._inbox: list[tuple[Input, Any]] = []
+        self._is_busy = False
+        self._connection: Connection | None = None
+        self._client = _NOBODY
+        self._counted = False
+        self._admitted: str | None = None
+        self._pending = Pending()
+        self._connecting: Connecting | None = None
+        self._upstream: Connection | None = None
+        self._exchange: Any = None
+        self._timer: Timer | None = None
+        self._lingers = False
+        self._timings = Timings(context.clock, context.wall)
+
+    # The client's connection
+
+    def opening(self, connection: Connection) -> bool:
+        """The client was accepted on ``connection``; who it is may be told later.  False if it is refused."""
+        self._take_connection(connection)
+        self._client = Client(connection.peer, connection.local)
+        self._await(commands.Await(Deadline.DECISION))
+        refusal = self._context.admission.arrive()
+        self._counted = refusal is None
+        if refusal is not None:
+            self.bar(Ending(Outcome.REFUSED, refusal))
+        return refusal is None
+
+    def introduced(self, header: Header) -> None:
+        """A PROXY header has come."""
+        self._client = introduced_by(header, self._client)
+
+    def bar(self, ending: Ending) -> None:
+        """The client does not come in."""
+        self._take(Input.BARRED, ending)
+
+    def attach(self, connection: Connection) -> None:
+        """The client will speak on ``connection``."""
+        self._take_connection(connection)
+        refusal = self._context.admission.admit(self._client.address[0])
+        if refusal is not None:
+            self.bar(Ending(Outcome.REFUSED, refusal))
+            return
+        self._admitted = self._client.address[0]
+        connection.register_producer(self)
+        if not connection.is_tls:
+            self._open()
+            connection.resume()
+
+    def _take_connection(self, connection: Connection) -> None:
+        if self._connection is not None and self._connection is not connection:
+            self._connection.owner = UNOWNED
+        self._connection = connection
+        connection.owner = self
+
+    def _open(self) -> None:
+        if self._context.events.heard("connected"):
+            error = self._context.events.emit("connected", self._context.log, show(self._client.address))
+            if error is not None:
+                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {error}"))
+                return
+        self._take(Input.OPENED)
+
+    def made(self) -> None:
+        """Whoever made the connection calls :meth:`opening` or :meth:`attach`."""
+
+    def secured(self) -> None:
+        assert self._connection is not None
+        self._client = secured_on(self._connection.transport, self._client)
+        self._open()
+
+    def received(self, data: bytes) -> None:
+        self._timings.bytes_in += len(data)
+        self._take(Input.RECEIVED, data)
+
+    def finished(self) -> None:
+        self._take(Input.CLIENT_FINISHED)
+
+    def flushed(self) -> None:
+        """Our FIN is out; the client's is awaited."""
+
+    def lost(self, reason: Exception | None) -> None:
+        assert self._connection is not None
+        handshakes = self._session.state is State.OPENING and self._connection.is_tls
+        if handshakes and reason is not None and not isinstance(reason, ConnectionLost):
+            self._take(Input.BARRED, Ending(Outcome.BAD_HANDSHAKE, f"TLS: {explain(reason)}"))
+        self._take(Input.CLIENT_LOST, explain(reason))
+
+    def pauseProducing(self) -> None:
+        self._take(Input.OUTPUT_FULL)
+
+    def resumeProducing(self) -> None:
+        self._take(Input.OUTPUT_FREE)
+
+    def stopProducing(self) -> None:
+        """The client is lost: :meth:`lost` says so."""
+
+    def drain(self) -> None:
+        """The time is over: end now, in good order at the first call, by a reset at the next."""
+        self._take(Input.DRAIN)
+
+    # Inputs and commands
+
+    def _take(self, what: Input, value: Any = None) -> None:
+        if self._is_busy:
+            self._inbox.append((what, value))
+            return
+        self._is_busy = True
+        try:
+            while True:
+                for command in self._session.take(what, value):
+                    _DO[type(command)](self, command)
+                if not self._inbox:
+                    break
+                what, value = self._inbox.pop(0)
+        finally:
+            self._is_busy = False
+
+    def _ask(self, command: commands.Ask) -> None:
+        try:
+            if command.data is None:
+                result = self._decider.accepted(self._client)
+            else:
+                result = self._decider.decide(command.data, self._client)
+        except DecisionFailed as problem:
+            self._faulted(problem)
+            return
+        if isinstance(result, Deferred):
+            self._pending.wait(result, self._decided, self._failed_deciding)
+        else:
+            self._decided(result)
+
+    def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, (Forward, Reject, BadHandshake)):
+            self._timings.decided()
+            if isinstance(decision, BadHandshake):
+                self._context.log.info("{client}: {reason}", client=show(self._client.address), reason=decision.reason)
+            if self._context.events.heard("decided"):
+                self._context.events.emit("decided", self._context.log, decision)
+        self._take(Input.DECIDED, decision)
+
+    def _failed_deciding(self, failure: Failure) -> None:
+        failure.trap(DecisionFailed)
+        assert isinstance(failure.value, DecisionFailed)
+        self._faulted(failure.value)
+
+    def _faulted(self, problem: DecisionFailed) -> None:
+        self._context.log.error("{problem} ({client})", problem=problem, client=show(self._client.address))
+        if problem.details:
+            self._context.log.debug("{details}", details=problem.details)
+        self._take(Input.FAULTED, str(problem))
+
+    def _blame(self, command: commands.Blame) -> None:
+        log = self._context.log.error if command.fault else self._context.log.warn
+        log(
+            "{place}: {problem} ({client})",
+            place=self._decider.place,
+            problem=command.problem,
+            client=show(self._client.address),
+        )
+
+    def _connect(self, command: commands.Connect) -> None:
+        self._connecting = self._context.connector.connect(command.forward, self._client, self)
+        self._connecting.start()
+
+    def trying(self, target: Target) -> None:
+        """``target`` is about to be tried."""
+        self._timings.target = target
+        assert self._connection is not None
+        if self._connection.is_reset:
+            self._connection.abort()
+            self._take(Input.CLIENT_LOST, "reset")
+
+    def attempt_failed(self, target: Target, reason: str) -> None:
+        """``target`` could not be connected to."""
+        self._context.log.debug(
+            "session {number}: {target}: {reason}", number=self.number, target=target, reason=reason
+        )
+        if self._context.events.heard("connect_failed"):
+            self._context.events.emit("connect_failed", self._context.log, str(target), reason)
+
+    def connected(self, connection: Connection) -> None:
+        """There is an upstream."""
+        self._connecting = None
+        self._timings.connected()
+        self._upstream = connection
+        self._take(Input.CONNECTED)
+        if self._exchange is None:
+            connection.abort()
+
+    def gave_up(self, failure: ConnectFailure) -> None:
+        """There will be none."""
+        self._connecting = None
+        self._context.log.warn(
+            "{client}: gave up connecting: {reason}", client=show(self._client.address), reason=failure.reason
+        )
+        self._take(Input.CONNECT_FAILED, failure)
+
+    def _join(self, command: commands.Join) -> None:
+        options = JoinOptions(
+            command.data,
+            command.client_finished,
+            command.forward.inactivity_timeout,
+            self._context.limits.idle_timeout,
+            self._relay_ended,
+        )
+        assert self._connection is not None
+        assert self._upstream is not None
+        self._exchange = self._context.join(self._connection, self._upstream, options)
+        self._connection = self._exchange.client
+
+    def _relay_ended(self, end: RelayEnd, connection: Connection) -> None:
+        self._upstream = None
+        self._connection = connection
+        connection.owner = self
+        self._take(Input.RELAY_ENDED, end)
+
+    def _consult(self, command: commands.Consult) -> None:
+        callback = getattr(self._decider, command.callback)
+        answer = callback(str(self._timings.target), self._client)
+        if isinstance(answer, Deferred):
+            self._pending.wait(answer, self._answered, lambda _: self._answered(b""))
+        else:
+            self._answered(answer)
+
+    def _answered(self, last_word: bytes) -> None:
+        self._take(Input.ANSWERED, last_word)
+
+    def _cancel(self, _: commands.Cancel) -> None:
+        self._pending.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self._exchange is not None:
+            self._exchange.abort()
+
+    def _send(self, command: commands.Send) -> None:
+        assert self._connection is not None
+        self._timings.bytes_out += len(command.data)
+        self._connection.send(command.data)
+
+    def _pause(self, _: commands.Pause) -> None:
+        assert self._connection is not None
+        self._connection.pause()
+
+    def _resume(self, _: commands.Resume) -> None:
+        assert self._connection is not None
+        self._connection.resume()
+
+    def _close(self, command: commands.Close) -> None:
+        connection = self._connection
+        assert connection is not None
+        connection.owner = self
+        if connection.is_lost:
+            self._take(Input.CLIENT_LOST, "lost")
+        elif command.how is Closing.ABORT:
+            connection.abort()
+        elif command.how is Closing.RESET:
+            connection.reset()
+        elif command.how is Closing.LINGER:
+            connection.resume()
+            connection.finish()
+        else:
+            connection.close()
+        if self._lingers and not connection.is_lost:
+            self._lingers = False
+            self._timer = self._context.timers.after(LINGER, self._expired, LINGER)
+
+    def _await(self, command: commands.Await) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._lingers = command.deadline is Deadline.LINGER
+        if command.deadline is None or self._lingers:
+            return  # a close that is done at once needs no deadline
+        seconds = self._context.limits.decide_timeout
+        self._timer = self._context.timers.after(seconds, self._expired, seconds)
+
+    def _expired(self, seconds: float) -> None:
+        self._timer = None
+        self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
+
+    @property
+    def timings(self) -> Timings:
+        """What happened to it, and when."""
+        return self._timings
+
+    def record(self, ending: Ending) -> Record:
+        """What the access log says of it, when it has ended."""
+        return self._timings.record(self._context.service, self.number, self._client, self._exchange, ending)
+
+    def _finish(self, command: commands.Finish) -> None:
+        if self._counted:
+            self._context.admission.leave(self._admitted)
+        if self._context.events.heard("ended"):
+            self._context.events.emit("ended", self._context.log, self.record(command.ending))
+        self._over(self, command.ending)
+
+
+_DO: dict[type, Callable[[SessionRunner, Any], None]] = {
+    commands.Ask: SessionRunner._ask,
+    commands.Send: SessionRunner._send,
+    commands.Connect: SessionRunner._connect,
+    commands.Join: SessionRunner._join,
+    commands.Consult: SessionRunner._consult,
+    commands.Pause: SessionRunner._pause,
+    commands.Resume: SessionRunner._resume,
+    commands.Cancel: SessionRunner._cancel,
+    commands.Await: SessionRunner._await,
+    commands.Blame: SessionRunner._blame,
+    commands.Close: SessionRunner._close,
+    commands.Finish: SessionRunner._finish,
+}

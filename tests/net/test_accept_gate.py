@@ -1,0 +1,93 @@
+"""The gate, which is shut while there is no room."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.logger import Logger
+
+from proxymux.net.accept_gate import AcceptGate
+from proxymux.net.reactor.accepting import peer_of
+from proxymux.net.timers import Timers
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.lines: list[str] = []
+        self.gate = AcceptGate(Timers(self.clock, Logger()), self.lines.append)
+        self.opened: list[str] = []
+
+    def wait(self, name: str) -> None:
+        self.gate.wait(lambda: self.opened.append(name))
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_it_is_shut_while_there_are_as_many_sessions_as_may_be(scene: Scene) -> None:
+    scene.gate.capacity = 2
+    scene.gate.enter()
+    assert not scene.gate.is_shut
+    scene.gate.enter()
+    assert scene.gate.is_shut
+    scene.wait("one")
+    scene.wait("two")
+    assert len(scene.lines) == 1
+    assert "2 sessions" in scene.lines[0]
+    scene.gate.leave()
+    assert scene.opened == ["one", "two"]
+    assert not scene.gate.is_shut
+
+
+def test_it_opens_once_for_who_waits(scene: Scene) -> None:
+    scene.gate.capacity = 1
+    scene.gate.enter()
+    scene.wait("one")
+    scene.gate.leave()
+    scene.gate.enter()
+    scene.gate.leave()
+    assert scene.opened == ["one"]
+
+
+def test_it_shuts_when_the_system_has_nothing_left_and_looks_again(scene: Scene) -> None:
+    scene.gate.shut(OSError(errno.EMFILE, "Too many open files"))
+    scene.wait("one")
+    assert scene.gate.is_shut
+    assert len(scene.lines) == 1
+    assert "Too many open files" in scene.lines[0]
+    scene.gate.enter()
+    scene.gate.leave()
+    assert scene.opened == []
+    scene.clock.advance(0.2)
+    assert scene.opened == ["one"]
+    assert not scene.gate.is_shut
+
+
+def test_closed_it_tells_nobody(scene: Scene) -> None:
+    scene.gate.capacity = 1
+    scene.gate.enter()
+    scene.wait("one")
+    scene.gate.shut(OSError(errno.EMFILE, "Too many open files"))
+    scene.gate.close()
+    scene.gate.leave()
+    scene.clock.advance(1)
+    assert scene.opened == []
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        (("192.0.2.1", 80), ("192.0.2.1", 80)),
+        (("2001:db8::1", 80, 0, 0), ("2001:db8::1", 80)),
+        ("", ("unix:", 0)),
+        ("/run/x", ("unix:/run/x", 0)),
+        (b"\0abstract", ("unix:\0abstract", 0)),
+    ],
+)
+def test_where_a_client_is(address: object, peer: tuple[str, int]) -> None:
+    assert peer_of(address) == peer

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxymux.errors import ConfigError
+from proxymux.settings import Settings, read_settings
+
+LAN = ipaddress.ip_network("10.0.0.0/8")
+
+DEFAULTS: dict[str, Any] = {
+    "listen": (),
+    "trust_proxy": (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")),
+    "allow": (),
+    "deny": (),
+    "deny_file": (),
+    "max_connections": None,
+    "max_per_client": None,
+    "decide_timeout": 30.0,
+    "max_buffer": 65536,
+    "backlog": 4096,
+    "idle_timeout": 0.0,
+    "drain_timeout": 10.0,
+    "send_proxy": None,
+    "access_log": None,
+    "log_level": "info",
+    "relay": "auto",
+    "tcp_keepalive": None,
+    "tcp_user_timeout": None,
+}
+
+GOOD: list[tuple[str, Any, Any]] = [
+    ("listen", "tcp:8000", ("tcp:8000",)),
+    ("listen", ["tcp:8000", "unix:/run/a"], ("tcp:8000", "unix:/run/a")),
+    ("listen", ("tcp:8000",), ("tcp:8000",)),
+    *[(name, "10.0.0.0/8", (LAN,)) for name in ("trust_proxy", "allow", "deny")],
+    *[(name, ["10.0.0.0/8"], (LAN,)) for name in ("trust_proxy", "allow", "deny")],
+    ("deny_file", "denied", ("denied",)),
+    ("deny_file", ["a", "b"], ("a", "b")),
+    *[(name, "1", 1) for name in ("max_connections", "max_per_client", "max_buffer", "backlog")],
+    *[(name, 7, 7) for name in ("max_connections", "max_per_client", "max_buffer", "backlog")],
+    *[(name, "off", None) for name in ("max_connections", "max_per_client")],
+    *[(name, "2", 2.0) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
+    *[(name, "0.25", 0.25) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
+    *[(name, 0.5, 0.5) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
+    *[(name, "0", 0.0) for name in ("idle_timeout", "drain_timeout")],
+    ("send_proxy", "v1", "v1"),
+    ("send_proxy", "v2", "v2"),
+    ("access_log", "-", "-"),
+    ("access_log", "/var/log/a.log", "/var/log/a.log"),
+    *[("log_level", level, level) for level in ("debug", "info", "warn", "error")],
+    ("relay", "auto", "auto"),
+    ("relay", "transport", "transport"),
+    *[("tcp_keepalive", given, value) for given, value in [("1", 1), (32767, 32767), ("off", None)]],
+    *[("tcp_user_timeout", given, value) for given, value in [("0.001", 0.001), (86400, 86400.0), ("off", None)]],
+]
+
+NO_COUNTS = ["0", "-1", "1.5", "1e3", "+1", " 1", "1 ", "1_000", "0x10", "many", "", "\N{SUPERSCRIPT TWO}"]
+NO_SECONDS = ["-1", "-0.001", "nan", "NaN", "inf", "-inf", "infinity", "1e999", "10s", "1,5", "1 2", "soon", "", "0x10"]
+NO_NETWORKS = ["nonsense", "10.0.0.1/8", "10.0.0.0/33", "localhost", "", "10.0.0.0/8,192.0.2.0/24"]
+
+BAD: list[tuple[str, Any]] = [
+    *[(name, text) for name in ("max_connections", "max_per_client", "max_buffer", "backlog") for text in NO_COUNTS],
+    *[(name, 0) for name in ("max_connections", "max_per_client", "max_buffer", "backlog")],
+    *[(name, True) for name in ("max_connections", "max_per_client", "max_buffer", "backlog", "decide_timeout")],
+    *[(name, "off") for name in ("max_buffer", "backlog", "decide_timeout", "drain_timeout")],
+    *[(name, "9" * 5000) for name in ("max_connections", "max_buffer", "backlog")],
+    ("backlog", "99999999999"),  # more than the system's listen() can be told
+    *[(name, text) for name in ("decide_timeout", "idle_timeout", "drain_timeout") for text in NO_SECONDS],
+    *[(name, math.nan) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
+    ("decide_timeout", "0"),
+    ("decide_timeout", 0),
+    *[(name, text) for name in ("trust_proxy", "allow", "deny") for text in NO_NETWORKS],
+    *[(name, ["10.0.0.0/8", "nonsense"]) for name in ("trust_proxy", "allow", "deny")],
+    *[(name, 10) for name in ("trust_proxy", "allow", "deny")],
+    *[("send_proxy", text) for text in ("v3", "V1", "1", "yes", "", "v1 ")],
+    *[("log_level", text) for text in ("INFO", "warning", "trace", "", "critical")],
+    *[("relay", text) for text in ("splice", "Auto", "")],
+    ("access_log", ""),
+    *[("tcp_keepalive", text) for text in (*NO_COUNTS, "32768", 0, True, 1.5)],
+    *[("tcp_user_timeout", text) for text in (*NO_SECONDS, "0", "0.0009", "86401", 0, True)],
+    # A list where one value belongs, and a list of what is no text.
+    *[
+        (name, ["1"])
+        for name, default in DEFAULTS.items()
+        if not isinstance(default, tuple) and name not in ("send_proxy", "log_level", "relay")
+    ],
+    ("send_proxy", ["v1"]),
+    ("log_level", ["info"]),
+    ("relay", ["auto"]),
+    ("listen", [8000]),
+    ("deny_file", [None]),
+    *[(name, [10]) for name in ("trust_proxy", "allow", "deny")],
+    *[(name, [b"\x7f\0\0\1"]) for name in ("trust_proxy", "allow", "deny")],
+]
+
+
+def test_the_shared_options_are_these_with_these_defaults() -> None:
+    assert {each.name: getattr(Settings(), each.name) for each in dataclasses.fields(Settings)} == DEFAULTS
+
+
+def test_nothing_given_is_all_defaults() -> None:
+    assert read_settings({}) == Settings()
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+@pytest.mark.parametrize("nothing", [None, [], ()], ids=repr)
+def test_what_is_given_as_nothing_is_its_default(name: str, nothing: Any) -> None:
+    assert read_settings({name: nothing}) == Settings()
+
+
+@pytest.mark.parametrize(("name", "given_", "value"), GOOD)
+def test_a_good_value_is_read_and_nothing_else_changes(name: str, given_: Any, value: Any) -> None:
+    read = read_settings({name: given_})
+    assert read == dataclasses.replace(Settings(), **{name: value})
+    assert type(getattr(read, name)) is type(value)
+
+
+@pytest.mark.parametrize(("name", "given_"), BAD, ids=lambda value: repr(value)[:40])
+def test_a_bad_value_is_refused_in_one_short_line_that_names_the_option(name: str, given_: Any) -> None:
+    option = "--" + name.replace("_", "-")
+    with pytest.raises(ConfigError) as refusal:
+        read_settings({name: given_})
+    assert refusal.value.option == option
+    text = str(refusal.value)
+    assert text == f"{option}: {refusal.value.problem}"
+    assert len(text.splitlines()) == 1
+    assert len(text) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "accepted"),
+    [
+        ("max_connections", "x", "a whole number of at least 1, or off"),
+        ("max_per_client", "x", "a whole number of at least 1, or off"),
+        ("decide_timeout", "x", "seconds greater than 0"),
+        ("max_buffer", "x", "a whole number of bytes"),
+        ("backlog", "x", "a whole number"),
+        ("idle_timeout", "x", "seconds of at least 0"),
+        ("drain_timeout", "x", "seconds of at least 0"),
+        ("send_proxy", "x", "v1 or v2"),
+        ("log_level", "x", "debug, info, warn or error"),
+        ("relay", "x", "auto"),
+        ("allow", "x", "such as 10.0.0.0/8"),
+        ("deny", "x", "such as 10.0.0.0/8"),
+        ("trust_proxy", "x", "such as 10.0.0.0/8"),
+    ],
+)
+def test_the_message_says_what_is_wrong_and_what_is_accepted(name: str, bad: str, accepted: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read_settings({name: bad})
+    assert "'x'" in refusal.value.problem
+    assert accepted in refusal.value.problem
+
+
+@pytest.mark.parametrize("name", ["nonsense", "max-connections", "Listen", "_listen", "router"])
+def test_an_option_that_there_is_not_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="there is no such option") as refusal:
+        read_settings({name: "1"})
+    assert refusal.value.option == name
+
+
+def test_all_can_be_given_at_once() -> None:
+    given_ = {name: value for name, value, _ in GOOD}
+    assert read_settings(given_) == Settings(**{name: value for name, _, value in GOOD})
+
+
+_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=4),
+    st.lists(st.text(max_size=8), max_size=3),
+)
+
+
+@settings(database=None, deadline=None, max_examples=500)
+@given(st.sampled_from(list(DEFAULTS)), st.one_of(_values, st.lists(_values, max_size=3)))
+def test_any_value_is_accepted_or_refused_by_name(name: str, value: Any) -> None:
+    try:
+        read_settings({name: value})
+    except ConfigError as error:
+        refusal = error
+    else:
+        return
+    assert refusal.option == "--" + name.replace("_", "-")
