@@ -78,7 +78,7 @@ def _try(data: bytes) -> str:
         assert len(text) < 200
         assert "\n" not in text
         return "bad"
-    assert [read_address(each) for each in claims.targets] == list(claims.targets)
+    assert [read_address(str(each)) for each in claims.targets] == list(claims.targets)
     return "opens"
 
 

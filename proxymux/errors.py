@@ -33,6 +33,8 @@ class BadToken(ProxymuxError, ValueError):
 
     def __init__(self, reason: str, details: str = "") -> None:
         super().__init__(f"{reason}: {details}" if details else reason)
+        self.reason = reason
+        self.details = details
 
 
 class BadKeys(ProxymuxError, ValueError):

@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 from proxymux.admin.access_log import AccessLog
 from proxymux.admin.statistics import Statistics
 from proxymux.core.admission import Network, parse_networks
-from proxymux.core.outcome import Ending
+from proxymux.core.outcome import Record
+from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.errors import BadAddress, ConfigError
 from proxymux.gateway.pid_file import PidFile
 from proxymux.net.driver import Driver
@@ -82,8 +83,8 @@ class ProxyService(Service):
         self.leases = leases
         self._log: Logger = context.log
         self._ports: list[IListeningPort] = []
-        #: Where it listens: ``ip:port`` or ``unix:/path``.
-        self.addresses: list[str] = []
+        #: Where it listens.
+        self.bound: list[Target] = []
         self._sessions: dict[int, SessionRunner] = {}
         self._most = self._total = 0
         self._is_draining = False
@@ -92,6 +93,14 @@ class ProxyService(Service):
         #: How many sessions have ended, by outcome.
         self.outcomes: Counter[str] = Counter()
         self.events = context.events
+        context.observers += [self._count, self._tell_listeners]
+        if statistics is not None:
+            context.observers.append(statistics.note)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens: ``ip:port`` or ``unix:/path``."""
+        return [str(place) for place in self.bound]
 
     # Starting
 
@@ -116,6 +125,7 @@ class ProxyService(Service):
                 self._pid_file.create()
             if self._open_access_log is not None:
                 self._access_log = self._open_access_log()
+                self._context.observers.append(self._access_log.write)
             self._context.admission.deny(self._deny + self._read_deny_files())
             for listener in self._listeners:
                 self._listen(listener)
@@ -161,7 +171,7 @@ class ProxyService(Service):
 
     def _listens(self, port: IListeningPort) -> None:
         self._ports.append(port)
-        self.addresses.append(_where(port))
+        self.bound.append(_where(port))
 
     # Sessions
 
@@ -175,14 +185,16 @@ class ProxyService(Service):
             self._process.show()
         return session
 
-    def _over(self, session: SessionRunner, ending: Ending) -> None:
+    def _count(self, record: Record) -> None:
+        self.outcomes[record.outcome.value] += 1
+
+    def _tell_listeners(self, record: Record) -> None:
+        if self.events.heard("ended"):
+            self.events.emit("ended", self._log, record)
+
+    def _over(self, session: SessionRunner) -> None:
         del self._sessions[session.number]
         self._driver.gate.leave()
-        self.outcomes[ending.outcome.value] += 1
-        if self.statistics is not None:
-            self.statistics.note(ending, session.timings.target, session.timings.was_connected)
-        if self._access_log is not None:
-            self._access_log.write(session.record(ending))
         if self._process is not None:
             self._process.show()
         if self._is_draining:
@@ -208,6 +220,7 @@ class ProxyService(Service):
             self.leases.stop()
         self._driver.stop()
         if self._access_log is not None:
+            self._context.observers.remove(self._access_log.write)
             self._access_log.close()
             self._access_log = None
         if self._process is not None:
@@ -314,8 +327,8 @@ class ProxyService(Service):
         return networks
 
 
-def _where(port: Any) -> str:
-    address = port.getHost()
+def _where(port: IListeningPort) -> Target:
+    address: Any = port.getHost()
     if isinstance(address, UNIXAddress):
-        return f"unix:{(address.name or b'').decode('utf-8', 'backslashreplace')}"
-    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+        return UnixTarget((address.name or b"").decode("utf-8", "backslashreplace"))
+    return InetTarget(address.host, address.port, True)

@@ -1,6 +1,6 @@
 """Testing a router without a network.
 
-A router is asked through the same session as in a running proxy, so that what holds here holds there::
+A router is asked by the same session, run by the same code as in a running proxy, so that what holds here holds there::
 
     from proxymux.testing import decide, every_split
 
@@ -14,6 +14,7 @@ A router is asked through the same session as in a running proxy, so that what h
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -22,17 +23,26 @@ from types import ModuleType
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.logger import Logger
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from proxymux.core.commands import Ask, Blame, Connect, Input, Join, Pause, Send, State
-from proxymux.core.decision import NEED_DATA, Forward, NeedData, Reject
+from proxymux.core.admission import Admission
+from proxymux.core.decision import NEED_DATA, Decision, Forward, NeedData, Reject
+from proxymux.core.events import Events
 from proxymux.core.identity import Client, Notes
 from proxymux.core.outcome import Outcome
-from proxymux.core.session import Session
 from proxymux.errors import DecisionFailed
+from proxymux.interfaces import IDecider
+from proxymux.net.connector import ConnectListener
+from proxymux.net.memory import MemoryConnection
+from proxymux.net.reactor.relay import join_connections
+from proxymux.net.timers import Timers
 from proxymux.router.loading import Router, from_object, load
 from proxymux.router.router_decider import RouterDecider
+from proxymux.session.context import Context, Limits
+from proxymux.session.runner import SessionRunner
 
 #: A client for routers that ask for one.
 CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
@@ -134,35 +144,131 @@ def as_decider(router: AnyRouter) -> RouterDecider:
 
 
 async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: Client) -> Conversation:
-    session = Session(65536, decider.greets)
-    client = replace(client, state=Notes(client.state))
-    decision: Any = NEED_DATA
-    sent, upstream = b"", b""
-    inputs: list[tuple[Input, Any]] = [(Input.OPENED, None)] + [(Input.RECEIVED, chunk) for chunk in chunks if chunk]
-    while inputs:
-        what, value = inputs.pop(0)
-        if session.state is State.JOINED and what is Input.RECEIVED:
-            upstream += value
-        for command in session.take(what, value):
-            if isinstance(command, Ask):
-                decision = await _ask(decider, command.data, client)
-                inputs.insert(0, (Input.DECIDED, decision))
-            elif isinstance(command, Connect):
-                inputs.insert(0, (Input.CONNECTED, None))
-            elif isinstance(command, Join):
-                upstream += command.data
-            elif isinstance(command, Send) and session.state is not State.JOINED:
-                sent += command.data
-            elif isinstance(command, Blame):
-                raise DecisionFailed(f"{decider.place}: {command.problem}")
-            elif isinstance(command, Pause):
-                pass  # chunks come whole
-    if not isinstance(decision, (Forward, Reject)):
-        decision = NEED_DATA
-    assert session.ending is None or session.ending.outcome is Outcome.REJECTED
-    return Conversation(decision, sent, upstream)
+    asked = _Asked(decider, replace(client, state=Notes(client.state)))
+    connecting = _Connecting()
+    connection = MemoryConnection(client.address, client.local)
+    runner = SessionRunner(1, _context(asked, connecting), lambda _: None)
+    connecting.client = connection
+    runner.opening(connection)
+    runner.attach(connection)
+    await asked.until_decided()
+    for chunk in chunks:
+        if chunk:
+            connection.receive(chunk)
+            await asked.until_decided()
+    ending = runner.ending
+    if ending is not None and ending.outcome is not Outcome.REJECTED:
+        raise DecisionFailed(f"{decider.place}: {ending.reason}")
+    decision = asked.decision if isinstance(asked.decision, (Forward, Reject)) else NEED_DATA
+    sent = connection.sent if connecting.sent_before is None else connecting.sent_before
+    return Conversation(decision, sent, connecting.upstream.sent)
 
 
-async def _ask(decider: RouterDecider, data: bytes | None, client: Client) -> Any:
-    result = decider.accepted(client) if data is None else decider.decide(data, client)
-    return await result if isinstance(result, Deferred) else result
+@implementer(ILogObserver)
+def _silent(event: LogEvent) -> None:
+    """What a session logs is told by exceptions here."""
+
+
+def _context(decider: _Asked, connecting: _Connecting) -> Context:
+    """What a router runs in here: the session of a running proxy, on a clock that stands still."""
+    clock, log = Clock(), Logger("proxymux.testing", observer=_silent)
+    timers = Timers(clock, log)
+    return Context(
+        service="router",
+        clock=clock,
+        timers=timers,
+        wall=clock.seconds,
+        decider=decider,
+        connector=connecting,
+        join=functools.partial(join_connections, timers),
+        admission=Admission(),
+        limits=Limits(),
+        events=Events(lambda *_: None, lambda *_: None),
+        log=log,
+    )
+
+
+@implementer(IDecider)
+class _Asked:
+    """Asks a decider for a session, and remembers what it answered.
+
+    :param client: whom the decider is told of, in the place of the session's own.
+    """
+
+    undecided_reply = None
+
+    def __init__(self, decider: RouterDecider, client: Client) -> None:
+        self.name, self.place, self.greets = decider.name, decider.place, decider.greets
+        self.decision: Decision = NEED_DATA
+        self._decider = decider
+        self._client = client
+        self._pending: Deferred[Decision] | None = None
+        self._failure: DecisionFailed | None = None
+
+    async def until_decided(self) -> None:
+        """Wait for the decision that is pending, if one is.
+
+        :raises DecisionFailed: if the decider failed.
+        """
+        while self._pending is not None:
+            await self._pending
+        if self._failure is not None:
+            raise self._failure
+
+    def accepted(self, client: Client) -> Decision | Deferred[Decision]:
+        return self._note(lambda: self._decider.accepted(self._client))
+
+    def decide(self, data: bytes, client: Client) -> Decision | Deferred[Decision]:
+        return self._note(lambda: self._decider.decide(data, self._client))
+
+    def connect_error(self, remote: str, client: Client) -> bytes:
+        """Every target is there."""
+        return b""
+
+    inactivity_error = connect_error
+
+    def _note(self, ask: Callable[[], Decision | Deferred[Decision]]) -> Decision | Deferred[Decision]:
+        try:
+            result = ask()
+        except DecisionFailed as error:
+            self._failure = error
+            raise
+        if isinstance(result, Deferred):
+            self._pending = result  # before it may turn out to have fired
+            result.addBoth(self._decided_later)
+        else:
+            self.decision = result
+        return result
+
+    def _decided_later(self, result: Decision | Failure) -> Decision | Failure:
+        self._pending = None
+        if isinstance(result, Failure):
+            assert isinstance(result.value, DecisionFailed)
+            self._failure = result.value
+        else:
+            self.decision = result
+        return result
+
+
+class _Connecting:
+    """Provides an upstream in memory, which is there at once."""
+
+    client: MemoryConnection
+
+    def __init__(self) -> None:
+        self.upstream = MemoryConnection()
+        #: What the client had been sent at the decision; None if there was none to connect.
+        self.sent_before: bytes | None = None
+        self._listener: ConnectListener | None = None
+
+    def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> _Connecting:
+        self._listener = listener
+        return self
+
+    def start(self) -> None:
+        self.sent_before = self.client.sent
+        assert self._listener is not None
+        self._listener.connected(self.upstream)
+
+    def cancel(self) -> None:
+        """It was there at once."""

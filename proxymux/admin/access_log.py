@@ -5,18 +5,35 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime, timezone
 from io import FileIO
-from typing import IO, Any
+from typing import IO, Final
 
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
 
+#: The keys of a line, in their order.
+FIELDS: Final = (
+    "time",
+    "service",
+    "session",
+    "client",
+    "local",
+    "target",
+    "outcome",
+    "reason",
+    "bytes_in",
+    "bytes_out",
+    "decide_seconds",
+    "connect_seconds",
+    "first_byte_seconds",
+    "seconds",
+)
+
 
 def to_json(record: Record) -> str:
     """The line for ``record``, without its newline."""
-    fields: dict[str, Any] = asdict(record)
+    fields: dict[str, object] = {name: record[name] for name in FIELDS}
     when = datetime.fromtimestamp(record.time, timezone.utc)
     fields["time"] = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields["outcome"] = record.outcome.value

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from proxymux.core.outcome import Ending, Outcome
+from proxymux.core.outcome import Outcome, Record
 
 #: Different targets that are counted each by itself.
 MAX_TARGETS: Final = 1000
-#: A reason of the gateway: the status, and what can be counted of the rest.
-_REASON: Final = re.compile("([0-9]{3}) (.*?)(?:: |$)")
 _OTHERS: Final = "others"
-_FAILURES: Final = {Outcome.UNREACHABLE: "502", Outcome.CONNECT_TIMEOUT: "504"}
+#: Stands for the status of a client that was sent none.
+_NO_STATUS: Final = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +38,16 @@ class Statistics:
         self.keys: Counter[str] = Counter()
         self._targets: set[str] = set()
 
-    def note(self, ending: Ending, target: object, was_connected: bool) -> None:
-        """A session has ended.
-
-        :param target: the last one that was tried, or None.
-        """
-        if target is not None:
-            status = _status_at_target(ending, was_connected)
-            entry = Entry(status, "denied target" if status == "401" else "", self._name(str(target)))
-        elif ending.outcome is Outcome.BAD_HANDSHAKE and (match := _REASON.match(ending.reason or "")):
-            entry = Entry(match[1], match[2], "")
+    def note(self, record: Record) -> None:
+        """Count a session that has ended; an observer of records."""
+        status = record.status or _NO_STATUS
+        if record.target is not None:
+            denied = record.outcome is Outcome.BAD_HANDSHAKE
+            entry = Entry(status, "denied target" if denied else "", self._name(record.target))
+        elif record.status is not None:
+            entry = Entry(status, record.cause or "", "")
         else:
-            entry = Entry("-", ending.outcome.value, "")
+            entry = Entry(status, record.outcome.value, "")
         self.counts[entry] += 1
 
     def opened(self, key: str | None) -> None:
@@ -77,11 +73,3 @@ class Statistics:
                 return _OTHERS
             self._targets.add(target)
         return target
-
-
-def _status_at_target(ending: Ending, was_connected: bool) -> str:
-    if was_connected:
-        return "200"
-    if ending.outcome is Outcome.BAD_HANDSHAKE:
-        return "401"
-    return _FAILURES.get(ending.outcome, "-")

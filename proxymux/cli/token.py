@@ -71,7 +71,7 @@ def _sealed_legacy(options: argparse.Namespace) -> str:
             raise ConfigError("--" + name.replace("_", "-"), "old tokens have none; leave --legacy away")
     if options.once:
         raise ConfigError("--once", "old tokens have none; leave --legacy away")
-    address = read_address(options.target[0])
+    address = str(read_address(options.target[0]))
     return seal_legacy(address, _secret(options), options.digest or "md5", os.urandom(8))
 
 
@@ -86,7 +86,7 @@ def _open(token: bytes, options: argparse.Namespace) -> Claims:
 
 def _facts(claims: Claims, now: float) -> list[tuple[str, str]]:
     facts = [("form", "old" if claims.key is None else f"sealed with key {claims.key}")]
-    facts += [("target", target) for target in claims.targets]
+    facts += [("target", str(target)) for target in claims.targets]
     if claims.expires is not None:
         facts.append(("expires", f"{_date(claims.expires)} ({_distance(claims.expires - now)})"))
     if claims.not_before is not None:

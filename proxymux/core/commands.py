@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import Literal
 
-from proxymux.core.decision import Forward
+from proxymux.core.decision import Forward, Share
 from proxymux.core.outcome import Ending, Outcome
 
 
@@ -40,6 +40,7 @@ class Input(enum.Enum):
 
     __hash__ = object.__hash__
 
+    ACCEPTED = "accepted"
     OPENED = "opened"
     #: An :class:`Ending`: admission, PROXY header or TLS handshake failed.
     BARRED = "barred"
@@ -49,6 +50,10 @@ class Input(enum.Enum):
     CLIENT_FINISHED = "client finished"
     #: A reason: the client's connection is gone.
     CLIENT_LOST = "client lost"
+    #: A reason: the client's connection is gone since TLS failed on it.
+    TLS_FAILED = "tls failed"
+    #: The client was found to have reset its connection, which is still to be closed.
+    CLIENT_RESET = "client reset"
     #: The client does not read what it is sent, or reads again.
     OUTPUT_FULL = "output full"
     OUTPUT_FREE = "output free"
@@ -73,7 +78,7 @@ class Input(enum.Enum):
 class ConnectFailure:
     """Connecting was given up.
 
-    :param reason: one line.
+    :param reason: why.
     :param outcome: CONNECT_TIMEOUT if every attempt timed out, BAD_HANDSHAKE if no target may be connected to.
     """
 
@@ -161,6 +166,15 @@ class Join:
 
 
 @dataclass(slots=True)
+class JoinPool:
+    """Have the client's requests share the pool's upstreams; ``data`` is the first that it has sent."""
+
+    decision: Share
+    data: bytes
+    client_finished: bool
+
+
+@dataclass(slots=True)
 class Consult:
     """Call the user's callback for what went wrong; its bytes will be the client's last."""
 
@@ -179,7 +193,7 @@ class Resume:
 
 @dataclass(slots=True)
 class Cancel:
-    """Give up the decision, connect, callback or relay that is under way, and close the upstream."""
+    """Give up the decision, connect, callback or exchange that is under way, and close the upstream."""
 
 
 @dataclass(slots=True)
@@ -214,4 +228,4 @@ class Finish:
     ending: Ending
 
 
-Command = Ask | Send | Connect | Join | Consult | Pause | Resume | Cancel | Await | Blame | Close | Finish
+Command = Ask | Send | Connect | Join | JoinPool | Consult | Pause | Resume | Cancel | Await | Blame | Close | Finish

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from proxymux.core.excerpt import excerpt
-from proxymux.core.outcome import Outcome
-from proxymux.core.target import InetTarget, Target, parse_target
+from proxymux.core.outcome import Outcome, explain_handshake
+from proxymux.core.target import InetTarget, Target, UnixTarget, parse_target
 from proxymux.errors import BadAddress, BadResult
 
 #: The longest time that can be asked for, a hundred years; it keeps the reactor's arithmetic from overflowing.
@@ -47,7 +47,8 @@ def _set(decision: object, name: str, value: object) -> None:
 class Forward:
     """Connect to ``remote``, replay the buffer there and join both connections.
 
-    :param remote: ``host:port``, ``[v6]:port``, ``unix:/path``, or a list of them, tried in order.
+    :param remote: ``host:port``, ``[v6]:port``, ``unix:/path``, a target that was parsed before, or a list of them,
+        tried in order.  Names are looked up when connecting.
     :param data: sent to the upstream instead of the buffer.
     :param reply: sent to the client at the decision.
     :param connect_timeout: seconds for each attempt; None or 0 is the service's default.
@@ -64,7 +65,7 @@ class Forward:
     :raises BadResult: if a value is of the wrong type or out of range.
     """
 
-    remote: str | Sequence[str]
+    remote: str | Target | Sequence[str | Target]
     data: bytes | None = None
     reply: bytes = _NOTHING
     connect_timeout: float | None = None
@@ -83,7 +84,7 @@ class Forward:
 
     def __post_init__(self) -> None:
         _set(self, "targets", _targets(self.remote))
-        if not isinstance(self.remote, str):
+        if isinstance(self.remote, list):
             _set(self, "remote", tuple(self.remote))
         for name in ("data", "reply_on_timeout", "reply_on_denial"):
             value = getattr(self, name)
@@ -152,14 +153,37 @@ class Reply:
 class BadHandshake:
     """Close the client, which has not said what it had to, after sending it ``last_word``.  Not for routers.
 
-    :param reason: one line for the operator.
+    :param last_word: the status that the client is told.
+    :param reason: why, one of a few, to be counted.
+    :param details: more for the operator.
     """
 
     last_word: bytes
     reason: str
+    details: str = ""
+
+    @property
+    def text(self) -> str:
+        """One line for the operator."""
+        return explain_handshake(self.last_word.decode("latin-1"), self.reason, self.details)
 
 
-Decision = Forward | Reject | Reply | NeedData | BadHandshake
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Have the client's requests share upstreams with those of others, from the first byte on.  Not for routers.
+
+    :param targets: of the upstreams.
+    """
+
+    targets: tuple[Target, ...]
+
+    @property
+    def remote(self) -> tuple[str, ...]:
+        """The targets as texts."""
+        return tuple(map(str, self.targets))
+
+
+Decision = Forward | Reject | Reply | NeedData | BadHandshake | Share
 
 _FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets"}
 _KINDS: dict[str, frozenset[str]] = {
@@ -200,6 +224,8 @@ def in_words(decision: object) -> str:
     """What a decision does, for people; of the bytes that it holds only their number."""
     if isinstance(decision, Forward):
         return f"forwards to {', '.join(map(str, decision.targets))}"
+    if isinstance(decision, Share):
+        return f"shares upstreams to {', '.join(decision.remote)}"
     if isinstance(decision, Reject):
         return f"rejects with {len(decision.last_word)} bytes" if decision.close else "rejects"
     if isinstance(decision, Reply):
@@ -235,6 +261,8 @@ def _targets(remote: object) -> tuple[Target, ...]:
 
 
 def _target(text: object) -> Target:
+    if isinstance(text, (InetTarget, UnixTarget)):
+        return text
     try:
         return parse_target(text)
     except BadAddress as error:

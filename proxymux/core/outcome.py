@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -36,16 +37,34 @@ class Ending:
     """Why a session ended.
 
     :param outcome: the one word.
-    :param reason: one line for the operator, or None where the word says all.
+    :param reason: why, one line for the operator; None where the outcome says all.  The reasons of bad handshakes are
+        few, so that they can be counted.
+    :param status: what the client was told, where the service answers with a status.
+    :param details: more on the reason, for the log.
     """
 
     outcome: Outcome
     reason: str | None = None
+    status: str | None = None
+    details: str = ""
+
+    @property
+    def text(self) -> str | None:
+        """The reason as the access log has it: behind the status of a bad handshake, and before its details."""
+        if self.outcome is Outcome.BAD_HANDSHAKE and self.reason is not None:
+            return explain_handshake(self.status, self.reason, self.details)
+        return self.reason
+
+
+def explain_handshake(status: str | None, reason: str, details: str) -> str:
+    """One line on a bad handshake."""
+    behind = f"{status} {reason}" if status else reason
+    return f"{behind}: {details}" if details else behind
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the access log says of one session.  Times are in seconds; None is "does not apply".
+    """What is known of a session that has ended; observers are given it.  None is "does not apply".
 
     ``decide_seconds`` runs from the accept to the decision, ``connect_seconds`` from there to the upstream,
     ``first_byte_seconds`` from there to the upstream's first byte, ``seconds`` from the accept to the end.
@@ -59,6 +78,7 @@ class Record:
     local: str
     target: str | None
     outcome: Outcome
+    #: One line; for a bad handshake the status, the cause and the details.
     reason: str | None
     #: From the client.
     bytes_in: int
@@ -68,3 +88,21 @@ class Record:
     connect_seconds: float | None
     first_byte_seconds: float | None
     seconds: float
+    #: What the client was told, where the service answers with a status.
+    status: str | None = None
+    #: The reason without status and details.
+    cause: str | None = None
+
+    def __getitem__(self, name: str) -> object:
+        """The value of a field by its name, for listeners of ``ended`` that take a record for a mapping.
+
+        :raises KeyError: if there is no such field.
+        """
+        if name not in self.__slots__:
+            raise KeyError(name)
+        value: object = getattr(self, name)
+        return value
+
+
+#: Is told of every session that has ended.
+Observer = Callable[[Record], None]

@@ -27,11 +27,12 @@ from proxymux.core.commands import (
     Finish,
     Input,
     Join,
+    JoinPool,
     RelayEnd,
     Send,
     State,
 )
-from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply, Share
 from proxymux.core.intake import Intake
 from proxymux.core.outcome import Ending, Outcome
 
@@ -57,8 +58,8 @@ class Session:
 
     :param max_buffer: bytes that are kept while undecided or connecting.
     :param greets: ask the decider once before any byte has come.
-    :param undecided_reply: the last word to a client whose bytes, when no more may come, have led to no decision; its
-        handshake was a bad one then.  None is to say nothing.
+    :param undecided_reply: the status for a client whose bytes, when no more may come, have led to no decision; its
+        handshake was a bad one then.  None is for services that answer with no status.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Session:
         "_max_buffer",
         "_replies",
         "_sent",
+        "_status",
         "_undecided_reply",
         "state",
     )
@@ -86,6 +88,8 @@ class Session:
         self._lingers = False
         self._replies = 0
         self._forward: Forward | None = None
+        #: What the client was told, where the service answers with a status.
+        self._status: str | None = None
         self._ending: Ending | None = None
 
     def __repr__(self) -> str:
@@ -102,6 +106,12 @@ class Session:
         return react(self, value) if react is not None else []
 
     # Opening
+
+    def _accepted(self, _: None) -> list[Command]:
+        return [Await(Deadline.DECISION)]
+
+    def _tls_failed(self, reason: str) -> list[Command]:
+        return self._end(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {reason}"))
 
     def _opened(self, _: None) -> list[Command]:
         if self._greets:
@@ -169,12 +179,21 @@ class Session:
         if isinstance(decision, Reject):
             return self._send(decision.last_word) + self._close(Ending(Outcome.REJECTED))
         if isinstance(decision, BadHandshake):
-            return self._send(decision.last_word) + self._close(Ending(Outcome.BAD_HANDSHAKE, decision.reason))
+            return self._bad_handshake(decision)
+        if isinstance(decision, Share):
+            self.state = State.JOINED
+            return [_AWAIT_NOTHING, JoinPool(decision, self._intake.empty(), self._client_finished)]
         assert isinstance(decision, Forward)
         if decision.data is not None:
             self._intake.replace(decision.data)
         self.state, self._forward = State.CONNECTING, decision
         return [_AWAIT_NOTHING, *self._send(decision.reply), Connect(decision)]
+
+    def _bad_handshake(self, found: BadHandshake) -> list[Command]:
+        self._status = found.last_word.decode("latin-1") or None
+        return self._send(found.last_word) + self._close(
+            Ending(Outcome.BAD_HANDSHAKE, found.reason, self._status, found.details)
+        )
 
     def _need_data(self) -> list[Command]:
         if self._intake.is_over:
@@ -209,8 +228,7 @@ class Session:
         """No decision will come of what the client has sent."""
         if self._undecided_reply is None or self.state is State.OPENING:
             return self._close(Ending(Outcome.UNDECIDED, problem))
-        ending = Ending(Outcome.BAD_HANDSHAKE, f"{self._undecided_reply.decode('latin-1')} {problem}")
-        return self._send(self._undecided_reply) + self._close(ending)
+        return self._bad_handshake(BadHandshake(self._undecided_reply, problem))
 
     def _left_undecided(self, reason: str) -> list[Command]:
         return [Cancel(), *self._end(Ending(Outcome.UNDECIDED, reason))]
@@ -220,28 +238,30 @@ class Session:
     def _left_connecting(self, reason: str) -> list[Command]:
         return [Cancel(), *self._end(Ending(Outcome.CLIENT_ABORTED, reason))]
 
+    def _reset_connecting(self, _: None) -> list[Command]:
+        return [Cancel(), *self._close(Ending(Outcome.CLIENT_ABORTED, "reset"), Closing.ABORT)]
+
     def _connected(self, _: None) -> list[Command]:
         assert self._forward is not None
         self.state = State.JOINED
         data = self._intake.empty()
-        return [*self._send(self._forward.reply_on_connect), Join(data, self._forward, self._client_finished)]
+        return [*self._send_status(self._forward.reply_on_connect), Join(data, self._forward, self._client_finished)]
 
     def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
         assert self._forward is not None
-        reply, reason = self._forward.reply_to(failure.outcome), failure.reason
-        if failure.outcome is Outcome.BAD_HANDSHAKE:
-            reason = f"{reply.decode('latin-1')} {reason}"
-        return [*self._send(reply), *self._consult("connect_error", Ending(failure.outcome, reason))]
+        sent = self._send_status(self._forward.reply_to(failure.outcome))
+        ending = Ending(failure.outcome, failure.reason, self._status)
+        return [*sent, *self._consult("connect_error", ending)]
 
     def _relay_ended(self, end: RelayEnd) -> list[Command]:
         self._client_finished = end.client_finished
         if end.cause is Cause.SILENT:
-            return self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason))
+            return self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason, self._status))
         if end.cause is Cause.INACTIVE:
-            return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason))
+            return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason, self._status))
         self._sent = True
         outcome, how = _RELAY_ENDINGS[end.cause]
-        return [_CANCEL, *self._close(Ending(end.outcome or outcome, end.reason), how)]
+        return [_CANCEL, *self._close(Ending(end.outcome or outcome, end.reason, self._status), how)]
 
     # Answering and closing
 
@@ -265,7 +285,7 @@ class Session:
         return [_CANCEL, *self._end(self._ending)]
 
     def _drained(self, _: None) -> list[Command]:
-        return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED), Closing.CLOSE)]
+        return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED, status=self._status), Closing.CLOSE)]
 
     def _finished_closing(self, _: None) -> list[Command]:
         self._client_finished, self._lingers = True, False
@@ -287,6 +307,12 @@ class Session:
         self._sent = True
         return [Send(data)]
 
+    def _send_status(self, reply: bytes) -> list[Command]:
+        """Send a reply, which is the client's status where the service answers with one."""
+        if reply and self._undecided_reply is not None:
+            self._status = reply.decode("latin-1")
+        return self._send(reply)
+
     def _close(self, ending: Ending, how: Closing | None = None) -> list[Command]:
         if how is None:
             how = Closing.LINGER if self._sent and not self._client_finished else Closing.CLOSE
@@ -305,9 +331,11 @@ _Reaction = Callable[[Session, Any], list[Command]]
 #: What counts in which state.
 TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
     State.OPENING: {
+        Input.ACCEPTED: Session._accepted,
         Input.OPENED: Session._opened,
         Input.BARRED: Session._barred,
         Input.CLIENT_LOST: Session._left_undecided,
+        Input.TLS_FAILED: Session._tls_failed,
         Input.DEADLINE: Session._undecided,
         Input.DRAIN: Session._drained,
     },
@@ -317,6 +345,7 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.OUTPUT_FREE: Session._free_reading,
         Input.CLIENT_FINISHED: Session._finished_reading,
         Input.CLIENT_LOST: Session._left_undecided,
+        Input.TLS_FAILED: Session._left_undecided,
         Input.DEADLINE: Session._undecided,
         Input.DRAIN: Session._drained,
     },
@@ -328,6 +357,7 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.DECIDED: Session._decided,
         Input.FAULTED: Session._faulted,
         Input.CLIENT_LOST: Session._left_undecided,
+        Input.TLS_FAILED: Session._left_undecided,
         Input.DEADLINE: Session._undecided,
         Input.DRAIN: Session._drained,
     },
@@ -339,6 +369,8 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.CONNECTED: Session._connected,
         Input.CONNECT_FAILED: Session._connect_failed,
         Input.CLIENT_LOST: Session._left_connecting,
+        Input.TLS_FAILED: Session._left_connecting,
+        Input.CLIENT_RESET: Session._reset_connecting,
         Input.DRAIN: Session._drained,
     },
     State.JOINED: {
@@ -349,12 +381,14 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.CLIENT_FINISHED: Session._finished,
         Input.ANSWERED: Session._answered,
         Input.CLIENT_LOST: Session._left,
+        Input.TLS_FAILED: Session._left,
         Input.DEADLINE: Session._unanswered,
         Input.DRAIN: Session._drained,
     },
     State.CLOSING: {
         Input.CLIENT_FINISHED: Session._finished_closing,
         Input.CLIENT_LOST: Session._left,
+        Input.TLS_FAILED: Session._left,
         Input.DEADLINE: Session._late,
         Input.DRAIN: Session._abort,
     },

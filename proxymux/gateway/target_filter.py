@@ -1,4 +1,4 @@
-"""The target_filter: looks at every address that a token leads to before it is connected to."""
+"""The target filter: looks at every address that a token leads to before it is connected to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import socket
 from collections.abc import Sequence
 
 from proxymux.core.admission import parse_ip_address
-from proxymux.core.target import InetTarget, parse_target
-from proxymux.errors import BadAddress
+from proxymux.core.target import InetTarget, Target
 from proxymux.gateway.target_rules import TargetRules, reached_by
 
 
@@ -20,8 +19,8 @@ class TargetFilter:
 
     def __init__(self, rules: TargetRules) -> None:
         self._rules = rules
-        #: Where the gateway listens, ``ip:port`` each.
-        self.own: Sequence[str] = ()
+        #: Where the gateway listens.
+        self.own: Sequence[Target] = ()
         # For few targets it is asked again and again, and the answer does not change.
         self._judge = functools.lru_cache(maxsize=1024)(self._look)
 
@@ -29,20 +28,16 @@ class TargetFilter:
         """Why ``target``, an IP address, is none to connect to; None if it is one."""
         return self._judge(target, tuple(self.own))
 
-    def _look(self, target: InetTarget, own_addresses: tuple[str, ...]) -> str | None:
+    def _look(self, target: InetTarget, own_addresses: tuple[Target, ...]) -> str | None:
         problem = self._rules.problem(target.host, target.port)
         if problem is None and any(self._is_at(target, own) for own in own_addresses):
             return "the gateway itself"
         return problem
 
-    def _is_at(self, target: InetTarget, own: str) -> bool:
-        try:
-            listening = parse_target(own)
-        except BadAddress:
+    def _is_at(self, target: InetTarget, own: Target) -> bool:
+        if not isinstance(own, InetTarget) or own.port != target.port:
             return False
-        if not isinstance(listening, InetTarget) or listening.port != target.port:
-            return False
-        place = parse_ip_address(listening.host)
+        place = parse_ip_address(own.host)
         assert place is not None
         if place.is_unspecified:
             return _is_local(target.host)

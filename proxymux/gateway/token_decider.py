@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward
 from proxymux.core.identity import Client
+from proxymux.core.target import InetTarget
 from proxymux.core.token import MAX_TOKEN
 from proxymux.core.token.verifier import ReplayCache, TokenVerifier
 from proxymux.errors import BadToken
@@ -28,7 +29,7 @@ from proxymux.gateway.handshake import (
 from proxymux.interfaces import IDecider
 from proxymux.net.timers import Timers
 
-_TOO_LONG: Final = BadHandshake(BAD_LINE, f"400 no line's end within {MAX_TOKEN} bytes")
+_TOO_LONG: Final = BadHandshake(BAD_LINE, f"no line's end within {MAX_TOKEN} bytes")
 
 
 @implementer(IDecider)
@@ -93,7 +94,7 @@ class TokenDecider:
             self._opened(claims.key)
         except BadToken as problem:
             self._budget.fail(host, self._timers.seconds())
-            return BadHandshake(BAD_TOKEN, f"401 {problem}")
+            return BadHandshake(BAD_TOKEN, problem.reason, problem.details)
         if line.rest:
             return _forward(self._retries, claims.targets, line.rest)
         return _forward_only(self._retries, claims.targets)
@@ -105,7 +106,7 @@ class TokenDecider:
     inactivity_error = connect_error
 
 
-def _forward(retries: int, targets: tuple[str, ...], rest: bytes) -> Forward:
+def _forward(retries: int, targets: tuple[InetTarget, ...], rest: bytes) -> Forward:
     return Forward(
         targets,
         data=rest,
@@ -119,6 +120,6 @@ def _forward(retries: int, targets: tuple[str, ...], rest: bytes) -> Forward:
 
 
 @functools.lru_cache(maxsize=1024)
-def _forward_only(retries: int, targets: tuple[str, ...]) -> Forward:
+def _forward_only(retries: int, targets: tuple[InetTarget, ...]) -> Forward:
     """For a client that waits for the status, as most do; they share the decision, as it cannot change."""
     return _forward(retries, targets, b"")

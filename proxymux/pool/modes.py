@@ -1,50 +1,13 @@
-"""The modes of the pool, as choices for a path: in the places of a connector and of a relay."""
+"""The modes of the pool: how its clients are joined, to the pool or to an upstream."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from proxymux.core.decision import Forward
 from proxymux.core.events import Events
-from proxymux.core.identity import Client
 from proxymux.net.connection import Connection
-from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.pool.exchange import DetachedExchange
 from proxymux.pool.pool import Pool
 from proxymux.session.context import ClientExchange, Join
-
-
-class _NoUpstream:
-    """Stands for the upstream of a client that shares those of all."""
-
-    def abort(self) -> None:
-        """There is nothing to abort."""
-
-
-class Sharing:
-    """Takes a connector's place where clients share their upstreams: there is nothing to wait for."""
-
-    def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Shared:
-        """What ``listener`` gets is no upstream yet: its requests will."""
-        return Shared(forward, listener)
-
-
-class Shared:
-    """A client on its way to the pool."""
-
-    def __init__(self, forward: Forward, listener: ConnectListener) -> None:
-        self._forward = forward
-        self._listener: Any = listener
-
-    def start(self) -> None:
-        """There it is."""
-        if len(set(self._forward.targets)) == 1:
-            self._listener.trying(self._forward.targets[0])
-        self._listener.connected(_NoUpstream())
-
-    def cancel(self) -> None:
-        """It was there at once."""
 
 
 class DetachedRelay:
@@ -63,7 +26,7 @@ class DetachedRelay:
         self._batches = batches
         self._may_have_own = may_have_own
 
-    def join(self, client: Connection, upstream: Any, options: JoinOptions) -> DetachedExchange:
+    def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:
         exchange = DetachedExchange(
             self._pool, client, options, self._join, self._pipelined, self._batches, self._may_have_own
         )

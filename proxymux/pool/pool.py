@@ -243,4 +243,4 @@ class _SlotConnect:
 
 
 def _forward(target: Target) -> Forward:
-    return Forward(str(target), retries=0)
+    return Forward(target, retries=0)

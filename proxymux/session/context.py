@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.admission import Admission
+from proxymux.core.decision import Forward
 from proxymux.core.events import Events
+from proxymux.core.identity import Client
+from proxymux.core.outcome import Observer
 from proxymux.net.connection import Connection
-from proxymux.net.connector import Connector
+from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.timers import Timers
 
@@ -51,6 +54,25 @@ class ClientExchange(Protocol):
 
 #: Joins a client and an upstream.
 Join = Callable[[Connection, Connection, JoinOptions], ClientExchange]
+#: Has a client's requests share the upstreams of a pool.
+JoinPool = Callable[[Connection, JoinOptions], ClientExchange]
+
+
+class UpstreamSource(Protocol):
+    """Provides upstreams: a connector, or a pool that has one for each client."""
+
+    def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> UpstreamRequest:
+        """Ask for an upstream, which begins with :meth:`UpstreamRequest.start`."""
+
+
+class UpstreamRequest(Protocol):
+    """One client's wait for an upstream."""
+
+    def start(self) -> None:
+        """Begin; the listener may be told at once."""
+
+    def cancel(self) -> None:
+        """End the wait; the listener is told nothing any more."""
 
 
 @dataclass(slots=True)
@@ -70,9 +92,13 @@ class Context:
     timers: Timers
     wall: Callable[[], float]
     decider: Any
-    connector: Connector
+    connector: UpstreamSource
     join: Join
     admission: Admission
     limits: Limits
     events: Events
     log: Logger
+    #: What a decision to share leads to; None for services that have no pool.
+    join_pool: JoinPool | None = None
+    #: Each is given the record of every session that has ended.
+    observers: list[Observer] = field(default_factory=list)

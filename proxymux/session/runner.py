@@ -12,19 +12,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core import commands
-from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd, State
-from proxymux.core.decision import BadHandshake, Decision, Forward, Reject
+from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share
 from proxymux.core.identity import Client, show
-from proxymux.core.outcome import Ending, Outcome, Record
+from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.proxy_protocol import Header
 from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
 from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
-from proxymux.net.connector import Connecting
 from proxymux.net.exchange import JoinOptions
-from proxymux.session.context import Context
+from proxymux.session.context import Context, UpstreamRequest
 from proxymux.session.identity import introduced_by, secured_on
 from proxymux.session.timings import Timings
 
@@ -68,7 +67,7 @@ class SessionRunner:
 
     :param number: tells it from the other sessions of its service.
     :param context: the choices of its service.
-    :param over: called with it and its :class:`Ending` when it has ended.
+    :param over: called with it when it has ended, after the observers of its record.
     """
 
     __slots__ = (
@@ -92,7 +91,7 @@ class SessionRunner:
         "number",
     )
 
-    def __init__(self, number: int, context: Context, over: Callable[[SessionRunner, Ending], None]) -> None:
+    def __init__(self, number: int, context: Context, over: Callable[[SessionRunner], None]) -> None:
         self.number = number
         self._context = context
         self._decider = context.decider  # a reload is for the sessions after it
@@ -105,12 +104,17 @@ class SessionRunner:
         self._counted = False
         self._admitted: str | None = None
         self._pending = Pending()
-        self._connecting: Connecting | None = None
+        self._connecting: UpstreamRequest | None = None
         self._upstream: Connection | None = None
         self._exchange: Any = None
         self._timer: Timer | None = None
         self._lingers = False
         self._timings = Timings(context.clock, context.wall)
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the session ends, from the moment that this is known."""
+        return self._session.ending
 
     # The client's connection
 
@@ -118,7 +122,7 @@ class SessionRunner:
         """The client was accepted on ``connection``; who it is may be told later.  False if it is refused."""
         self._take_connection(connection)
         self._client = Client(connection.peer, connection.local)
-        self._await(commands.Await(Deadline.DECISION))
+        self._take(Input.ACCEPTED)
         refusal = self._context.admission.arrive()
         self._counted = refusal is None
         if refusal is not None:
@@ -180,10 +184,8 @@ class SessionRunner:
 
     def lost(self, reason: Exception | None) -> None:
         assert self._connection is not None
-        handshakes = self._session.state is State.OPENING and self._connection.is_tls
-        if handshakes and reason is not None and not isinstance(reason, ConnectionLost):
-            self._take(Input.BARRED, Ending(Outcome.BAD_HANDSHAKE, f"TLS: {explain(reason)}"))
-        self._take(Input.CLIENT_LOST, explain(reason))
+        is_tls = self._connection.is_tls and reason is not None and not isinstance(reason, ConnectionLost)
+        self._take(Input.TLS_FAILED if is_tls else Input.CLIENT_LOST, explain(reason))
 
     def pauseProducing(self) -> None:
         self._take(Input.OUTPUT_FULL)
@@ -230,10 +232,10 @@ class SessionRunner:
             self._decided(result)
 
     def _decided(self, decision: Decision) -> None:
-        if isinstance(decision, (Forward, Reject, BadHandshake)):
+        if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
             if isinstance(decision, BadHandshake):
-                self._context.log.info("{client}: {reason}", client=show(self._client.address), reason=decision.reason)
+                self._context.log.info("{client}: {reason}", client=show(self._client.address), reason=decision.text)
             if self._context.events.heard("decided"):
                 self._context.events.emit("decided", self._context.log, decision)
         self._take(Input.DECIDED, decision)
@@ -267,8 +269,7 @@ class SessionRunner:
         self._timings.target = target
         assert self._connection is not None
         if self._connection.is_reset:
-            self._connection.abort()
-            self._take(Input.CLIENT_LOST, "reset")
+            self._take(Input.CLIENT_RESET)
 
     def attempt_failed(self, target: Target, reason: str) -> None:
         """``target`` could not be connected to."""
@@ -284,8 +285,6 @@ class SessionRunner:
         self._timings.connected()
         self._upstream = connection
         self._take(Input.CONNECTED)
-        if self._exchange is None:
-            connection.abort()
 
     def gave_up(self, failure: ConnectFailure) -> None:
         """There will be none."""
@@ -296,17 +295,25 @@ class SessionRunner:
         self._take(Input.CONNECT_FAILED, failure)
 
     def _join(self, command: commands.Join) -> None:
-        options = JoinOptions(
-            command.data,
-            command.client_finished,
-            command.forward.inactivity_timeout,
-            self._context.limits.idle_timeout,
-            self._relay_ended,
-        )
         assert self._connection is not None
         assert self._upstream is not None
+        options = self._join_options(command.data, command.client_finished, command.forward.inactivity_timeout)
         self._exchange = self._context.join(self._connection, self._upstream, options)
         self._connection = self._exchange.client
+
+    def _join_pool(self, command: commands.JoinPool) -> None:
+        assert self._connection is not None
+        assert self._context.join_pool is not None
+        if len(set(command.decision.targets)) == 1:
+            self._timings.target = command.decision.targets[0]
+        self._timings.connected()
+        options = self._join_options(command.data, command.client_finished, None)
+        self._exchange = self._context.join_pool(self._connection, options)
+
+    def _join_options(self, data: bytes, client_finished: bool, first_byte_timeout: float | None) -> JoinOptions:
+        return JoinOptions(
+            data, client_finished, first_byte_timeout, self._context.limits.idle_timeout, self._relay_ended
+        )
 
     def _relay_ended(self, end: RelayEnd, connection: Connection) -> None:
         self._upstream = None
@@ -332,6 +339,8 @@ class SessionRunner:
             self._connecting = None
         if self._exchange is not None:
             self._exchange.abort()
+        elif self._upstream is not None:
+            self._upstream.abort()
 
     def _send(self, command: commands.Send) -> None:
         assert self._connection is not None
@@ -379,21 +388,13 @@ class SessionRunner:
         self._timer = None
         self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
 
-    @property
-    def timings(self) -> Timings:
-        """What happened to it, and when."""
-        return self._timings
-
-    def record(self, ending: Ending) -> Record:
-        """What the access log says of it, when it has ended."""
-        return self._timings.record(self._context.service, self.number, self._client, self._exchange, ending)
-
     def _finish(self, command: commands.Finish) -> None:
         if self._counted:
             self._context.admission.leave(self._admitted)
-        if self._context.events.heard("ended"):
-            self._context.events.emit("ended", self._context.log, self.record(command.ending))
-        self._over(self, command.ending)
+        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, command.ending)
+        for observer in self._context.observers:
+            observer(record)
+        self._over(self)
 
 
 _DO: dict[type, Callable[[SessionRunner, Any], None]] = {
@@ -401,6 +402,7 @@ _DO: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Send: SessionRunner._send,
     commands.Connect: SessionRunner._connect,
     commands.Join: SessionRunner._join,
+    commands.JoinPool: SessionRunner._join_pool,
     commands.Consult: SessionRunner._consult,
     commands.Pause: SessionRunner._pause,
     commands.Resume: SessionRunner._resume,

@@ -244,7 +244,7 @@ def make_gateway(reactor: Any, source: SecretSource, own: GatewaySettings, setti
         statistics=statistics,
         target_check=target_filter,
     )
-    target_filter.own = service.addresses
+    target_filter.own = service.bound
     return service
 
 

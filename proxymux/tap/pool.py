@@ -133,14 +133,15 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
     """
     import random
 
+    from proxymux.core.decision import Forward, Share
     from proxymux.core.leasing import Leasing
     from proxymux.core.target import parse_target
     from proxymux.net.connector import Connector
     from proxymux.pool.exclusive import ExclusiveLeases
-    from proxymux.pool.modes import DetachedRelay, PipedRelay, Sharing
+    from proxymux.pool.fixed_decider import FixedDecider
+    from proxymux.pool.modes import DetachedRelay, PipedRelay
     from proxymux.pool.observed import ObservedRelay
     from proxymux.pool.pool import Pool
-    from proxymux.pool.share_decider import ShareDecider
     from proxymux.tap.wiring import CONNECT_TIMEOUT, make_driver, make_events, make_log, make_service
 
     log = log or make_log(settings.log_level)
@@ -149,8 +150,11 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
     codec = load_codec(own.codec)
     pipelined = not codec.gap and (own.is_async or (own.mode == "fifo" and own.codec in _PIPELINED))
     exclusive = own.mode == "proxy"
+    targets = tuple(map(parse_target, own.targets))
+    decision: Any = Forward(targets, send_proxy=settings.send_proxy) if exclusive else Share(targets)
+    join = join_pool = None
     leasing = Leasing(
-        map(parse_target, own.targets),
+        targets,
         pipelined=pipelined,
         exclusive=exclusive,
         queue_limit=own.queue_limit,
@@ -162,7 +166,7 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
         leases: Any = ExclusiveLeases(driver.timers, connector, leasing)
         connector = leases
         observed = ObservedRelay(reactor, driver.timers, own.raw_gap, events, log)
-        join: Any = PipedRelay(driver.join, observed.join, events).join
+        join = PipedRelay(driver.join, observed.join, events).join
         if own.inactivity is not None and not settings.idle_timeout:
             settings = replace(settings, idle_timeout=own.inactivity)
     else:
@@ -171,8 +175,7 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
             is_ordered=own.mode == "fifo", raw_gap=own.raw_gap, request_timeout=own.request_timeout,
             idle_timeout=own.inactivity, warmup=own.warmup,
         )  # fmt: skip
-        connector = Sharing()  # type: ignore[assignment]
-        join = DetachedRelay(
+        join_pool = DetachedRelay(
             leases, driver.join, pipelined, pipelined or own.codec in _PIPELINED, len(own.targets) > 1
         ).join
     if own.listeners is not None:
@@ -180,12 +183,13 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
     return make_service(
         driver,
         "pool",
-        lambda: ShareDecider(f"pool ({own.mode})", own.targets, settings.send_proxy),
+        lambda: FixedDecider(f"pool ({own.mode})", decision),
         settings,
         log,
         events=events,
         connector=connector,
         join=join,
+        join_pool=join_pool,
         leases=leases,
         ipv6_only=own.ipv6_only,
     )

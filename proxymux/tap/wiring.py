@@ -32,7 +32,7 @@ from proxymux.net.socket_options import SocketOptions
 from proxymux.pool.leases import Leases
 from proxymux.process import Process
 from proxymux.service import ProxyService
-from proxymux.session.context import Context, Limits
+from proxymux.session.context import Context, Join, JoinPool, Limits, UpstreamSource
 from proxymux.session.listening import Listener
 from proxymux.settings import Settings
 
@@ -89,8 +89,9 @@ def make_service(
     pid_file: PidFile | None = None,
     statistics: Statistics | None = None,
     events: Events | None = None,
-    connector: Any = None,
-    join: Any = None,
+    connector: UpstreamSource | None = None,
+    join: Join | None = None,
+    join_pool: JoinPool | None = None,
     target_check: TargetCheck | None = None,
     leases: Leases | None = None,
 ) -> ProxyService:
@@ -100,6 +101,7 @@ def make_service(
     :param reuse: share the port with other processes.
     :param connector: gets upstreams; None is to connect to what the decision says.
     :param join: joins clients to them; None is the driver's.
+    :param join_pool: has clients share upstreams, where the decider decides so.
     :param target_check: asked about every IP address before it is connected to.
     :param leases: what the service shares among its clients, if it does.
     :raises ProxymuxError: if it makes none.
@@ -113,6 +115,7 @@ def make_service(
         decider=decider(),
         connector=connector or Connector(driver, connect_timeout, settings.send_proxy, target_check),
         join=join or driver.join,
+        join_pool=join_pool,
         admission=Admission(settings.allow, settings.deny, settings.max_connections, settings.max_per_client),
         limits=Limits(settings.decide_timeout, settings.max_buffer, settings.idle_timeout or None),
         events=events or make_events(log),

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from proxymux.admin.access_log import FIELDS
 from proxymux.core.outcome import Ending, Outcome, Record
 
 #: As the contract's A8 lists them.
@@ -58,7 +59,25 @@ def test_an_outcome_is_its_word_wherever_it_is_shown(outcome: Outcome) -> None:
 
 
 def test_a_record_has_the_keys_of_the_access_log_in_their_order() -> None:
-    assert [field.name for field in dataclasses.fields(Record)] == KEYS
+    assert [field.name for field in dataclasses.fields(Record)][: len(KEYS)] == KEYS
+    assert list(FIELDS) == KEYS
+
+
+def test_a_field_of_a_record_is_an_attribute_and_an_item() -> None:
+    record = Record(1.0, "router", 7, "c", "l", "t", Outcome.IDLE, "why", 1, 2, 0.1, 0.2, 0.3, 0.4, "200", "it")
+    for field in dataclasses.fields(Record):
+        assert record[field.name] == getattr(record, field.name)
+    with pytest.raises(KeyError):
+        record["nothing"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        record.outcome = Outcome.COMPLETED  # type: ignore[misc]
+
+
+def test_the_text_of_an_ending_has_its_status_and_details_where_the_handshake_was_bad() -> None:
+    assert Ending(Outcome.BAD_HANDSHAKE, "expired", "401", "17 s ago").text == "401 expired: 17 s ago"
+    assert Ending(Outcome.BAD_HANDSHAKE, "TLS: eof").text == "TLS: eof"
+    assert Ending(Outcome.UNREACHABLE, "refused", "502").text == "refused"
+    assert Ending(Outcome.DRAINED, status="200").text is None
 
 
 def test_an_ending_needs_no_reason() -> None:

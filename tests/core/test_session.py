@@ -23,13 +23,14 @@ from proxymux.core.commands import (
     Finish,
     Input,
     Join,
+    JoinPool,
     Pause,
     RelayEnd,
     Resume,
     Send,
     State,
 )
-from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply, Share
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.session import MAX_REPLIES, TRANSITIONS, Session
 
@@ -38,10 +39,14 @@ Happening = tuple[Input, Any]
 Line = tuple[Happening, list[Command]]
 
 FORWARD = Forward("db:1")
+SHARE = Share(FORWARD.targets)
 REFUSED = ConnectFailure("refused")
 TIMED_OUT = ConnectFailure("every attempt timed out", outcome=Outcome.CONNECT_TIMEOUT)
 DENIED = ConnectFailure("denied", outcome=Outcome.BAD_HANDSHAKE)
 
+ACCEPTED: Happening = (Input.ACCEPTED, None)
+TLS_FAILED: Happening = (Input.TLS_FAILED, "no shared cipher")
+RESET: Happening = (Input.CLIENT_RESET, None)
 OPENED: Happening = (Input.OPENED, None)
 FIN: Happening = (Input.CLIENT_FINISHED, None)
 LOST: Happening = (Input.CLIENT_LOST, "it left")
@@ -82,8 +87,8 @@ def answered(last_word: bytes) -> Happening:
     return Input.ANSWERED, last_word
 
 
-def finish(outcome: Outcome, reason: str | None = None) -> list[Command]:
-    return [NO_LIMIT, Finish(Ending(outcome, reason))]
+def finish(outcome: Outcome, reason: str | None = None, status: str | None = None) -> list[Command]:
+    return [NO_LIMIT, Finish(Ending(outcome, reason, status))]
 
 
 def play(*lines: Line, max_buffer: int = 100, greets: bool = False, undecided_reply: bytes | None = None) -> Session:
@@ -597,10 +602,10 @@ def test_a_client_that_is_barred_never_meets_the_decider(outcome: Outcome) -> No
 def test_a_bad_handshake_is_told_its_last_word_which_lingers() -> None:
     play_to_the_end(
         *ASKED,
-        (decided(BadHandshake(b"401", "401 not base64")), [Send(b"401"), LIMIT, LINGER]),
+        (decided(BadHandshake(b"401", "not base64")), [Send(b"401"), LIMIT, LINGER]),
         (got(b"more"), []),
         (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "401 not base64")]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "not base64", "401")]),
     )
 
 
@@ -608,8 +613,8 @@ def test_a_bad_handshake_of_a_client_that_has_sent_fin_need_not_linger() -> None
     play_to_the_end(
         *ASKED,
         (FIN, []),
-        (decided(BadHandshake(b"401", "401 not base64")), [Send(b"401"), LIMIT, CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "401 not base64")]),
+        (decided(BadHandshake(b"401", "not base64")), [Send(b"401"), LIMIT, CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "not base64", "401")]),
     )
 
 
@@ -617,8 +622,8 @@ def test_a_bad_handshake_may_have_no_last_word() -> None:
     play(*ASKED, (decided(BadHandshake(b"", "why")), [LIMIT, CLOSE]))
 
 
-NO_LINE = "400 client finished before a decision"
-NOT_IN_TIME = "400 no decision within 30 s"
+NO_LINE = "client finished before a decision"
+NOT_IN_TIME = "no decision within 30 s"
 
 
 def test_a_client_that_finishes_without_its_handshake_is_told() -> None:
@@ -627,7 +632,7 @@ def test_a_client_that_finishes_without_its_handshake_is_told() -> None:
         (got(b"abc"), [Ask(b"abc")]),
         (decided(NEED_DATA), []),
         (FIN, [Send(b"400"), LIMIT, CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NO_LINE)]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NO_LINE, "400")]),
         undecided_reply=b"400",
     )
 
@@ -636,7 +641,7 @@ def test_a_client_that_finishes_without_a_byte_is_told() -> None:
     play_to_the_end(
         (OPENED, []),
         (FIN, [Send(b"400"), LIMIT, CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NO_LINE)]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NO_LINE, "400")]),
         undecided_reply=b"400",
     )
 
@@ -658,7 +663,7 @@ def test_a_client_that_takes_too_long_is_told_and_nobody_else_is_to_blame(data: 
         *some,
         (LATE, [Cancel(), Send(b"400"), LIMIT, LINGER]),
         (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME)]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME, "400")]),
         undecided_reply=b"400",
     )
 
@@ -670,7 +675,7 @@ def test_a_client_whose_decision_takes_too_long_is_told_and_it_is_cancelled() ->
         (decided(FORWARD), []),
         (LATE, [LIMIT, CLOSE]),
         (LATE, [ABORT]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME)]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME, "400")]),
         undecided_reply=b"400",
     )
 
@@ -681,7 +686,7 @@ def test_a_client_that_sends_more_than_a_handshake_may_have_is_told() -> None:
         (OPENED, []),
         (got(b"abcdef"), [Pause(), Ask(b"abcde")]),
         (decided(NEED_DATA), [Blame(problem), Send(b"400"), LIMIT, LINGER]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, f"400 {problem}")]),
+        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, problem, "400")]),
         max_buffer=5,
         undecided_reply=b"400",
     )
@@ -711,7 +716,63 @@ def test_each_failure_to_connect_has_a_reply_of_its_own(failure: ConnectFailure,
         (decided(forward), [NO_LIMIT, Connect(forward)]),
         (failed(failure), [Send(reply), Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
         (answered(b""), [LIMIT, LINGER]),
-        (LOST, [Cancel(), *finish(failure.outcome, f"401 {failure.reason}" if failure is DENIED else failure.reason)]),
+        (LOST, [Cancel(), *finish(failure.outcome, failure.reason, reply.decode())]),
+        undecided_reply=b"400",
+    )
+
+
+def test_a_status_is_remembered_to_the_end_where_the_service_answers_with_one() -> None:
+    forward = Forward("db:1", reply_on_connect=b"200")
+    lines: list[Line] = [
+        *ASKED,
+        (decided(forward), [NO_LIMIT, Connect(forward)]),
+        (CONNECTED, [Send(b"200"), Join(b"abc", forward, False)]),
+        (ended(Cause.COMPLETED, True), [Cancel(), LIMIT, CLOSE]),
+    ]
+    play_to_the_end(*lines, (LOST, [Cancel(), *finish(Outcome.COMPLETED, None, "200")]), undecided_reply=b"400")
+    play_to_the_end(*lines, (LOST, [Cancel(), *finish(Outcome.COMPLETED)]))
+
+
+# The beginning and the end of a connection
+
+
+def test_the_first_deadline_runs_from_the_accept() -> None:
+    play((ACCEPTED, [Await(Deadline.DECISION)]), *ASKED)
+
+
+def test_a_failed_tls_handshake_is_a_bad_one() -> None:
+    play_to_the_end(
+        (ACCEPTED, [Await(Deadline.DECISION)]),
+        (TLS_FAILED, finish(Outcome.BAD_HANDSHAKE, "TLS: no shared cipher")),
+    )
+
+
+def test_tls_that_fails_later_is_a_lost_client() -> None:
+    play_to_the_end(*ASKED, (TLS_FAILED, [Cancel(), *finish(Outcome.UNDECIDED, "no shared cipher")]))
+    play_to_the_end(*DECIDED, (TLS_FAILED, [Cancel(), *finish(Outcome.CLIENT_ABORTED, "no shared cipher")]))
+
+
+def test_a_client_found_to_have_reset_while_connecting_is_closed_at_once() -> None:
+    play_to_the_end(
+        *DECIDED,
+        (RESET, [Cancel(), LIMIT, ABORT]),
+        (CONNECTED, []),
+        (LOST, [Cancel(), *finish(Outcome.CLIENT_ABORTED, "reset")]),
+    )
+
+
+# Sharing
+
+
+def test_a_client_that_shares_is_joined_to_the_pool_with_what_it_has_sent() -> None:
+    play_to_the_end(
+        (OPENED, [Ask(None)]),
+        (got(b"abc"), []),
+        (FIN, []),
+        (decided(SHARE), [NO_LIMIT, JoinPool(SHARE, b"abc", True)]),
+        (ended(Cause.COMPLETED, True), [Cancel(), LIMIT, CLOSE]),
+        (LOST, [Cancel(), *finish(Outcome.COMPLETED)]),
+        greets=True,
     )
 
 
@@ -848,11 +909,14 @@ PATHS: dict[State, list[Happening]] = {
 #: One of each kind of happening.
 EVERYTHING: dict[Input, Any] = dict(
     [
+        ACCEPTED,
         OPENED,
         barred(Outcome.REFUSED, "why"),
         got(b"xyz"),
         FIN,
         LOST,
+        TLS_FAILED,
+        RESET,
         FULL,
         FREE,
         decided(FORWARD),
@@ -953,6 +1017,7 @@ _decisions: st.SearchStrategy[Decision] = st.one_of(
     st.builds(Reply, st.binary(max_size=3), st.integers(0, MAX_BUFFER + 1)),
     st.builds(Reject, st.one_of(st.just(True), st.binary(max_size=3))),
     st.builds(BadHandshake, st.binary(max_size=3), st.just("a bad one")),
+    st.just(SHARE),
     st.builds(
         Forward,
         st.just("db:1"),
@@ -970,6 +1035,7 @@ _values: dict[Input, st.SearchStrategy[Any]] = {
         st.binary(min_size=1, max_size=LARGEST_CHUNK), st.binary(min_size=LARGEST_CHUNK, max_size=LARGEST_CHUNK)
     ),
     Input.CLIENT_LOST: st.just("it left"),
+    Input.TLS_FAILED: st.just("no shared cipher"),
     Input.DECIDED: _decisions,
     Input.FAULTED: st.just("it raised"),
     Input.CONNECT_FAILED: st.sampled_from([REFUSED, TIMED_OUT, DENIED]),
@@ -1039,6 +1105,10 @@ class Ledger:
             assert (self.connects, self.joins) == (1, 1)
             assert command.data == self.kept, "bytes were lost or made up"
             assert command.forward is self.forward
+        elif isinstance(command, JoinPool):
+            self.joins += 1
+            assert (self.connects, self.joins) == (0, 1)
+            assert command.data == self.kept, "bytes were lost or made up"
         elif isinstance(command, Pause):
             assert not self.paused
             self.paused = True
@@ -1065,7 +1135,11 @@ def _inputs(data: st.DataObject, session: Session) -> Iterator[tuple[Input, Any]
     """What may happen next; more often than not something that counts in this state."""
     for _ in range(data.draw(st.integers(0, 30))):
         counts = list(TRANSITIONS[session.state]) or list(Input)
-        likely = [what for what in counts if what not in (Input.CLIENT_LOST, Input.DRAIN, Input.DEADLINE)] or counts
+        likely = [
+            what
+            for what in counts
+            if what not in (Input.CLIENT_LOST, Input.TLS_FAILED, Input.CLIENT_RESET, Input.DRAIN, Input.DEADLINE)
+        ] or counts
         what = data.draw(st.one_of(st.sampled_from(likely), st.sampled_from(Input)))
         yield what, data.draw(_values.get(what, st.none()))
 

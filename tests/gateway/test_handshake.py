@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxymux.core.token import MAX_TOKEN, Claims
+from proxymux.core.token import MAX_TOKEN, Claims, read_address
 from proxymux.core.token.sealed import Keys
 from proxymux.core.token.verifier import SKEW, ReplayCache, TokenVerifier
 from proxymux.errors import BadToken
@@ -146,8 +146,8 @@ def opens(line: bytes, client: str = CLIENT, now: float = NOW) -> bool:
 
 
 def test_both_forms_open() -> None:
-    assert BOTH.open(EXAMPLE, CLIENT, NOW) == Claims(("127.0.0.1:62863",))
-    assert BOTH.open(token(), CLIENT, NOW) == Claims(("a:1",), int(NOW) + 60, key="k1")
+    assert BOTH.open(EXAMPLE, CLIENT, NOW) == Claims((read_address("127.0.0.1:62863"),))
+    assert BOTH.open(token(), CLIENT, NOW) == Claims((read_address("a:1"),), int(NOW) + 60, key="k1")
 
 
 def test_a_form_that_is_not_accepted_says_which_option_would() -> None:
@@ -228,7 +228,7 @@ def test_an_old_token_is_for_everybody_for_ever() -> None:
 
 
 def once(name: str, expires: float = NOW + 60, key: str = "k1") -> Claims:
-    return Claims(("a:1",), int(expires), once=name, key=key)
+    return Claims((read_address("a:1"),), int(expires), once=name, key=key)
 
 
 def test_a_one_time_token_is_spent_once() -> None:

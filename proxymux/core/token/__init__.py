@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from proxymux.core.admission import Network
 from proxymux.core.target import InetTarget, parse_target
@@ -23,14 +23,14 @@ MAX_TOKEN: Final = 1024
 class Claims:
     """What a token says.  Times are in seconds since the epoch; None is "not limited".
 
-    :param targets: ``host:port``, tried in this order.
+    :param targets: tried in this order.
     :param clients: where the client must come from.
     :param audience: which gateways are meant.
     :param once: names the token, which opens the gateway one time.
     :param key: which key opened it; None for the old form.
     """
 
-    targets: tuple[str, ...]
+    targets: tuple[InetTarget, ...]
     expires: int | None = None
     not_before: int | None = None
     clients: Network | None = None
@@ -39,8 +39,8 @@ class Claims:
     key: str | None = None
 
 
-def read_address(text: Any) -> str:
-    """The address that ``text`` is, in one way of writing it.
+def read_address(text: object) -> InetTarget:
+    """The target that ``text`` names.
 
     :raises BadToken: unless it is strictly ``host:port`` or ``[v6]:port``.
     """
@@ -50,7 +50,7 @@ def read_address(text: Any) -> str:
         raise BadToken("what it holds is not host:port") from None
     if not isinstance(target, InetTarget):
         raise BadToken("what it holds is not host:port")
-    return str(target)
+    return target
 
 
 def strict_base64(text: bytes, alphabet: bytes = b"+/") -> bytes:

@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from proxymux.core.target import InetTarget
 from proxymux.core.token import Claims, read_address, strict_base64
 from proxymux.errors import BadToken
 
@@ -72,7 +73,7 @@ def seal_legacy(address: str, secret: bytes, digest: Digest, salt: bytes) -> str
     return base64.b64encode(_MAGIC + salt + sealed).decode()
 
 
-def _open(sealed: bytes, key: bytes, iv: bytes) -> str:
+def _open(sealed: bytes, key: bytes, iv: bytes) -> InetTarget:
     decryptor = _cipher(key, iv).decryptor()
     padded = decryptor.update(sealed) + decryptor.finalize()
     length = min(max(padded[-1], 1), _BLOCK)
@@ -80,20 +81,20 @@ def _open(sealed: bytes, key: bytes, iv: bytes) -> str:
     is_padded = hmac.compare_digest(tail, _TAILS[length])
     # The address is looked at whether or not it was padded well.
     address = _address_in(padded, len(padded) - length)
-    if address and is_padded:
+    if address is not None and is_padded:
         return address
     raise BadToken("wrong secret or digest, damaged, or what it holds is not host:port")
 
 
-def _address_in(padded: bytes, size: int) -> str:
-    """The address that the first ``size`` bytes are, or nothing.  How long that takes must not tell the size."""
+def _address_in(padded: bytes, size: int) -> InetTarget | None:
+    """The address that the first ``size`` bytes are, or None.  How long that takes must not tell the size."""
     shaped = _SHAPE.match(padded, 0, size)
     if shaped is not None:
         try:
             return read_address(shaped[0].decode("ascii"))
         except BadToken:
             pass
-    return ""
+    return None
 
 
 def _cipher(key: bytes, iv: bytes) -> Cipher[modes.CBC]:

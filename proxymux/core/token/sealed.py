@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from proxymux.core.admission import parse_network
+from proxymux.core.target import InetTarget
 from proxymux.core.token import MAX_TOKEN, Claims, read_address, strict_base64
 from proxymux.errors import BadAddress, BadKeys, BadToken
 
@@ -155,7 +156,7 @@ def _read(plain: bytes, kid: str) -> Claims:
     )
 
 
-def _targets(value: object) -> tuple[str, ...]:
+def _targets(value: object) -> tuple[InetTarget, ...]:
     listed = value if isinstance(value, list) else [value]
     if not 1 <= len(listed) <= MAX_TARGETS:
         raise BadToken(f"its targets are not 1 to {MAX_TARGETS}")

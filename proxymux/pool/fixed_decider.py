@@ -1,30 +1,29 @@
-"""Deciding where nothing is to be decided."""
+"""Deciding where nothing is to be decided: every client of a pool has the same upstreams."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from zope.interface import implementer
 
-from proxymux.core.decision import Decision, Forward
+from proxymux.core.decision import Decision
 from proxymux.core.identity import Client
 from proxymux.interfaces import IDecider
 
 
 @implementer(IDecider)
-class ShareDecider:
-    """Sends every client to the same targets, before it has said a word.
+class FixedDecider:
+    """Decides the same for every client, before it has sent a byte.
 
-    :param send_proxy: the PROXY header that upstreams get, or None.
+    :param name: what logs and the process title call it.
+    :param decision: what it decides.
     """
 
     greets = True
     undecided_reply = None
     place = "pool"
 
-    def __init__(self, name: str, targets: list[str], send_proxy: Literal["v1", "v2"] | None) -> None:
+    def __init__(self, name: str, decision: Decision) -> None:
         self.name = name
-        self._decision = Forward(targets, send_proxy=send_proxy)
+        self._decision = decision
 
     def accepted(self, client: Client) -> Decision:
         return self._decision
@@ -33,7 +32,7 @@ class ShareDecider:
         return self._decision
 
     def connect_error(self, remote: str, client: Client) -> bytes:
-        """There is nothing to say."""
+        """There is no last word."""
         return b""
 
     inactivity_error = connect_error
