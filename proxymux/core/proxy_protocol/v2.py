@@ -12,8 +12,8 @@ from proxymux.errors import BadHeader
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 #: Bytes of the longest header that is accepted or sent.  The specification wants a header to fit one segment, of 536
-#: bytes, but its length field allows 65551.  4096, nginx's limit, has room for a client's certificate and is small enough
-#: to be kept for each connection that has not been admitted yet.
+#: bytes, but its length field allows 65551.  4096, nginx's limit, has room for a client's certificate, and can be kept
+#: for each connection that has not been admitted yet.
 LIMIT = 4096
 _FIXED = 16
 _LOCAL, _PROXY = 0x20, 0x21
