@@ -1,21 +1,23 @@
-"""Connecting through a gateway, for programs that use Twisted.
+"""A client endpoint that connects through a gateway, for programs that use Twisted.
 
-For others there are programs of some thirty lines to copy from, in ``docs/examples/gateway_clients``.
+For other programs there are clients of some thirty lines to copy, in ``docs/examples/gateway_clients``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import (
+    IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
     IProtocolFactory,
     IReactorTime,
     IStreamClientEndpoint,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -31,9 +33,9 @@ _MEANINGS: Final = {
 
 
 class GatewayRefused(ConnectError):
-    """The gateway did not connect us.
+    """The gateway did not connect to the target.
 
-    :param status: the three digits that it sent, or fewer bytes if it closed before.
+    :param status: the three digits that the gateway sent, or fewer bytes if it closed before.
     """
 
     def __init__(self, status: bytes) -> None:
@@ -45,53 +47,69 @@ class GatewayRefused(ConnectError):
 
 @implementer(IStreamClientEndpoint)
 class GatewayClientEndpoint:
-    """Connects to the target of a token.
+    """Connects to the target of a token through a gateway.
 
-    :param reactor: measures the time.
+    :param reactor: for the timeout.
     :param gateway: a client endpoint that connects to the gateway.
-    :param token: what the gateway is shown.
+    :param token: is sent to the gateway.
     :param timeout: seconds from the connection to the gateway until its status.
     """
 
-    def __init__(self, reactor: IReactorTime, gateway: Any, token: str | bytes, timeout: float = 30.0) -> None:
+    def __init__(
+        self, reactor: IReactorTime, gateway: IStreamClientEndpoint, token: str | bytes, timeout: float = 30.0
+    ) -> None:
         self._reactor = reactor
         self._gateway = gateway
         self._token = token.encode("ascii") if isinstance(token, str) else token
         self._timeout = timeout
 
     def __repr__(self) -> str:
-        return f"<GatewayClientEndpoint {self._gateway!r}>"  # without the token, which opens
+        return f"<GatewayClientEndpoint {self._gateway!r}>"  # without the token, which is secret
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Connect; the protocol is made and connected when the gateway has said that the target is there.
+        """Connect to the target; the protocol is built when the gateway has connected to it.
 
-        The Deferred fails with :class:`GatewayRefused`, with TimeoutError, or with what the gateway's endpoint fails
-        with.  It may be cancelled.
+        :returns: a Deferred of the protocol, which may be cancelled.  It fails with :class:`GatewayRefused`, with
+            TimeoutError, or as the gateway's endpoint does.
         """
         handshake = _GatewayHandshake(self._reactor, self._token, protocolFactory, self._timeout)
-        factory = Factory.forProtocol(lambda: handshake)
-        factory.noisy = False
-        handshake.reaching = self._gateway.connect(factory)
-        handshake.reaching.addErrback(handshake.unreached)
+        handshake.connecting = self._gateway.connect(_HandshakeFactory(handshake))
+        handshake.connecting.addErrback(handshake.not_connected)
         return handshake.done
+
+
+class _HandshakeFactory(Factory):
+    noisy = False
+
+    def __init__(self, handshake: _GatewayHandshake) -> None:
+        self._handshake = handshake
+
+    def buildProtocol(self, addr: IAddress | None) -> _GatewayHandshake:
+        return self._handshake
 
 
 @implementer(IHalfCloseableProtocol)
 class _GatewayHandshake(Protocol):
-    """Shows the token, and stands between the transport and the protocol from then on."""
+    """Sends the token and reads the status; afterwards passes everything to the user's protocol.
 
-    transport: Any
-    reaching: Deferred[Any]
+    :param token: without its line end.
+    :param factory: builds the user's protocol.
+    :param timeout: seconds from the connection until the status.
+    """
 
-    def __init__(self, reactor: Any, token: bytes, factory: Any, timeout: float) -> None:
-        self.done: Deferred[Any] = Deferred(self._cancelled)
+    transport: ITCPTransport
+    #: The connect to the gateway.
+    connecting: Deferred[IProtocol]
+
+    def __init__(self, reactor: IReactorTime, token: bytes, factory: IProtocolFactory, timeout: float) -> None:
+        self.done: Deferred[IProtocol] = Deferred(self._cancelled)
         self._reactor = reactor
         self._token = token
         self._factory = factory
         self._timeout = timeout
         self._timer: IDelayedCall | None = None
         self._status = b""
-        self._inner: Any = None
+        self._inner: IProtocol | None = None
 
     def connectionMade(self) -> None:
         self._timer = self._reactor.callLater(self._timeout, self._expired)
@@ -110,7 +128,7 @@ class _GatewayHandshake(Protocol):
 
     def readConnectionLost(self) -> None:
         if IHalfCloseableProtocol.providedBy(self._inner):
-            self._inner.readConnectionLost()
+            cast("IHalfCloseableProtocol", self._inner).readConnectionLost()
         elif self._inner is not None:
             self.transport.loseConnection()
         else:
@@ -118,7 +136,7 @@ class _GatewayHandshake(Protocol):
 
     def writeConnectionLost(self) -> None:
         if IHalfCloseableProtocol.providedBy(self._inner):
-            self._inner.writeConnectionLost()
+            cast("IHalfCloseableProtocol", self._inner).writeConnectionLost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._inner is not None:
@@ -127,8 +145,8 @@ class _GatewayHandshake(Protocol):
             in_order = reason.check(ConnectionClosed) is not None
             self._fail(GatewayRefused(self._status) if in_order else reason.value)
 
-    def unreached(self, failure: Failure) -> None:
-        """There is no connection to the gateway."""
+    def not_connected(self, failure: Failure) -> None:
+        """Fail, as the gateway could not be connected to."""
         self._fail(failure.value)
 
     def _open(self, rest: bytes) -> None:
@@ -157,7 +175,7 @@ class _GatewayHandshake(Protocol):
 
     def _cancelled(self, _: object) -> None:
         self._stop_timer()
-        self.reaching.cancel()
+        self.connecting.cancel()
         if self.transport is not None:
             self.transport.abortConnection()
 

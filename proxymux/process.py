@@ -1,4 +1,4 @@
-"""The process: what there is once however many services run in it — signals, title, descriptors."""
+"""The process: what exists once, however many services run in it: signals, process title, limit of descriptors."""
 
 from __future__ import annotations
 
@@ -8,48 +8,53 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 import setproctitle
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.logfile import LogFile
 
+from proxymux.net.reactor.twistd import twistd_log_file
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.version import __version__
 
 _DESCRIPTORS: Final = "/proc/self/fd"
-#: Seconds by which the process title may lag behind.
+#: Seconds after which a change appears in the process title.
 _SHOW_AFTER: Final = 0.2
 
 
 class Running(Protocol):
-    """What the process asks of a service."""
+    """A running service, as the process uses it."""
 
     def summary(self) -> str:
-        """Its part of the process title."""
+        """The service's part of the process title."""
 
     def drain(self, limit: float | None) -> Deferred[None]:
-        """Stop accepting; fires when the last session has ended, at the latest ``limit`` seconds from now."""
+        """Stop accepting; fires when the last session has ended.
+
+        :param limit: seconds after which the sessions that are left are ended; None waits for ever.
+        """
 
     def abort(self) -> None:
         """End every session now."""
 
     def reload(self) -> None:
-        """Read the router file and the like again."""
+        """Read the router file, keys and deny files again."""
 
     def reopen(self) -> None:
-        """Open log files again."""
+        """Open log files again, after a rotation."""
 
 
 class Process:
-    """Connects the services of a process to its signals and its title.
+    """Passes signals on to the services of this process, and shows them in the process title.
 
-    :param reactor: the reactor that the process runs.
+    :param reactor: the process runs it.
     """
 
-    _of_reactor: ClassVar[dict[Any, Process]] = {}
+    _of_reactor: ClassVar[dict[Reactor, Process]] = {}
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
         self._services: list[Running] = []
         self._is_stopping = False
@@ -58,22 +63,22 @@ class Process:
         self._showing: IDelayedCall | None = None
 
     @classmethod
-    def of(cls, reactor: Any) -> Process:
-        """The one for ``reactor``."""
+    def of(cls, reactor: Reactor) -> Process:
+        """The process of ``reactor``, made at the first call: services that run in one reactor share it."""
         if reactor not in cls._of_reactor:
             cls._of_reactor[reactor] = cls(reactor)
         return cls._of_reactor[reactor]
 
     def add(self, service: Running) -> None:
-        """Have ``service`` take part."""
+        """Pass signals on to ``service`` and show it.  The first call installs the signal handlers."""
         self._services.append(service)
         self._show()
         if not self._is_installed:
             self._is_installed = True
-            self._log_file = _twistd_log_file()
+            self._log_file = twistd_log_file()
             _raise_descriptor_limit()
             self._install()
-            self._reactor.callWhenRunning(self._install)  # the reactor has put its own handlers there meanwhile
+            self._reactor.callWhenRunning(self._install)  # over the reactor's own, which it installs as it starts
 
     def remove(self, service: Running) -> None:
         """Undo :meth:`add`."""
@@ -84,7 +89,7 @@ class Process:
             self._showing = None
 
     def show(self) -> None:
-        """Bring the process title up to date, soon: with every connection it would cost more than some of them."""
+        """Update the process title in :data:`_SHOW_AFTER` seconds: one for each connection would cost too much."""
         if self._showing is None:
             self._showing = self._reactor.callLater(_SHOW_AFTER, self._show)
 
@@ -136,9 +141,9 @@ class Process:
 
 
 def room_for_sessions() -> int:
-    """How many sessions, of two descriptors each, the limit of descriptors has room for besides what is open now.
+    """How many sessions, of two descriptors each, fit in the limit of descriptors beside what is open now.
 
-    An eighth of the limit, and at most 64, is left for everything else.
+    An eighth of the limit, but at most 64 descriptors, is left for everything else.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
@@ -148,20 +153,7 @@ def room_for_sessions() -> int:
 
 
 def _raise_descriptor_limit() -> None:
-    """Allow as many descriptors as the system lets us: each session takes two."""
+    """Raise the limit of descriptors to the hard limit, because each session takes two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _twistd_log_file() -> LogFile | None:
-    """The file that twistd logs to, if it does.
-
-    twistd answers USR1 by rotating that file itself, which does nothing after logrotate has moved it away; the
-    handler that it has installed is the only place where the file can be found.
-    """
-    handler = signal.getsignal(signal.SIGUSR1)
-    for cell in getattr(handler, "__closure__", None) or ():
-        if isinstance(cell.cell_contents, LogFile):
-            return cell.cell_contents
-    return None

@@ -1,4 +1,4 @@
-"""Admission: who may be a client, decided by address and by how many there are."""
+"""Admission: who may be a client, by the address and by the number of clients that are connected."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse_network(text: str) -> Network:
 
 
 def _unmapped(network: Network) -> Network:
-    """An IPv4 network written as one of IPv6, as IPv4: so are its clients seen."""
+    """``network``; as IPv4 if it is an IPv4 network mapped into IPv6, as :func:`parse_ip_address` has its clients."""
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is None or network.prefixlen < 96:
         return network
@@ -55,7 +55,7 @@ def parse_networks(lines: Iterable[str]) -> tuple[Network, ...]:
 
 
 def parse_ip_address(text: str) -> IPAddress | None:
-    """The IP address that ``text`` is, an IPv4 address mapped into IPv6 as IPv4; None if it is no IP address."""
+    """Read an IP address, whose zone is ignored; one mapped into IPv6 becomes IPv4.  None if ``text`` is none."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -66,7 +66,7 @@ def parse_ip_address(text: str) -> IPAddress | None:
 
 
 class Networks:
-    """A set of networks that answers membership in one look-up a prefix length, however many networks there are."""
+    """A set of networks.  A look-up costs one step for each prefix length, whatever the number of networks."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._by_prefix: dict[tuple[int, int], set[int]] = {}
@@ -87,15 +87,15 @@ class Networks:
 
 
 class Admission:
-    """Decides who may come in and counts who is in.
+    """Admits or refuses clients, and counts those that are connected.
 
-    Clients that have no IP address (a Unix socket's) are under the total limit only: the socket's permissions say who
-    may connect.
+    Clients of a Unix socket have no IP address and are under the total limit only: the socket's permissions say who may
+    connect.
 
-    :param allow: networks that may connect; empty is all.
-    :param deny: networks that may not; it wins over ``allow``.
-    :param total: clients at once, or None.
-    :param per_client: clients at once from one address, or None.
+    :param allow: networks whose clients are admitted; empty is all.
+    :param deny: networks whose clients are refused, whatever ``allow`` says.
+    :param total: the most clients at once, or None.
+    :param per_client: the most clients at once from one address, or None.
     """
 
     def __init__(
@@ -113,18 +113,24 @@ class Admission:
         self._by_address: Counter[str] = Counter()
 
     def deny(self, networks: Iterable[Network]) -> None:
-        """Replace the networks that may not connect; those who are in stay."""
+        """Replace the denied networks.  Clients that are connected already stay."""
         self._deny = Networks(networks)
 
     def arrive(self) -> str | None:
-        """Count one more connection, or answer why it is one too many; it is not counted then."""
+        """Count a connection as it is accepted.
+
+        :returns: None; or why there are too many, in which case it is not counted.
+        """
         if self._total is not None and self._present >= self._total:
             return f"more than {self._total} clients (--max-connections)"
         self._present += 1
         return None
 
     def admit(self, host: str) -> str | None:
-        """Judge a client by its address.  Answers why it is refused, or None and counts it under that address."""
+        """Admit a client by its address, once that is known for certain, and count it under that address.
+
+        :returns: None; or why the client is refused, in which case it is not counted under the address.
+        """
         if not (self._deny or self._allow or self._per_client):
             return None
         address = parse_ip_address(host)
@@ -141,7 +147,10 @@ class Admission:
         return None
 
     def leave(self, host: str | None) -> None:
-        """Undo :meth:`arrive` that counted and, where ``host`` had been admitted, :meth:`admit`."""
+        """Undo an :meth:`arrive` that counted.
+
+        :param host: the address that was admitted, to undo :meth:`admit` too; None if none was.
+        """
         self._present -= 1
         address = parse_ip_address(host) if host is not None and self._per_client is not None else None
         if address is not None:

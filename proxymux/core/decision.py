@@ -1,4 +1,4 @@
-"""Decisions: what a decider says about the bytes that it has seen."""
+"""Decisions: what becomes of a client, and how a router's result is read as one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from proxymux.core.outcome import Outcome, explain_handshake
 from proxymux.core.target import InetTarget, Target, UnixTarget, parse_target
 from proxymux.errors import BadAddress, BadResult
 
-#: The longest time that can be asked for, a hundred years; it keeps the reactor's arithmetic from overflowing.
+#: Seconds of the longest time that a result may ask for, a hundred years: the reactor's arithmetic overflows far above.
 MAX_SECONDS: Final = 100 * 365 * 86400
-#: How often a failed connect is tried again if the decision does not say, as the ancestor did.
+#: Rounds of attempts after the first, where the decision does not say; the ancestor's number.
 RETRIES: Final = 10
 _NOTHING: Final = b""
 
@@ -30,16 +30,16 @@ class NeedData(enum.Enum):
         return "NEED_DATA"
 
     def __bool__(self) -> Literal[False]:
-        # So that "if sniff.ssh(data):" asks whether it is SSH, not whether it may become it.
+        # False, so that "if sniff.ssh(data):" holds only when the data is SSH, not while it may become SSH.
         return False
 
 
-#: "I cannot tell yet": ask again when more bytes have come.  It is false.
+#: The decision to wait: the decider is asked again when more bytes have come.  It is false as a condition.
 NEED_DATA: Final = NeedData.NEED_DATA
 
 
 def _set(decision: object, name: str, value: object) -> None:
-    """Put a checked value into a frozen decision while it is being made."""
+    """Put a checked value into a frozen decision, in its ``__post_init__``."""
     object.__setattr__(decision, name, value)
 
 
@@ -53,12 +53,12 @@ class Forward:
     :param reply: sent to the client at the decision.
     :param connect_timeout: seconds for each attempt; None or 0 is the service's default.
     :param inactivity_timeout: seconds from connect to the upstream's first byte; None or 0 is off.
-    :param reply_on_connect: sent to the client when the upstream is there.
+    :param reply_on_connect: sent to the client when the upstream is connected.
     :param reply_on_failure: sent to the client when connecting was given up.
-    :param reply_on_timeout: sent in its place when every attempt timed out.
-    :param reply_on_denial: sent in its place when no target was one that may be connected to.
-    :param retries: how often connecting is tried again, 0.1 s apart.
-    :param retry_on: ``"timeout"`` tries no target again but one that timed out, and that at once.
+    :param reply_on_timeout: sent instead of ``reply_on_failure`` when every attempt timed out.
+    :param reply_on_denial: sent instead of ``reply_on_failure`` when connecting to every target is forbidden.
+    :param retries: rounds of attempts after the first, 0.1 s apart.
+    :param retry_on: ``"timeout"`` retries only targets that timed out, and without a pause.
     :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY header to the upstream; None is the service's default.
     :param tls: True, or the server name to verify: TLS to the upstream.
     :param bind: the local address to connect from.
@@ -109,7 +109,7 @@ class Forward:
             _set(self, "bind", _ip("bind", self.bind))
 
     def reply_to(self, failed: Outcome) -> bytes:
-        """What the client is sent when connecting has ``failed``."""
+        """The last word to the client when connecting has ``failed``."""
         special = {Outcome.CONNECT_TIMEOUT: self.reply_on_timeout, Outcome.BAD_HANDSHAKE: self.reply_on_denial}
         reply = special.get(failed)
         return self.reply_on_failure if reply is None else reply
@@ -119,7 +119,7 @@ class Forward:
 class Reject:
     """Close the client, after sending it ``close`` if that is not empty.
 
-    :param close: True, or the bytes of a last word.
+    :param close: the last word to the client; True is none.
     """
 
     close: bytes | Literal[True] = b""
@@ -137,8 +137,11 @@ class Reject:
 class Reply:
     """Send ``reply``, drop the first ``consume`` bytes of the buffer and wait on: one step of a negotiation.
 
-    If bytes are left in the buffer after some were consumed, the decider is asked again at once; otherwise when more
-    have come.
+    If bytes are left in the buffer after some were consumed, the decider is asked again at once; otherwise it is asked
+    when more have come.
+
+    :param reply: sent to the client.
+    :param consume: bytes of the buffer to drop, not more than the decider was given.
     """
 
     reply: bytes = b""
@@ -151,9 +154,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class BadHandshake:
-    """Close the client, which has not said what it had to, after sending it ``last_word``.  Not for routers.
+    """Close the client, whose handshake is wrong, after sending it ``last_word``.  Of the gateway, not for routers.
 
-    :param last_word: the status that the client is told.
+    :param last_word: the status for the client.
     :param reason: why, one of a few, to be counted.
     :param details: more for the operator.
     """
@@ -196,9 +199,9 @@ _KINDS: dict[str, frozenset[str]] = {
 
 
 def from_result(result: object) -> Decision:
-    """The decision that a router's result means.
+    """The decision that a router has returned.
 
-    :param result: a decision, a dictionary of the contract's keys, or None.
+    :param result: a decision, a dict with the keys of a decision, or None.
     :raises BadResult: if it is anything else; the text says what is wrong.
     """
     if isinstance(result, (Forward, Reject, Reply, NeedData)):
@@ -216,12 +219,12 @@ def from_result(result: object) -> Decision:
 
 @functools.lru_cache(maxsize=1024)
 def _forward_to(remote: str) -> Forward:
-    """The decision that is nothing but a target.  Most are, and for few targets: they share it, as it cannot change."""
+    """A Forward with nothing but a target.  Cached: most results are that, for few targets, and a Forward is frozen."""
     return Forward(remote)
 
 
 def in_words(decision: object) -> str:
-    """What a decision does, for people; of the bytes that it holds only their number."""
+    """A decision, or the error in its place, as a phrase for logs, without the client's data."""
     if isinstance(decision, Forward):
         return f"forwards to {', '.join(map(str, decision.targets))}"
     if isinstance(decision, Share):
@@ -273,7 +276,7 @@ def _bytes(name: str, value: object) -> bytes:
     if type(value) is bytes:
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(memoryview(value))  # not one of a class that answers len() and the like in its own way
+        return bytes(memoryview(value))  # a subclass of bytes could override len() and the like
     hint = ", write b'...' or .encode()" if isinstance(value, str) else ""
     raise BadResult(f"{name}: {excerpt(value)} is {type(value).__name__}, not bytes{hint}")
 

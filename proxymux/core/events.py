@@ -1,14 +1,15 @@
-"""Events: what user code may listen to, with every listener kept apart from the others."""
+"""Events: what user code may subscribe to.  An event listener that fails does not affect the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar, overload
 
-Listener = Callable[..., Any]
-_L = TypeVar("_L", bound=Listener)
+#: The user's function; what it returns is ignored, unless it can be awaited.
+EventListener = Callable[..., object]
+_L = TypeVar("_L", bound=EventListener)
 
-#: The events there are, with the arguments that their listeners get.
+#: The events, with the arguments of their listeners.
 EVENTS: Final = {
     "connected": "(logger, remote): a client was admitted; raising refuses it",
     "request": "(logger, data, response): the pool has sent a request; response is a Deferred of its whole reply",
@@ -19,24 +20,29 @@ EVENTS: Final = {
 
 
 class Events:
-    """A publisher.  A listener that raises, or whose awaitable fails, harms nobody else.
+    """Calls the listeners of each event.
 
-    :param report: called with a listener and its exception.
-    :param spawn: called with a listener and the awaitable that it returned; it must see it through.
+    :param report: called with a listener and the exception that it raised.
+    :param spawn: called with a listener and the awaitable that it returned; must await it and report its failure.
     """
 
     def __init__(
         self,
-        report: Callable[[Listener, BaseException], None],
-        spawn: Callable[[Listener, Any], None],
+        report: Callable[[EventListener, BaseException], None],
+        spawn: Callable[[EventListener, Awaitable[object]], None],
     ) -> None:
         self._report = report
         self._spawn = spawn
-        self._listeners: dict[str, list[Listener]] = {name: [] for name in EVENTS}
+        self._listeners: dict[str, list[EventListener]] = {name: [] for name in EVENTS}
 
-    def on(self, event: str, listener: Listener | None = None) -> Any:
-        """Have ``listener`` called at ``event``; without a listener, a decorator.
+    @overload
+    def on(self, event: str, listener: _L) -> _L: ...
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[_L], _L]: ...
+    def on(self, event: str, listener: EventListener | None = None) -> EventListener:
+        """Call ``listener`` at every ``event``.
 
+        :returns: ``listener``; without one, a decorator that adds the decorated function.
         :raises ValueError: if there is no such event.
         """
         listeners = self._of(event)
@@ -45,8 +51,8 @@ class Events:
         listeners.append(listener)
         return listener
 
-    def off(self, event: str, listener: Listener) -> None:
-        """Undo :meth:`on`.  Taking off a listener that is not on changes nothing.
+    def off(self, event: str, listener: EventListener) -> None:
+        """Undo :meth:`on`.  A listener that was not added changes nothing.
 
         :raises ValueError: if there is no such event.
         """
@@ -55,18 +61,18 @@ class Events:
             listeners.remove(listener)
 
     def heard(self, event: str) -> bool:
-        """True if anybody listens to ``event``."""
+        """True if ``event`` has a listener."""
         return bool(self._listeners[event])
 
-    def emit(self, event: str, *arguments: Any) -> BaseException | None:
-        """Call every listener of ``event``, in the order in which they came.
+    def emit(self, event: str, *arguments: object) -> BaseException | None:
+        """Call every listener of ``event``, in the order of their :meth:`on`.
 
-        :returns: the first exception that a listener raised, or None; all of them were reported.
+        :returns: the first exception that a listener raised, or None; each of them has been reported.
         """
         return self.emit_each(event, lambda: arguments)
 
-    def emit_each(self, event: str, make_arguments: Callable[[], tuple[Any, ...]]) -> BaseException | None:
-        """As :meth:`emit`, with arguments that are made afresh for every listener."""
+    def emit_each(self, event: str, make_arguments: Callable[[], tuple[object, ...]]) -> BaseException | None:
+        """As :meth:`emit`; ``make_arguments`` is called for every listener, which gets arguments of its own."""
         first: BaseException | None = None
         for listener in tuple(self._listeners[event]):
             try:
@@ -75,11 +81,11 @@ class Events:
                 self._report(listener, error)
                 first = first or error
             else:
-                if hasattr(result, "__await__"):
+                if isinstance(result, Awaitable):
                     self._spawn(listener, result)
         return first
 
-    def _of(self, event: str) -> list[Listener]:
+    def _of(self, event: str) -> list[EventListener]:
         try:
             return self._listeners[event]
         except KeyError:

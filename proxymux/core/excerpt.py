@@ -1,4 +1,4 @@
-"""Excerpts: values of user code as one short line of an error message."""
+"""Excerpts: a value of user code as a short text for the line of an error message."""
 
 from __future__ import annotations
 

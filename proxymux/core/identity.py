@@ -1,4 +1,4 @@
-"""What user code may know of a client."""
+"""The client, as routers and event listeners see it: addresses, PROXY header, TLS."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SocketAddress = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What the client's TLS handshake said.
+    """The result of the client's TLS handshake.
 
-    :param server_name: the name the client asked for (SNI), or None.
-    :param alpn: the protocol agreed on, or None.
-    :param certificate: the client's certificate, if it gave one.
+    :param server_name: the host name that the client asked for (SNI, RFC 6066), or None.
+    :param alpn: the application protocol that was agreed on (ALPN, RFC 7301), or None.
+    :param certificate: the client's certificate, or None if the client sent none.
     """
 
     server_name: str | None = None
@@ -29,7 +29,7 @@ class Tls:
 
 
 class Notes(dict[Any, Any]):
-    """What a router keeps of one client.  A shadow router has its own, so that it cannot act on the first."""
+    """What a router notes of one client from call to call.  A shadow router has notes of its own."""
 
     __slots__ = ("shadow",)
 
@@ -42,11 +42,11 @@ class Notes(dict[Any, Any]):
 class Client:
     """A client, as its router sees it.
 
-    :param address: where it comes from; behind ``haproxy:`` what the header says.
-    :param local: the address that it connected to.
-    :param tls: set if the listener speaks TLS.
-    :param proxy_protocol: the PROXY header, if the listener takes one.
-    :param state: the router's own, for what it wants to know of this client at the next call; gone with the session.
+    :param address: the client's address; behind ``haproxy:`` the one in the header.
+    :param local: the address that the client has connected to.
+    :param tls: the TLS handshake; None on a listener without TLS.
+    :param proxy_protocol: the PROXY header; None on a listener that takes none.
+    :param state: the router's own notes of this client, kept from call to call until the session ends.
     """
 
     address: SocketAddress
@@ -57,7 +57,7 @@ class Client:
 
 
 def show(address: SocketAddress) -> str:
-    """``ip:port``, ``[v6]:port`` or ``unix:/path``, as logs have it."""
+    """``ip:port``, ``[v6]:port`` or ``unix:/path``: the text of an address in logs."""
     host, port = address
     if host.startswith("unix:"):
         return host

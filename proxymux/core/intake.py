@@ -1,4 +1,4 @@
-"""The intake: what is kept of a client's bytes until they have somewhere to go, and when to stop reading more."""
+"""The intake: the client's bytes that are kept until there is an upstream, and when to pause reading."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from proxymux.core.commands import Command, Pause, Resume
 
 
 class Intake:
-    """A buffer with a limit.
+    """A buffer with a limit, which also gives the commands to pause and to resume reading.
 
-    Reading pauses when it is full, and while the client does not read what it is sent.
+    Reading pauses while the buffer is full, and while the client does not read what is sent to it.
 
-    :param limit: bytes beyond which no decider looks; a chunk more may be kept.
+    :param limit: bytes that a decider is given at most.  The last chunk may exceed it.
     """
 
     __slots__ = ("_is_paused", "_kept", "_limit", "has_unseen", "is_blocked", "shown")
@@ -18,12 +18,12 @@ class Intake:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._kept = b""
-        #: How many of the bytes the decider was asked about.
+        #: How many of the bytes the decider was given.
         self.shown = 0
         self._is_paused = False
-        #: Bytes are kept that the decider was not asked about.
+        #: Bytes have come that the decider was not given.
         self.has_unseen = False
-        #: The client does not read.
+        #: The client does not read what is sent to it.
         self.is_blocked = False
 
     def __len__(self) -> int:
@@ -31,52 +31,52 @@ class Intake:
 
     @property
     def is_over(self) -> bool:
-        """More is kept than may be without a decision."""
+        """True if more than ``limit`` bytes are kept."""
         return len(self._kept) > self._limit
 
     def add(self, data: bytes) -> None:
-        """Keep ``data`` too."""
+        """Append ``data``."""
         self._kept += data
         self.has_unseen = True
 
     def show(self) -> bytes:
-        """What the decider is asked about."""
+        """The bytes for the decider, at most ``limit``."""
         view = self._kept[: self._limit]
         self.shown, self.has_unseen = len(view), False
         return view
 
     def replace(self, data: bytes) -> None:
-        """Have ``data`` in the place of what was shown."""
+        """Put ``data`` in the place of the bytes that the decider was given."""
         self._kept = data + self._kept[self.shown :]
 
     def consume(self, count: int) -> None:
-        """Drop the first ``count`` bytes; what is left is to be looked at anew."""
+        """Drop the first ``count`` bytes; the decider has not been given the rest."""
         self._kept = self._kept[count:]
         self.has_unseen = bool(self._kept)
 
     def empty(self) -> bytes:
-        """Give everything away."""
+        """Remove and return all bytes."""
         kept, self._kept = self._kept, b""
         return kept
 
     def pause(self) -> list[Command]:
-        """Read no more."""
+        """The command to pause reading; none if reading is paused."""
         if self._is_paused:
             return []
         self._is_paused = True
         return [Pause()]
 
     def pause_if_full(self) -> list[Command]:
-        """Read no more if the limit is reached."""
+        """As :meth:`pause`, if ``limit`` is reached."""
         return self.pause() if len(self._kept) >= self._limit else []
 
     def resume(self) -> list[Command]:
-        """Read on, but not from a client that does not read."""
+        """The command to resume reading; none if reading is not paused or the client does not read."""
         if not self._is_paused or self.is_blocked:
             return []
         self._is_paused = False
         return [Resume()]
 
     def resume_if_room(self) -> list[Command]:
-        """Read on if the limit is not reached."""
+        """As :meth:`resume`, if ``limit`` is not reached."""
         return self.resume() if len(self._kept) < self._limit else []

@@ -90,7 +90,7 @@ def _inet(text: str, host: str, port: int) -> InetTarget:
     if ":" in host:
         raise BadAddress(f"{excerpt(text, 80)}: write an IPv6 address in brackets, [{host:.60}]:{port}")
     labels = host.removesuffix(".").split(".")
-    if _NUMBER.match(labels[-1]):  # a resolver would take it for a part of an IPv4 address
+    if _NUMBER.match(labels[-1]):  # resolvers read a name with such a last label as an IPv4 address
         try:
             return InetTarget(str(ipaddress.IPv4Address(host)), port, True)
         except ValueError:

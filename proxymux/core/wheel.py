@@ -1,8 +1,8 @@
 """A timer wheel: very many timers, most of them cancelled before they are due, at the cost of coarse times.
 
-Timers that are due within the same tick share a slot, so that setting and cancelling one are each one operation on a
-set, and the clock outside has one call to make for all of them.  (Varghese and Lauck, "Hashed and hierarchical timing
-wheels", 1987; here the slots are a dict, as there is no bound on how far ahead a timer may be.)
+Timers that are due within the same tick share a slot: setting and cancelling one are each one operation on a set, and
+the reactor's clock makes one call for all of them.  (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987;
+here the slots are a dict, as there is no bound on how far ahead a timer may be.)
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-#: Seconds that share a slot.  A timer is early by no more than what floats are off by (20 µs), and late by less
-#: than this.
+#: Seconds of one slot.  A timer is called less than this late, and at most 20 µs early, from the rounding of floats.
 TICK: Final = 0.1
-#: Seconds that nobody waits for: whoever is called this much early would be called over and over until it is time.
+#: Seconds before its time at which a timer's function should do its work all the same: a timer for the rest would call
+#: it over and over until then.
 ROUNDING: Final = 0.001
-#: Ticks that a time may be off by, from adding floats, and still be in its own.
+#: Ticks by which a time may be late, from the rounding of floats, and still belong to its tick.
 _SLACK: Final = 1e-4
 
 
 class Timer:
-    """A call to be made.  Cancelling it again, or after it was made, changes nothing."""
+    """A function to be called at a time.  Cancelling it twice, or after the call, changes nothing."""
 
     __slots__ = ("_arguments", "_function", "_slot", "_wheel")
 
     def __init__(
-        self, wheel: Wheel, slot: set[Timer], function: Callable[..., Any], arguments: tuple[Any, ...]
+        self, wheel: Wheel, slot: set[Timer], function: Callable[..., object], arguments: tuple[object, ...]
     ) -> None:
         self._wheel = wheel
         self._slot: set[Timer] | None = slot
@@ -35,14 +35,14 @@ class Timer:
         self._arguments = arguments
 
     def cancel(self) -> None:
-        """The call is not to be made."""
+        """Prevent the call."""
         if self._slot is not None:
             self._slot.remove(self)
             self._slot = None
             self._wheel.count -= 1
 
     def call(self) -> None:
-        """Make the call, unless it was cancelled meanwhile."""
+        """Make the call, unless the timer was cancelled meanwhile."""
         if self._slot is not None:
             self._slot = None
             self._wheel.count -= 1
@@ -50,7 +50,7 @@ class Timer:
 
 
 class Wheel:
-    """Timers by their due times, which are in seconds of whatever clock the caller has."""
+    """A set of timers by their due times, in seconds of the caller's clock.  It calls none of them itself."""
 
     def __init__(self) -> None:
         self._slots: dict[int, set[Timer]] = {}
@@ -58,8 +58,8 @@ class Wheel:
         #: How many timers are set.
         self.count = 0
 
-    def add(self, due: float, function: Callable[..., Any], *arguments: Any) -> Timer:
-        """Have ``function(*arguments)`` called at ``due``."""
+    def add(self, due: float, function: Callable[..., object], *arguments: object) -> Timer:
+        """Set a timer that calls ``function(*arguments)`` at ``due``."""
         tick = math.ceil(due / TICK - _SLACK)
         slot = self._slots.get(tick)
         if slot is None:
@@ -72,11 +72,11 @@ class Wheel:
 
     @property
     def next_due(self) -> float | None:
-        """When the first slot is due, or None if there is none.  Its timers may all have been cancelled."""
+        """The time of the first slot, whose timers may all have been cancelled; None if there is no slot."""
         return self._order[0] * TICK if self._order else None
 
     def due(self, now: float) -> list[Timer]:
-        """The timers that are due, in order of their ticks.  Whoever takes them calls them."""
+        """Remove and return the timers that are due, in order of their ticks.  The caller has to call each of them."""
         due: list[Timer] = []
         while self._order and self._order[0] <= now / TICK + _SLACK:
             due.extend(self._slots.pop(heapq.heappop(self._order)))

@@ -1,1 +1,5 @@
-"""What touches sockets.  No policy here: it is told what to do by :mod:`proxymux.core`."""
+"""Network I/O: connections, drivers and exchanges.
+
+What happens to a client is decided in :mod:`proxymux.core` and :mod:`proxymux.session`; nothing here knows of services,
+routers or tokens.
+"""

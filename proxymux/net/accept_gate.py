@@ -1,7 +1,7 @@
-"""The accept gate: connections are accepted only while there is room for them.
+"""The accept gate: connections are accepted only while there are descriptors for them.
 
-A port that finds no descriptor free would be told of its waiting clients again and again, and Twisted's closes them to
-have peace.  Here they wait in the listen queue until there is room.
+When no descriptor is free, Twisted's ports accept the waiting clients all the same and close them at once.  Here the
+ports stop accepting, and the clients wait in the listen queue.
 """
 
 from __future__ import annotations
@@ -13,70 +13,70 @@ from typing import Final
 from proxymux.core.wheel import Timer
 from proxymux.net.timers import Timers
 
-#: Seconds until a port looks whether the system has resources again.
+#: Seconds that accepting pauses when the system has no resources for another connection.
 _PAUSE: Final = 0.2
-#: Errors of accept that say that the system has no resources left.
+#: What accept() fails with when the system has no resources for another connection.
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 class AcceptGate:
-    """Shut while there are as many sessions as the process has descriptors for, or none is free.
+    """Shut while there are as many sessions as the process has descriptors for, or accept() found none free.
 
-    :param timers: for the pause when the system has none.
-    :param report: called with one line when it shuts.
+    :param timers: for the pause in the second case.
+    :param report: called with one line when the gate shuts.
     """
 
     def __init__(self, timers: Timers, report: Callable[[str], None]) -> None:
         self._timers = timers
         self._report = report
-        #: Sessions at once.
+        #: The most sessions at once; None is no limit.
         self.capacity: int | None = None
-        self._inside = 0
-        self._waiting: list[Callable[[], None]] = []
+        self._sessions = 0
+        self._when_open: list[Callable[[], None]] = []
         self._timer: Timer | None = None
 
     @property
     def is_shut(self) -> bool:
-        """There is no room."""
-        return self._timer is not None or (self.capacity is not None and self._inside >= self.capacity)
+        """True if no connection may be accepted now."""
+        return self._timer is not None or (self.capacity is not None and self._sessions >= self.capacity)
 
     def enter(self) -> None:
-        """One more session."""
-        self._inside += 1
+        """Count a session that begins."""
+        self._sessions += 1
 
     def leave(self) -> None:
-        """One less."""
-        self._inside -= 1
+        """Count a session that has ended."""
+        self._sessions -= 1
         self._open()
 
     def wait(self, go_on: Callable[[], None]) -> None:
-        """Call ``go_on`` once when there is room."""
-        if not self._waiting and self._timer is None:
+        """Call ``go_on`` once, when the gate opens."""
+        if not self._when_open and self._timer is None:
             self._report(
-                f"accepting pauses: {self._inside} sessions are as many as the limit of descriptors has room for;"
+                f"accepting pauses: {self._sessions} sessions are as many as the limit of descriptors has room for;"
                 " raise it (LimitNOFILE, ulimit -n)"
             )
-        self._waiting.append(go_on)
+        self._when_open.append(go_on)
 
     def shut(self, problem: OSError) -> None:
-        """The system has no resources for more."""
+        """Shut the gate for a moment, as accept() has failed with one of :data:`EXHAUSTED`."""
         if self._timer is None:
-            self._report(f"accepting pauses with {self._inside} sessions: {problem.strerror}")
-            self._timer = self._timers.after(_PAUSE, self._look_again)
+            self._report(f"accepting pauses with {self._sessions} sessions: {problem.strerror}")
+            self._timer = self._timers.after(_PAUSE, self._pause_over)
 
     def close(self) -> None:
-        """Nobody waits any more."""
-        self._waiting.clear()
+        """Call nobody any more: the service has stopped."""
+        self._when_open.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look_again(self) -> None:
+    def _pause_over(self) -> None:
         self._timer = None
         self._open()
 
     def _open(self) -> None:
-        if self._waiting and not self.is_shut:
-            waiting, self._waiting = self._waiting, []
-            for go_on in waiting:
+        if self._when_open and not self.is_shut:
+            functions, self._when_open = self._when_open, []
+            for go_on in functions:
                 go_on()

@@ -1,4 +1,4 @@
-"""Connections: one socket each, a client's or an upstream's, whose events go to whoever owns it at the time.
+"""Connections: one socket each, a client's or an upstream's, whose events go to the connection's present owner.
 
 There are two kinds: :class:`~proxymux.net.epoll.connection.EpollConnection` has a plain socket that the hub watches,
 :class:`~proxymux.net.reactor.connection.TransportConnection` has any of Twisted's transports, TLS above all.
@@ -11,43 +11,46 @@ import os
 import sys
 import termios
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from proxymux.core.identity import SocketAddress
 
-#: Seconds that a close may take, the peer's TLS close_notify included, before it becomes an abort.
+if TYPE_CHECKING:
+    from proxymux.net.reactor.twisted_types import Transport
+
+#: Seconds that a close may take before it becomes an abort: one for the peer's close_notify, and one for TCP.
 LINGER: Final = 10.0
-#: Seconds between two looks at how much the system has still to send.
+#: Seconds between two looks at how much the kernel has still to send.
 LOOK_AGAIN: Final = 0.05
 
 
 class ConnectionOwner(Protocol):
-    """Is told by a connection what happens to it."""
+    """Is told by a connection what happens on it."""
 
     def made(self) -> None:
-        """The connection is there.  On a TLS connection the handshake is still to come."""
+        """The connection is established.  A TLS handshake is still to come."""
 
     def secured(self) -> None:
-        """The TLS handshake is done and the peer's certificate was found good."""
+        """The TLS handshake is done and the peer's certificate is valid."""
 
     def received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """The peer has sent ``data``."""
 
     def finished(self) -> None:
-        """The peer has sent FIN.  Comes at most once; not every transport can tell it from a loss."""
+        """The peer has sent FIN.  Called at most once; not every transport can tell a FIN from a loss."""
 
     def flushed(self) -> None:
         """Our own FIN has been sent, after every byte."""
 
     def lost(self, reason: Exception | None) -> None:
-        """The connection is gone.  Comes once and last.
+        """The connection is closed or broken.  Called exactly once, as the last of all.
 
         :param reason: None if it was closed in good order.
         """
 
 
 class Producer(Protocol):
-    """Is paused while a connection has too much to send: Twisted's push producer."""
+    """Sends on a connection, and pauses while too much waits to be sent: Twisted's push producer."""
 
     def pauseProducing(self) -> None:
         """Send no more for now."""
@@ -56,92 +59,93 @@ class Producer(Protocol):
         """Send on."""
 
     def stopProducing(self) -> None:
-        """The connection is lost."""
+        """Stop for good: the connection is lost."""
 
 
 class Connection(Protocol):
-    """One connection."""
+    """One connection.  A new one reads nothing until it is resumed."""
 
-    #: Assign another to pass the connection on.
+    #: Is told what happens.  Assigning another owner passes the connection on.
     owner: ConnectionOwner
-    #: The connection is gone.
+    #: The connection is closed or broken.
     is_lost: bool
     #: The peer has sent FIN.
     is_finished: bool
-    #: Called when the connection is gone, whoever owns it then.
+    #: Called when the connection is lost, after the owner of that time has been told.
     when_lost: Callable[[], None] | None
 
     @property
     def is_tls(self) -> bool:
-        """The connection is encrypted by us."""
+        """True if we encrypt the connection."""
 
     @property
     def half_closes(self) -> bool:
-        """One direction can end while the other goes on."""
+        """True if one direction can end while the other goes on."""
 
     @property
     def notices_resets(self) -> bool:
-        """A reset is told at once even while nothing is read; or else :attr:`is_reset` has to be asked."""
+        """True if a reset is reported at once even while reading is paused; otherwise poll :attr:`is_reset`."""
 
     @property
     def is_flushed(self) -> bool:
-        """True if nothing waits to be sent; False if that is not known."""
+        """True if no byte waits to be sent; False also where that is not known."""
 
     @property
-    def transport(self) -> Any:
-        """Twisted's, where there is one."""
+    def transport(self) -> Transport | None:
+        """Twisted's transport; None on a plain socket."""
 
     @property
     def peer(self) -> SocketAddress:
-        """Where the other end is."""
+        """The address of the other end."""
 
     @property
     def local(self) -> SocketAddress:
-        """Where this end is."""
+        """The address of this end."""
 
     @property
     def is_reset(self) -> bool:
         """True if the peer has reset the connection."""
 
     def take_early(self) -> bytes:
-        """Bytes that came while nobody owned the connection; they are not kept any longer."""
+        """Return, and forget, the bytes that came while the owner was :data:`EARLY`."""
 
     def send(self, data: bytes) -> None:
-        """Send ``data`` as soon as the peer takes it."""
+        """Send ``data``; what the peer does not take yet is kept in the send buffer."""
 
     def pause(self) -> None:
-        """Read no more for now."""
+        """Stop reading for now."""
 
     def resume(self) -> None:
         """Read on."""
 
     def register_producer(self, producer: Producer) -> None:
-        """Have ``producer`` paused while too much waits to be sent."""
+        """Pause ``producer`` while too much waits to be sent."""
 
     def unregister_producer(self) -> None:
         """Undo :meth:`register_producer`."""
 
     def finish(self) -> None:
-        """Send FIN after everything that was sent; where the connection cannot do that, close it."""
+        """Send FIN after everything that was sent; where the connection cannot half-close, close it."""
 
     def close(self) -> None:
         """Close after everything was sent, within :data:`LINGER` seconds, TLS within twice as many."""
 
     def abort(self) -> None:
-        """Reset the connection.  What was not sent is lost."""
+        """Reset the connection now.  Unsent bytes are lost."""
 
     def reset(self) -> None:
-        """Reset the connection once the peer's system has everything that was sent to it.
+        """Reset the connection once the peer's system has acknowledged everything that was sent.
 
-        A reset overtakes what waits in our own system's buffer, and nobody says when that is empty: it is asked.
+        A reset overtakes what waits in our kernel's buffer, and the kernel does not report when that is empty: it is
+        polled every :data:`LOOK_AGAIN` seconds.
         """
 
     def when_flushed(self, flushed: Callable[[], None]) -> None:
-        """Call ``flushed`` once all that was sent has gone to the system; never if the connection is lost before."""
+        """Call ``flushed`` once the kernel has taken all that was sent; never if the connection is lost before."""
 
 
-class _Unowned:
-    """Owns a connection that nobody looks at."""
+class _NoOwner:
+    """An owner that ignores everything."""
 
     def made(self) -> None: ...
     def secured(self) -> None: ...
@@ -151,14 +155,14 @@ class _Unowned:
     def lost(self, reason: Exception | None) -> None: ...
 
 
-#: Owner of a connection that nobody looks at any more: what comes is dropped.
-UNOWNED: Final = _Unowned()
-#: Owner of a connection on the way to its next owner, who will find in it what has come.
-EARLY: Final = _Unowned()
+#: The owner of a connection that is of no use any more: what it receives is dropped.
+UNOWNED: Final = _NoOwner()
+#: The owner of a connection between two owners: what it receives meanwhile is kept for :meth:`Connection.take_early`.
+EARLY: Final = _NoOwner()
 
 
 def explain(reason: BaseException | None) -> str:
-    """One line on why a connection was lost."""
+    """Why a connection was lost, in one line."""
     if reason is None:
         return "closed"
     if isinstance(reason, OSError) and reason.errno:
@@ -167,7 +171,7 @@ def explain(reason: BaseException | None) -> str:
 
 
 def bytes_to_send(descriptor: int) -> int:
-    """How much the system has taken and the peer has not acknowledged; 0 where it cannot be asked."""
+    """Bytes in the kernel's send buffer that the peer has not acknowledged; 0 where the system cannot be asked."""
     try:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:

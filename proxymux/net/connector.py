@@ -1,9 +1,9 @@
-"""The connector: gets an upstream for a decision, through as many attempts as it allows."""
+"""The connector: gets an upstream for a Forward decision, by as many attempts as the decision allows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from twisted.internet import error
 
@@ -18,15 +18,15 @@ from proxymux.net.connection import Connection, explain
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, DialListener, TargetCheck, TargetDenied, TlsFailed
 
-#: Seconds between two rounds, as the ancestor waited.
+#: Seconds between two rounds of attempts, as in the ancestor.
 PAUSE: Final = 0.1
 
 
 class Attempts:
-    """The plan for one connect: every target in order, then ``retries`` further rounds.
+    """The order of the attempts of one connect: every target in turn, then ``retries`` further rounds.
 
-    :param targets: tried in this order.
-    :param retries: how many more rounds there are after the first.
+    :param targets: tried in this order in each round.
+    :param retries: rounds after the first.
     :param pause: seconds between two rounds.
     """
 
@@ -38,11 +38,11 @@ class Attempts:
         self._pause = pause
 
     def drop(self, target: Target) -> None:
-        """Try ``target`` no more: its failure is not one that passes."""
+        """Try ``target`` no more, as its failure is permanent."""
         self._targets = [each for each in self._targets if each != target]
 
     def __iter__(self) -> Iterator[tuple[float, Target]]:
-        """Pairs of the seconds to wait first, and the target to try then."""
+        """Pairs of the seconds to wait and the target to try then."""
         delay = 0.0
         for _ in range(self._retries + 1):
             if not self._targets:
@@ -55,35 +55,42 @@ class Attempts:
 
 
 class _TimedOut(Exception):
-    """One attempt took too long."""
+    """One attempt has taken longer than its limit."""
 
 
 _TIMEOUTS = (_TimedOut, error.TimeoutError, TimeoutError)
 
 
 class ConnectListener(Protocol):
-    """Wants an upstream.  Is told at most one of :meth:`connected` and :meth:`gave_up`, which may be at once."""
+    """Is told how a connect goes.
+
+    Either :meth:`connected` or :meth:`gave_up` is called, once and as the last, perhaps before
+    :meth:`Connecting.start` has returned; neither is after :meth:`Connecting.cancel`.
+    """
 
     def trying(self, target: Target) -> None:
-        """``target`` is about to be tried."""
+        """An attempt to connect to ``target`` begins now."""
 
     def attempt_failed(self, target: Target, reason: str) -> None:
-        """``target`` could not be connected to."""
+        """An attempt to connect to ``target`` has failed; ``reason`` is one line."""
 
     def connected(self, connection: Connection) -> None:
-        """The upstream: a connection that nobody reads yet."""
+        """The upstream is connected.
+
+        :param connection: paused; its owner is :data:`~proxymux.net.connection.EARLY`.
+        """
 
     def gave_up(self, failure: ConnectFailure) -> None:
-        """No target could be connected to."""
+        """The last attempt has failed."""
 
 
 class Connector:
-    """Connects to targets.
+    """Connects to the targets of decisions.
 
-    :param driver: connects to addresses.
+    :param driver: dials addresses.
     :param timeout: seconds for each attempt, where the decision does not say.
-    :param send_proxy: PROXY protocol version that upstreams are sent, where the decision does not say; None is none.
-    :param check: asked about every IP address before it is connected to, or None.
+    :param send_proxy: version of the PROXY header for upstreams, where the decision does not say; None is no header.
+    :param check: called with every IP address before it is tried; None allows all.
     """
 
     def __init__(
@@ -99,7 +106,7 @@ class Connector:
         self._send_proxy = send_proxy
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
-        """Begin to connect; it is begun when :meth:`Connecting.start` is called."""
+        """A connect as ``forward`` says, on behalf of ``client``; the caller starts it by :meth:`Connecting.start`."""
         return Connecting(
             self._driver,
             self._dialler,
@@ -117,7 +124,11 @@ class Connector:
 
 
 class Connecting:
-    """One connect, with all its attempts."""
+    """One connect, with all its attempts.
+
+    :param limit: seconds for each attempt.
+    :param header: the PROXY header for the upstream, or no bytes.
+    """
 
     __slots__ = (
         "_attempt",
@@ -166,7 +177,7 @@ class Connecting:
         self._outcomes: set[Outcome] = set()
 
     def start(self) -> None:
-        """Begin with the first attempt, and go on until one is left to wait for."""
+        """Begin attempts until one has to be waited for, or give up after the last."""
         while self._listener is not None and self._attempt is None and self._timer is None:
             delay, target = next(self._plan, (0.0, None))
             if target is None:
@@ -179,7 +190,7 @@ class Connecting:
                 self._try(target)
 
     def cancel(self) -> None:
-        """The upstream is not wanted any more."""
+        """End the connect without a further call of its listener."""
         self._listener = None
         self._stop()
 
@@ -210,7 +221,7 @@ class Connecting:
         self.failed(_TimedOut(f"timed out after {self._limit:g} s"))
 
     def _stop(self) -> None:
-        """End the attempt that is under way."""
+        """Cancel the present attempt and the timer."""
         attempt, self._attempt = self._attempt, None
         if self._timer is not None:
             self._timer.cancel()
@@ -218,10 +229,10 @@ class Connecting:
         if attempt is not None:
             attempt.cancel()
 
-    # What an attempt tells
+    # Called by the present attempt
 
     def connected(self, connection: Connection) -> None:
-        """An attempt has a connection, on which TLS has been agreed if it is to be."""
+        """Send the PROXY header and begin TLS where they are wanted; then give the connection to the listener."""
         self._attempt = None
         is_secured = connection.is_tls
         if self._header and not is_secured:
@@ -239,7 +250,7 @@ class Connecting:
             listener.connected(connection)
 
     def failed(self, problem: Exception) -> None:
-        """An attempt has failed."""
+        """Go on to the next attempt, or give up."""
         self._stop()
         listener = self._listener
         if listener is None:
@@ -269,7 +280,7 @@ class Connecting:
 def _header_address(address: SocketAddress) -> tuple[str, int] | None:
     host, port = address
     if host.startswith("unix:"):
-        return None  # HAProxy refuses a header with a path, and a client's socket has no name anyhow
+        return None  # HAProxy refuses a header with a path, and a client's Unix socket has no name
     return host.partition("%")[0], port
 
 
@@ -279,7 +290,7 @@ def _outcome(problem: Exception) -> Outcome:
     return Outcome.BAD_HANDSHAKE if isinstance(problem, TargetDenied) else Outcome.UNREACHABLE
 
 
-def _reason(problem: Any) -> str:
+def _reason(problem: Exception) -> str:
     if isinstance(problem, (error.ConnectionRefusedError, ConnectionRefusedError)):
         return "connection refused"
     if isinstance(problem, error.DNSLookupError):

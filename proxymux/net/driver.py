@@ -1,6 +1,6 @@
-"""Drivers: the ways to do I/O.  Everything above ``net`` knows connections by this interface alone.
+"""Drivers: the ways to do I/O.  Everything above ``net`` uses connections through this interface alone.
 
-There are two: :class:`~proxymux.net.epoll.driver.EpollDriver`, with plain sockets of our own, and
+There are two: :class:`~proxymux.net.epoll.driver.EpollDriver`, with plain sockets that an epoll of our own watches, and
 :class:`~proxymux.net.reactor.driver.ReactorDriver`, with Twisted's transports, which the first uses for whatever is
 not a plain socket.
 """
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from proxymux.core.target import Target
@@ -22,72 +23,78 @@ from proxymux.net.epoll.hub import BUFFER_SIZE
 from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
 from proxymux.net.reactor.driver import ReactorDriver
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import DEFAULT_OPTIONS, SocketOptions
 from proxymux.net.timers import Timers
 
 
 class Driver(Protocol):
-    """Accepts, connects and joins connections of one service."""
+    """Accepts, dials and joins the connections of one service."""
 
     @property
-    def reactor(self) -> Any:
-        """Twisted's reactor, which every driver lives in."""
+    def reactor(self) -> Reactor:
+        """Twisted's reactor, in which every driver runs."""
 
     @property
     def timers(self) -> Timers:
-        """The timers of its connections."""
+        """The timers of the connections."""
 
     @property
     def gate(self) -> AcceptGate:
-        """Shut while nothing can be accepted."""
+        """Shut while no more connections can be accepted."""
 
-    def accept(self, port: Any, factory: Any, welcome: Callable[[Connection], None] | None) -> None:
-        """Accept the connections of a listening port of Twisted's.
+    def accept(
+        self, port: IListeningPort, factory: IProtocolFactory, accepted: Callable[[Connection], None] | None
+    ) -> None:
+        """Accept the connections of a port that listens already.
 
-        :param factory: the port's, which builds a protocol for each transport.
-        :param welcome: takes each connection instead, if nothing has to be done on a transport first (TLS).
+        :param factory: the port's; builds the protocol of each transport.
+        :param accepted: called with each connection, in the place of ``factory``; None if the factory is needed, for
+            TLS.
         """
 
     def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
-        """Connect to a target that needs no look-up.
+        """Begin to connect to an address.
 
+        :param target: a path or an IP address, not a name.
         :param bind: the local IP address to connect from, or None.
-        :param is_tls: :meth:`secure` will follow.
+        :param is_tls: the caller will call :meth:`secure` with the connection.
         """
 
     def secure(self, connection: Connection, server_name: str, listener: DialListener) -> Attempt:
-        """Begin TLS as the client on a connection that was dialled for it.
+        """Begin TLS as the client.
 
-        :param server_name: whom the peer's certificate must name.
-        :param listener: is given the encrypted connection, or told why there is none, but not before this returns.
+        :param connection: from a :meth:`dial` with ``is_tls``.
+        :param server_name: what the peer's certificate must name.
+        :param listener: is given the encrypted connection or told why there is none, but not before this returns.
         """
 
     def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
-        """Carry bytes both ways until that ends."""
+        """Carry the bytes of both connections until the exchange ends."""
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call ``function`` when the sockets that are ready now have been looked at, which may be at once."""
+        """Call ``function`` after the events of this turn, or at once where no turn is under way."""
 
     def start(self) -> None:
-        """Be ready for connections."""
+        """Prepare for connections: called before the first port is given to :meth:`accept`."""
 
     def stop(self) -> None:
-        """Leave nothing behind in the reactor, from when the last connection is gone."""
+        """Remove readers and timers from the reactor, as soon as the last connection is closed."""
 
 
 def make_driver(
-    reactor: Any,
+    reactor: Reactor,
     relay: str,
     log: Logger,
     socket_options: SocketOptions = DEFAULT_OPTIONS,
     buffer_size: int = BUFFER_SIZE,
 ) -> Driver:
-    """The driver that an operator asks for with ``--relay``.
+    """The driver that the operator chooses with ``--relay``.
 
     :param relay: ``transport``, ``fd``, or ``auto``, which is ``fd`` where the system has epoll.
     :param socket_options: of every TCP connection.
-    :param buffer_size: bytes that are read at once.
-    :raises ConfigError: if it is ``fd`` and the system has no epoll.
+    :param buffer_size: bytes of one read.
+    :raises ConfigError: if ``relay`` is ``fd`` and the system has no epoll.
     """
     if relay == "fd" and not hasattr(select, "epoll"):
         raise ConfigError("--relay", "fd: this system has no epoll; auto or transport is accepted")

@@ -1,32 +1,32 @@
-"""Exchanges: two joined connections, what their ends mean, and how long they may be silent.
+"""Exchanges: two joined connections, what their ends mean, and how long they may be idle.
 
-How the bytes go from one connection to the other is the relay's: it gives the exchange two flows of its own kind.
+How the bytes get from one connection to the other is not decided here but by the relay, which makes the two flows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from proxymux.core.commands import Cause, RelayEnd
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.net.connection import UNOWNED, Connection, explain
 from proxymux.net.timers import Timers
 
-#: Seconds between two looks for resets on connections that do not notice them by themselves.
-_LOOK_FOR_RESETS: Final = 10.0
+#: Seconds between two polls for resets, of connections that do not notice them by themselves.
+_RESET_POLL: Final = 10.0
 
 
 @dataclass(slots=True)
 class JoinOptions:
     """How an exchange begins, and its limits.
 
-    :param data: sent upstream first.
+    :param data: sent to the upstream first.
     :param client_finished: the client has already sent FIN.
-    :param first_byte_timeout: seconds from now to the upstream's first byte, or None.
+    :param first_byte_timeout: seconds from the join to the upstream's first byte, or None.
     :param idle_timeout: seconds without a byte either way, or None.
-    :param ended: called once, when the exchange is over, with the client's connection, which nobody owns then.
+    :param ended: called once, when the exchange is over, with the client's connection, which has no owner then.
     """
 
     data: bytes
@@ -37,25 +37,32 @@ class JoinOptions:
 
 
 class Flow:
-    """One connection of an exchange, and what has come from it."""
+    """The bytes that come from one connection of an exchange.  It owns that connection from join to leave.
 
-    __slots__ = ("connection", "count", "exchange", "first_at", "is_flushed", "last_at", "other")
+    :param connection: where the bytes come from.
+    """
 
-    other: Any
+    __slots__ = ("connection", "count", "exchange", "first_at", "is_flushed", "last_at", "sink")
 
-    def __init__(self, connection: Any) -> None:
+    connection: Connection
+    #: Where the bytes go to: the other connection of the exchange.
+    sink: Connection
+
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.exchange: Any = None
+        #: None before the join and after the exchange is over.
+        self.exchange: Exchange | None = None
         #: Bytes that have come.
         self.count = 0
+        #: When the first and the last byte came, in the clock's seconds.
         self.first_at: float | None = None
         self.last_at: float | None = None
-        #: Our FIN has gone out.
+        #: Our own FIN has been sent on the connection.
         self.is_flushed = False
 
-    def join(self, exchange: Exchange, other: Flow) -> None:
-        """Own the connection; what it reads is for ``other``."""
-        self.exchange, self.other = exchange, other
+    def join(self, exchange: Exchange, sink: Connection) -> None:
+        """Own the connection; what is read from it goes to ``sink``."""
+        self.exchange, self.sink = exchange, sink
         self.connection.owner = self
 
     def go(self) -> None:
@@ -63,27 +70,29 @@ class Flow:
         self.connection.resume()
 
     def leave(self) -> None:
-        """Let go of the connection."""
+        """Give the connection up, as the exchange is over."""
         self.connection.unregister_producer()
         self.connection.owner = UNOWNED
-        self.exchange = self.other = None
+        self.exchange = None
 
-    # What the connection tells
+    # Called by the connection
 
     def made(self) -> None:
-        """The connection was there before."""
+        """Never called: the connection was established before the join."""
 
     def secured(self) -> None:
-        """The handshake was done before."""
+        """Never called: the handshake was done before the join."""
 
     def received(self, data: bytes) -> None:
+        assert self.exchange is not None
         self.count += len(data)
         self.last_at = self.exchange.seconds()
         if self.first_at is None:
             self.first_at = self.last_at
-        self.other.connection.send(data)
+        self.sink.send(data)
 
     def finished(self) -> None:
+        assert self.exchange is not None
         self.exchange.flow_finished(self)
 
     def flushed(self) -> None:
@@ -92,14 +101,16 @@ class Flow:
             self.exchange.flow_flushed()
 
     def lost(self, reason: Exception | None) -> None:
+        assert self.exchange is not None
         self.exchange.flow_lost(self, reason)
 
 
 class Exchange:
-    """Two connections, joined.
+    """Two joined connections: a client's and an upstream's.
 
-    :param client: the flow of the client.
-    :param upstream: that of the upstream.
+    :param timers: for the time limits.
+    :param client: the flow that comes from the client.
+    :param upstream: the flow that comes from the upstream.
     """
 
     __slots__ = (
@@ -126,12 +137,12 @@ class Exchange:
         self._first_byte_timer: Timer | None = None
         self._idle_timer: Timer | None = None
         self._reset_timer: Timer | None = None
-        client.join(self, upstream)
-        upstream.join(self, client)
+        client.join(self, upstream.connection)
+        upstream.join(self, client.connection)
         self._start_timers(options)
 
     def begin(self) -> Exchange:
-        """Send what was read before, take note of what has happened meanwhile, and go on from there."""
+        """Send the bytes from before the join, take note of what the connections did meanwhile, and begin to read."""
         options = self._options
         assert options is not None
         if options.data:
@@ -146,8 +157,7 @@ class Exchange:
 
     @property
     def client(self) -> Connection:
-        connection: Connection = self._client.connection
-        return connection
+        return self._client.connection
 
     @property
     def bytes_in(self) -> int:
@@ -167,7 +177,7 @@ class Exchange:
             self._upstream.connection.abort()
 
     def _catch_up(self) -> None:
-        """Take note of what the upstream did before it was ours."""
+        """Take note of what the upstream did between its connect and the join."""
         connection = self._upstream.connection
         early = connection.take_early()
         if early:
@@ -177,29 +187,29 @@ class Exchange:
         elif connection.is_finished:
             self._upstream.finished()
 
-    # What the flows tell
+    # Called by the flows
 
     def flow_finished(self, flow: Flow) -> None:
-        """FIN has come on ``flow``: pass it on, and see whether that was all."""
+        """Pass on the FIN that has ended ``flow``, or end the exchange if both flows are complete."""
         if self._over:
             return
         if self._is_silent():
             self._end(Cause.SILENT, "closed before its first byte")
-        elif flow.is_flushed and flow.other.connection.is_finished and flow.other.connection.is_flushed:
-            self._end(Cause.COMPLETED)  # the close says what a FIN would
-        elif flow.other.connection.half_closes:
-            flow.other.connection.finish()
+        elif flow.is_flushed and flow.sink.is_finished and flow.sink.is_flushed:
+            self._end(Cause.COMPLETED)  # the close sends the FIN
+        elif flow.sink.half_closes:
+            flow.sink.finish()
         elif flow is self._upstream:
             self._client.connection.when_flushed(self._client.flushed)
         else:
-            # A TLS upstream cannot be half-closed: it is left to answer, and to end by itself.
+            # A TLS upstream cannot be half-closed: it may still answer, and ends by itself.
             self._upstream.is_flushed = True
 
     def flow_flushed(self) -> None:
-        """Our FIN has gone out on a flow."""
+        """Take note that our FIN has been sent on one of the connections; end the exchange if that was all."""
         client, upstream = self._client, self._upstream
-        whole = upstream.connection.is_finished and client.is_flushed
-        if whole and (
+        answered = upstream.connection.is_finished and client.is_flushed
+        if answered and (
             upstream.connection.is_lost
             or not client.connection.half_closes
             or (client.connection.is_finished and upstream.is_flushed)
@@ -207,7 +217,10 @@ class Exchange:
             self._end(Cause.COMPLETED)
 
     def flow_lost(self, flow: Flow, reason: Exception | None) -> None:
-        """A flow's connection is gone; without a reason, in good order."""
+        """Take note that the connection of ``flow`` is lost.
+
+        :param reason: None if it was closed in good order.
+        """
         if self._over:
             return
         if flow is self._client:
@@ -219,17 +232,17 @@ class Exchange:
         if reason is None:
             self._end(Cause.COMPLETED)
             return
-        whole = self._upstream.connection.is_finished and self._client.is_flushed
-        # What the upstream has not been sent yet will not come: it is to know that this was no end in good order.  But
-        # of a client that had finished before its connection broke, all has come.
+        answered = self._upstream.connection.is_finished and self._client.is_flushed
+        # The upstream is reset, to tell it that more of the client was to come; but a client whose connection broke
+        # after its FIN (BrokenPipeError) has sent all.
         abort = not isinstance(reason, BrokenPipeError)
-        self._end(Cause.COMPLETED if whole else Cause.CLIENT_ABORTED, None if whole else explain(reason), abort)
+        self._end(Cause.COMPLETED if answered else Cause.CLIENT_ABORTED, None if answered else explain(reason), abort)
 
     def _upstream_lost(self, reason: Exception | None) -> None:
         self._client.connection.pause()
         finished = self._upstream.connection.is_finished
         if finished or reason is None:
-            # It has said all that it wanted to say; the client is to have it before the end.
+            # The upstream has sent everything; the client gets it before the exchange ends.
             if not finished:
                 self._upstream.connection.is_finished = True
                 self._upstream.finished()
@@ -242,6 +255,7 @@ class Exchange:
             self._client.connection.when_flushed(lambda: self._end(Cause.UPSTREAM_ABORTED, text))
 
     def _is_silent(self) -> bool:
+        """True if the upstream has sent FIN before its first byte and the client still waits for an answer."""
         return (
             self._upstream.connection.is_finished
             and not self._upstream.count
@@ -252,32 +266,32 @@ class Exchange:
 
     def _start_timers(self, options: JoinOptions) -> None:
         if not (self._client.connection.notices_resets and self._upstream.connection.notices_resets):
-            self._reset_timer = self._timers.after(_LOOK_FOR_RESETS, self._look_for_resets)
+            self._reset_timer = self._timers.after(_RESET_POLL, self._poll_for_resets)
         first_byte, idle = options.first_byte_timeout, options.idle_timeout
         if first_byte is not None:
-            self._first_byte_timer = self._timers.after(first_byte, self._look_for_first_byte, first_byte)
+            self._first_byte_timer = self._timers.after(first_byte, self._check_first_byte, first_byte)
         if idle is not None:
-            self._idle_timer = self._timers.after(idle, self._look_idle, idle)
+            self._idle_timer = self._timers.after(idle, self._check_idle, idle)
 
-    def _look_for_resets(self) -> None:
-        """A connection that is not read, because it is paused or has sent FIN, does not notice a reset by itself."""
-        self._reset_timer = self._timers.after(_LOOK_FOR_RESETS, self._look_for_resets)
+    def _poll_for_resets(self) -> None:
+        """Poll the connections that do not report a reset while they are paused or after their FIN."""
+        self._reset_timer = self._timers.after(_RESET_POLL, self._poll_for_resets)
         for flow in (self._client, self._upstream):
             if not flow.connection.is_lost and flow.connection.is_reset:
                 flow.connection.abort()
 
-    def _look_for_first_byte(self, limit: float) -> None:
+    def _check_first_byte(self, limit: float) -> None:
         self._first_byte_timer = None
         if not self._upstream.count:
             self._end(Cause.INACTIVE, f"no byte from the upstream within {limit:g} s")
 
-    def _look_idle(self, limit: float) -> None:
-        # One timer for the whole time, set anew when it comes due, instead of one moved at every byte.
+    def _check_idle(self, limit: float) -> None:
+        # The timer is not moved at every byte: when it is due, it is set again for the rest of the limit.
         self._idle_timer = None
         last = max(self._client.last_at or 0.0, self._upstream.last_at or 0.0, self._joined_at)
         left = last + limit - self.seconds()
         if left > ROUNDING:
-            self._idle_timer = self._timers.after(left, self._look_idle, limit)
+            self._idle_timer = self._timers.after(left, self._check_idle, limit)
         else:
             self._end(Cause.IDLE, f"no byte either way for {limit:g} s (--idle-timeout)")
 

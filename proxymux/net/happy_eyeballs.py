@@ -1,74 +1,79 @@
-"""Connecting to a target: its name is looked up, and the first of its addresses that answers wins (RFC 8305).
+"""Dialling a target: its name is looked up, and the first of its addresses that accepts is used (RFC 8305).
 
-Twisted's HostnameEndpoint does not say that a name's last address has failed before another 0.3 seconds have passed;
-with ten retries that is seconds in which a client could have been told.
+Twisted's HostnameEndpoint reports the failure of a name's last address 0.3 seconds late; with ten retries a client
+would wait seconds longer for its error reply.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from twisted.internet.address import IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import DNSLookupError
-from twisted.internet.interfaces import IResolutionReceiver
+from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
 from proxymux.core.target import InetTarget, Target
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.timers import Timers
 
-#: Seconds that one address of a name has before the next is tried beside it (RFC 8305 section 5).
+#: Seconds after which the next address of a name is tried beside the one before (RFC 8305 section 5).
 HEAD_START: Final = 0.25
 
 
 class DialListener(Protocol):
-    """Waits for a connection: exactly one method is called, and neither after the attempt was cancelled.
+    """Is told how an attempt to connect ends.
 
-    It may be called before the call that begins the attempt has returned.
+    Exactly one method is called, once, and none after the attempt was cancelled.  The call may come before the function
+    that begins the attempt has returned.
     """
 
     def connected(self, connection: Connection) -> None:
-        """The connection, which nobody reads yet."""
+        """The attempt has succeeded.
+
+        :param connection: paused; its owner is :data:`~proxymux.net.connection.EARLY`.
+        """
 
     def failed(self, problem: Exception) -> None:
-        """There will be none."""
+        """The attempt has failed with ``problem``."""
 
 
 class Attempt(Protocol):
-    """One attempt to connect, which ends with a call of its :class:`DialListener`."""
+    """One attempt to connect, which ends with a call of its :class:`DialListener` or with its cancellation."""
 
     def cancel(self) -> None:
-        """End the attempt; its listener is not called any more."""
+        """End the attempt without a call of its listener.  Without effect after its end."""
 
 
 class TargetDenied(Exception):
-    """A target may not be connected to."""
+    """The operator's rules forbid to connect to a target."""
 
 
 class TlsFailed(Exception):
-    """The TLS handshake with an upstream failed, and would fail again."""
+    """The TLS handshake with an upstream failed, and would fail again: a retry is of no use."""
 
 
-#: Says why an IP address may not be connected to; None if it may.
+#: Called with an IP address and a port; returns why connecting there is forbidden, or None if it is allowed.
 TargetCheck = Callable[[InetTarget], str | None]
-#: Begins an attempt at one IP address.
+#: Begins an attempt to connect to one IP address.
 DialAddress = Callable[[InetTarget, DialListener], Attempt]
 
 
 class Dialler:
-    """Connects to targets, whether they are names, addresses or paths.
+    """Begins attempts to connect to targets: names, addresses or paths.
 
-    :param reactor: whose resolver looks names up.
+    :param reactor: its resolver looks names up.
     :param timers: for the head starts.
-    :param check: asked about every IP address before it is connected to, or None.
+    :param check: called with every IP address before it is tried; None allows all.
     """
 
     __slots__ = ("_check", "_reactor", "_timers")
 
-    def __init__(self, reactor: Any, timers: Timers, check: TargetCheck | None = None) -> None:
+    def __init__(self, reactor: Reactor, timers: Timers, check: TargetCheck | None = None) -> None:
         self._reactor = reactor
         self._timers = timers
         self._check = check
@@ -76,9 +81,9 @@ class Dialler:
     def dial(
         self, target: Target, connect: Callable[[Target, DialListener], Attempt], listener: DialListener
     ) -> Attempt:
-        """Connect to ``target``.
+        """Begin to connect to ``target``.
 
-        :param connect: begins an attempt at a target that needs no look-up.
+        :param connect: begins an attempt to connect to a path or to one IP address.
         """
         if isinstance(target, InetTarget):
             if not target.is_address:
@@ -91,7 +96,7 @@ class Dialler:
 
 
 class _NoAttempt:
-    """An attempt that failed before it began."""
+    """An attempt that has failed before any connect: its address is forbidden."""
 
     def cancel(self) -> None: ...
 
@@ -101,17 +106,17 @@ NO_ATTEMPT: Final = _NoAttempt()
 
 @implementer(IResolutionReceiver)
 class NameAttempt:
-    """An attempt at a name.
+    """An :class:`Attempt` to connect to a name: a look-up, then a race of its addresses.
 
-    :param reactor: whose resolver looks the name up.
+    :param reactor: its resolver looks the name up.
     :param timers: for the head starts.
-    :param dial: begins an attempt at one of its addresses.
-    :param check: asked about each of them first.
+    :param dial: begins an attempt to connect to one of the addresses.
+    :param check: called with each address first; None allows all.
     """
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: Reactor,
         timers: Timers,
         target: InetTarget,
         listener: DialListener,
@@ -127,17 +132,18 @@ class NameAttempt:
         self._race: Race | None = None
         reactor.nameResolver.resolveHostName(self, target.host)
 
-    def resolutionBegan(self, resolutionInProgress: Any) -> None:
-        """The resolver has begun."""
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """Ignore the start of the look-up."""
 
-    def addressResolved(self, address: Any) -> None:
+    def addressResolved(self, address: IAddress) -> None:
+        assert isinstance(address, (IPv4Address, IPv6Address))
         scope = f"%{address.scopeID}" if isinstance(address, IPv6Address) and address.scopeID else ""
         self._addresses.append(InetTarget(address.host + scope, self._target.port, True))
 
     def resolutionComplete(self) -> None:
         listener, self._listener = self._listener, None
         if listener is None:
-            return  # cancelled meanwhile; the resolver's threads know no cancelling
+            return  # the attempt was cancelled, which the resolver's threads cannot be
         if not self._addresses:
             listener.failed(DNSLookupError(f"{self._target.host} does not resolve"))
             return
@@ -156,9 +162,10 @@ class NameAttempt:
 
 
 class Race:
-    """Attempts that begin one after another, until one of them succeeds (RFC 8305, "Happy Eyeballs").
+    """Attempts at several addresses, of which the first to succeed is used (RFC 8305, "Happy Eyeballs").
 
-    The next begins when one has failed, or after :data:`HEAD_START`.  The others are cancelled when one succeeds.
+    They begin in order: the next when one has failed, or after :data:`HEAD_START`.  When one succeeds, the others are
+    cancelled.
     """
 
     def __init__(self, timers: Timers, addresses: list[InetTarget], listener: DialListener, dial: DialAddress) -> None:
@@ -166,16 +173,16 @@ class Race:
         self._addresses = list(addresses)
         self._listener: DialListener | None = listener
         self._dial = dial
-        self._runners: set[_Runner] = set()
+        self._entries: set[_Entry] = set()
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Begin with the first address, and go on until an attempt is left to wait for."""
+        """Begin attempts at the next addresses, until one does not fail at once."""
         while self._listener is not None and self._addresses:
-            runner = _Runner(self)
-            self._runners.add(runner)
-            runner.run(functools.partial(self._dial, self._addresses.pop(0)))
-            if runner in self._runners:
+            entry = _Entry(self)
+            self._entries.add(entry)
+            entry.begin(functools.partial(self._dial, self._addresses.pop(0)))
+            if entry in self._entries:
                 if self._addresses:
                     self._timer = self._timers.after(HEAD_START, self._waited)
                 return
@@ -184,32 +191,32 @@ class Race:
         self._timer = None
         self.start()
 
-    def won(self, runner: _Runner, connection: Connection) -> None:
-        """An attempt has succeeded."""
+    def entry_connected(self, entry: _Entry, connection: Connection) -> None:
+        """End the race, as one attempt has succeeded."""
         listener = self._listener
-        self._runners.remove(runner)
+        self._entries.remove(entry)
         self.cancel()
         if listener is not None:
             listener.connected(connection)
 
-    def lost(self, runner: _Runner, problem: Exception) -> None:
-        """An attempt has failed."""
-        self._runners.remove(runner)
+    def entry_failed(self, entry: _Entry, problem: Exception) -> None:
+        """Go on to the next address, as one attempt has failed; without one left, fail with its problem."""
+        self._entries.remove(entry)
         if self._addresses:
             self._stop_timer()
-            if runner.attempt is not None:  # or else whoever has begun it goes on with the next
+            if entry.attempt is not None:  # otherwise start() is still running, and goes on itself
                 self.start()
-        elif not self._runners and self._listener is not None:
+        elif not self._entries and self._listener is not None:
             listener, self._listener = self._listener, None
             listener.failed(problem)
 
     def cancel(self) -> None:
         self._listener = None
         self._stop_timer()
-        runners, self._runners = self._runners, set()
-        for runner in runners:
-            if runner.attempt is not None:
-                runner.attempt.cancel()
+        entries, self._entries = self._entries, set()
+        for entry in entries:
+            if entry.attempt is not None:
+                entry.attempt.cancel()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -217,19 +224,19 @@ class Race:
             self._timer = None
 
 
-class _Runner:
-    """One attempt of a race."""
+class _Entry:
+    """One attempt of a race; tells the race how it ends."""
 
     def __init__(self, race: Race) -> None:
         self._race = race
-        #: None until it has begun.
+        #: None until the attempt has begun.
         self.attempt: Attempt | None = None
 
-    def run(self, dial: Callable[[DialListener], Attempt]) -> None:
+    def begin(self, dial: Callable[[DialListener], Attempt]) -> None:
         self.attempt = dial(self)
 
     def connected(self, connection: Connection) -> None:
-        self._race.won(self, connection)
+        self._race.entry_connected(self, connection)
 
     def failed(self, problem: Exception) -> None:
-        self._race.lost(self, problem)
+        self._race.entry_failed(self, problem)

@@ -1,18 +1,22 @@
-"""SocketOptions: the socket options of every TCP connection, on both sides of the proxy."""
+"""The socket options of every TCP connection, of clients and of upstreams."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Protocol
 
 #: Keep-alive probes that go unanswered before a connection is lost.
 PROBES: Final = 3
 
 
+class _Socket(Protocol):
+    def setsockopt(self, level: int, optname: int, value: int, /) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class SocketOptions:
-    """What is set on a socket.  A listening socket hands it down to those that it accepts.
+    """Options of a TCP socket.  Set on a listening socket, they hold for the connections that it accepts.
 
     :param keepalive: seconds without a byte after which the peer is probed, and between probes; None is the system's.
     :param user_timeout: seconds for which sent bytes may go unacknowledged (RFC 5482); None is the system's.
@@ -21,8 +25,8 @@ class SocketOptions:
     keepalive: int | None = None
     user_timeout: float | None = None
 
-    def apply(self, sock: Any) -> None:
-        """Set it on a TCP socket."""
+    def apply(self, sock: _Socket) -> None:
+        """Set the options on a TCP socket, with TCP_NODELAY and SO_KEEPALIVE."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self.keepalive is not None:
@@ -36,7 +40,7 @@ class SocketOptions:
 DEFAULT_OPTIONS: Final = SocketOptions()
 
 
-def _set(sock: Any, name: str, value: int) -> None:
+def _set(sock: _Socket, name: str, value: int) -> None:
     option = getattr(socket, name, None)
-    if option is not None:  # not every system has each of them
+    if option is not None:  # macOS lacks some of them
         sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,23 +1,23 @@
-"""The timers of a service: one wheel for all its connections, turned by one call of the clock."""
+"""The timers of a service: one timer wheel for all its connections, driven by one delayed call of the reactor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.wheel import TICK, Timer, Wheel
 
-#: Seconds that the clock is called early, less than the wheel allows for, lest floats make it a tick late.
+#: Seconds that the reactor's call is made early, less than the wheel tolerates, lest rounding makes it a tick late.
 _SLACK: Final = TICK * 1e-5
 
 
 class Timers:
-    """Calls functions later, give or take a :data:`~proxymux.core.wheel.TICK`.
+    """Calls functions later, up to one :data:`~proxymux.core.wheel.TICK` late.
 
-    :param clock: the time.
+    :param clock: measures the time and makes the delayed calls.
     :param log: where a function that raises is reported; the others are called all the same.
     """
 
@@ -28,10 +28,11 @@ class Timers:
         self._call: IDelayedCall | None = None
         self._called_at = 0.0
         self._is_stopping = False
+        #: The monotonic time in seconds.
         self.seconds: Callable[[], float] = clock.seconds
 
-    def after(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Timer:
-        """Have ``function(*arguments)`` called in ``seconds``."""
+    def after(self, seconds: float, function: Callable[..., object], *arguments: object) -> Timer:
+        """Call ``function(*arguments)`` in ``seconds``, unless the timer is cancelled before."""
         due = self.seconds() + seconds
         timer = self._wheel.add(due, function, *arguments)
         if self._call is None or due <= self._called_at - TICK:
@@ -39,7 +40,7 @@ class Timers:
         return timer
 
     def stop(self) -> None:
-        """Leave nothing to the clock, from when the last timer is gone."""
+        """Leave no delayed call in the reactor, as soon as no timer is set."""
         self._is_stopping = True
         self._schedule()
 
@@ -48,7 +49,8 @@ class Timers:
             self._call.cancel()
             self._call = None
         due = self._wheel.next_due
-        # An empty slot is waited for, too: setting and cancelling one timer after another must not touch the clock.
+        # Also for a slot whose timers are all cancelled: setting and cancelling timers in turn must not cost a delayed
+        # call each.
         if due is not None and (self._wheel.count or not self._is_stopping):
             self._called_at = due
             self._call = self._clock.callLater(max(0.0, due - _SLACK - self.seconds()), self._turn)

@@ -1,1 +1,1 @@
-"""The router's decider: the user's functions, loaded, called and kept from doing harm."""
+"""The router service's decider: loads the user's functions, calls them, and contains their errors."""

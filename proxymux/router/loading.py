@@ -1,4 +1,4 @@
-"""Loading a router: plain Python from a file or a module, run once."""
+"""Loading a router: plain Python from a file or a module, run once.  Calling it is the decider's work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 from proxymux.errors import RouterError
 
@@ -20,16 +19,17 @@ from proxymux.errors import RouterError
 class Hook:
     """One of the user's functions.
 
-    :param function: to be called with the first ``takes`` of the arguments that there are.
+    :param name: its name in a router file, such as ``proxy_accepted``.
+    :param takes: how many of its possible arguments the function accepts; it is called with the first of them.
     :param place: ``file:line`` of its definition.
     """
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[..., object]
     takes: int
     place: str
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: object) -> object:
         return self.function(*arguments[: self.takes])
 
 
@@ -37,8 +37,8 @@ class Hook:
 class Router:
     """A loaded router.
 
-    :param name: what logs and the process title call it.
-    :param filename: the file whose lines its errors name.
+    :param name: its name in logs and in the process title.
+    :param filename: its file; errors name the last line of it that they went through.
     """
 
     name: str
@@ -50,26 +50,27 @@ class Router:
 
 
 def load(name: str) -> Router:
-    """Load the router that ``name`` names: a file, ``package.module`` or ``package.module:attribute``.
+    """Load a router from a file, ``package.module`` or ``package.module:attribute``.
 
     An attribute is the ``proxy`` function itself, or an object that has the functions as attributes.
 
-    :raises RouterError: if that cannot be done, in one line that begins with the file and line where they are known.
+    :raises RouterError: if there is no such router or it cannot be run; one line, which begins with ``file:line`` where
+        that is known.
     """
     return from_object(*find(name))
 
 
-def find(name: str) -> tuple[Any, str, str]:
-    """What ``name`` names, what to call it, and the file that it is from.
+def find(name: str) -> tuple[object, str, str]:
+    """Run a file or module, and return the module or attribute, a name for logs, and the file.
 
     :param name: a file, ``package.module`` or ``package.module:attribute``.
-    :raises RouterError: if there is no such thing, or its module cannot be run.
+    :raises RouterError: if there is no such module or attribute, or the module cannot be run.
     """
     if name.endswith(".py") or os.sep in name or os.path.exists(name):
         return _from_file(name)
     module_name, _, attribute = name.partition(":")
     module = _from_module(module_name)
-    found: Any = module
+    found: object = module
     for part in attribute.split(".") if attribute else ():
         try:
             found = getattr(found, part)
@@ -78,10 +79,10 @@ def find(name: str) -> tuple[Any, str, str]:
     return found, attribute or module_name, str(module.__file__)
 
 
-def from_object(found: Any, name: str, filename: str) -> Router:
-    """The router that a module, an object with the functions, or a ``proxy`` function is.
+def from_object(found: object, name: str, filename: str) -> Router:
+    """The router in a module, in an object that has the functions as attributes, or of a ``proxy`` function alone.
 
-    :raises RouterError: if it is none.
+    :raises RouterError: if ``found`` is none of them, or a function of it cannot be called as a router's is.
     """
     proxy = getattr(found, "proxy", None)
     if proxy is None and callable(found):
@@ -107,13 +108,13 @@ def _from_file(path: str) -> tuple[ModuleType, str, str]:
     name = os.path.basename(path).removesuffix(".py")
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
-        sys.path.append(folder)  # what stands beside a router can be imported, but shadows nothing
+        sys.path.append(folder)  # last: modules beside a router can be imported, but hide no others
     return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
 
 
 def _from_module(name: str) -> ModuleType:
-    # Modules are run afresh from their source, so that a reload neither half-replaces the one in use nor trusts
-    # byte code whose time stamp is a second coarse.
+    # A module is always run from its source: a reload must neither change the module object in use nor use byte code,
+    # whose time stamp has a resolution of one second.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     importlib.invalidate_caches()
@@ -123,7 +124,7 @@ def _from_module(name: str) -> ModuleType:
         spec = importlib.util.find_spec(name)
     except (ModuleNotFoundError, ValueError) as error:
         raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
-    except BaseException as error:  # of the package that it is in
+    except BaseException as error:  # raised by the package that contains the module
         raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
         raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
@@ -149,7 +150,7 @@ def _cannot_run(error: BaseException, path: str | None, name: str) -> RouterErro
 
 @contextmanager
 def _registered(name: str, module: ModuleType) -> Iterator[None]:
-    """Have the module under its name while it runs, as dataclasses want it, and afterwards if it ran well."""
+    """Register a module in ``sys.modules`` while it runs, which dataclasses need; on an error, undo that."""
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
@@ -162,20 +163,21 @@ def _registered(name: str, module: ModuleType) -> Iterator[None]:
         raise
 
 
-def _optional(found: Any, name: str, filename: str, most: int) -> Hook | None:
+def _optional(found: object, name: str, filename: str, most: int) -> Hook | None:
     function = getattr(found, name, None)
     return None if function is None else _hook(name, function, filename, most)
 
 
-def _hook(name: str, function: Any, filename: str, most: int) -> Hook:
-    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+def _hook(name: str, function: object, filename: str, most: int) -> Hook:
+    inner = inspect.unwrap(function) if callable(function) else function
+    code = getattr(inner, "__code__", None)
     place = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else filename
     if not callable(function):
         raise RouterError(f"{place}: {name} is not a function")
     try:
         signature = inspect.signature(function)
     except ValueError:
-        return Hook(name, function, most, place)  # built-in, does not say
+        return Hook(name, function, most, place)  # a built-in function without a signature
     for takes in range(most, 0, -1):
         try:
             signature.bind(*range(takes))
@@ -189,14 +191,11 @@ def _hook(name: str, function: Any, filename: str, most: int) -> Hook:
 
 
 def place_of(error: BaseException, filename: str | None) -> str | None:
-    """``file:line`` of the last line of the file that the error went through; None if it did not.
+    """``file:line`` of the innermost frame of an error's traceback in ``filename``; None if there is no such frame.
 
-    :param filename: the file, or None for whichever the error came from.
+    :param filename: None for the innermost frame in any file.
     """
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if not frames:
-        # An error of a Deferred keeps its frames only here.
-        frames = [(frame[1], frame[2]) for frame in getattr(getattr(error, "__failure__", None), "frames", ())]
     own = [place for place in frames if filename in (None, place[0])]
     if not own:
         return None
@@ -204,7 +203,7 @@ def place_of(error: BaseException, filename: str | None) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """One line on an exception."""
+    """The type and the text of an exception, in one line; never raises."""
     try:
         text = " ".join(str(error).split())
     except BaseException:

@@ -1,10 +1,10 @@
-"""Asking a router for its decisions, and seeing to it that whatever it does costs one client at the most."""
+"""The decider that asks a router.  Whatever the router's functions do ends one session at most."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.logger import Logger
@@ -18,9 +18,9 @@ from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.router.loading import Hook, Router, describe, place_of
 
-#: Seconds after which a plain function is said to block the other clients.
+#: Seconds of one call above which a plain function is reported to block the other clients.
 SLOW = 0.05
-#: Seconds between two warnings that it does.
+#: Seconds between two such reports, at least.
 _SLOW_PAUSE = 60.0
 
 _T = TypeVar("_T")
@@ -30,9 +30,9 @@ _T = TypeVar("_T")
 class RouterDecider:
     """Decides by the functions of a router.
 
-    :param router: the functions.
-    :param monotonic: the time in seconds, to measure how long a function blocks.
-    :param log: where callbacks that raise and functions that block are reported.
+    :param router: has the functions.
+    :param monotonic: a clock in seconds, for how long a function blocks.
+    :param log: for error callbacks that raise and functions that block.
     """
 
     undecided_reply: bytes | None = None
@@ -45,7 +45,7 @@ class RouterDecider:
         self.name = router.name
         self.place = router.proxy.place
         self.greets = router.accepted is not None
-        #: How often a function took more than :data:`SLOW` seconds.
+        #: How many calls took more than :data:`SLOW` seconds.
         self.slow = 0
 
     def accepted(self, client: Client) -> Decision | Deferred[Decision]:
@@ -61,10 +61,10 @@ class RouterDecider:
     def inactivity_error(self, remote: str, client: Client) -> bytes | Deferred[bytes]:
         return self._last_word(self._router.inactivity_error, remote, client)
 
-    def _decision(self, hook: Hook, *arguments: Any) -> Decision | Deferred[Decision]:
+    def _decision(self, hook: Hook, *arguments: object) -> Decision | Deferred[Decision]:
         return self._outcome_of(hook, from_result, *arguments)
 
-    def _last_word(self, hook: Hook | None, *arguments: Any) -> bytes | Deferred[bytes]:
+    def _last_word(self, hook: Hook | None, *arguments: object) -> bytes | Deferred[bytes]:
         if hook is None:
             return b""
         try:
@@ -84,18 +84,20 @@ class RouterDecider:
         self._log.error("{problem}", problem=error)
         return b""
 
-    def _outcome_of(self, hook: Hook, read: Callable[[Any], _T], *arguments: Any) -> _T | Deferred[_T]:
-        """Call the user's function; its result, read, or a Deferred of that.
+    def _outcome_of(self, hook: Hook, read: Callable[[object], _T], *arguments: object) -> _T | Deferred[_T]:
+        """Call the user's function and read its result.
 
-        :raises DecisionFailed: for whatever it raises and for a result that cannot be read.
+        :param read: turns the result into a value; raises BadResult.
+        :returns: the value, or a Deferred of it where the function is async.
+        :raises DecisionFailed: for every exception of the function and for a bad result.
         """
         started = self._monotonic()
         try:
             result = hook(*arguments)
-            if hasattr(result, "__await__"):
+            if isinstance(result, Awaitable):
                 waiting = ensureDeferred(self._awaited(hook, read, result))
                 return waiting.addErrback(self._failed_awaiting, hook)
-        except BaseException as error:  # SystemExit of a router is no reason for the process to exit
+        except BaseException as error:  # SystemExit too: a router must not end the process
             raise self._failed(hook, error) from None
         finally:
             taken = self._monotonic() - started
@@ -109,7 +111,7 @@ class RouterDecider:
             raise self._failed(hook, failure.value)
         failure.raiseException()
 
-    async def _awaited(self, hook: Hook, read: Callable[[Any], _T], result: Any) -> _T:
+    async def _awaited(self, hook: Hook, read: Callable[[object], _T], result: Awaitable[object]) -> _T:
         try:
             value = await result
         except GeneratorExit:
@@ -118,12 +120,12 @@ class RouterDecider:
             raise self._failed(hook, error) from None
         return self._read(hook, read, value)
 
-    def _read(self, hook: Hook, read: Callable[[Any], _T], value: Any) -> _T:
+    def _read(self, hook: Hook, read: Callable[[object], _T], value: object) -> _T:
         try:
             return read(value)
         except BadResult as error:
             raise DecisionFailed(f"{hook.place}: {hook.name} {error}") from None
-        except BaseException as error:  # a result may be an object with methods that raise, or exit
+        except BaseException as error:  # of a result whose own methods raise, or exit
             raise self._failed(hook, error) from None
 
     def _failed(self, hook: Hook, error: BaseException) -> DecisionFailed:
@@ -148,7 +150,7 @@ class RouterDecider:
             )
 
 
-def _as_last_word(result: Any) -> bytes:
+def _as_last_word(result: object) -> bytes:
     if result is None:
         return b""
     if isinstance(result, (bytes, bytearray, memoryview)):

@@ -1,33 +1,39 @@
-"""The shadow: a second router that sees what the first one decides on, and changes nothing."""
+"""The shadow router: a second router that gets the same bytes as the first, without effect on clients."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxymux.core.decision import NEED_DATA, Forward, in_words
+from proxymux.core.decision import NEED_DATA, Decision, Forward, in_words
 from proxymux.core.identity import Client, Notes, show
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
 
+#: A decider's method, with all its arguments but the client.
+_Ask: TypeAlias = Callable[[Client], Decision | Deferred[Decision]]
+
 
 @implementer(IDecider)
 class ShadowDecider:
-    """Decides as ``first`` does, and says where ``second`` would have decided otherwise.
+    """Decides as ``first`` does, and logs where ``second`` decides otherwise.
 
-    The second router is asked once for every decision of the first that is not :data:`NEED_DATA`, on the same bytes.
+    For every decision of the first that is not :data:`NEED_DATA`, the second is asked once, about the same bytes.
 
-    :param clock: for the limit of an async second decision.
-    :param limit: that limit, in seconds.
+    :param clock: for ``limit``.
+    :param limit: seconds for an async decision of the second.
+    :param log: for the differences.
     """
 
-    def __init__(self, first: Any, second: Any, clock: IReactorTime, limit: float, log: Logger) -> None:
+    def __init__(self, first: IDecider, second: IDecider, clock: IReactorTime, limit: float, log: Logger) -> None:
         self._first = first
         self._second = second
         self._clock = clock
@@ -37,64 +43,70 @@ class ShadowDecider:
         self.place = first.place
         self.greets = first.greets
         self.undecided_reply = first.undecided_reply
-        #: How often both decided alike, and how often not.
+        #: How many decisions of the two were the same, and how many differed.
         self.same = 0
         self.different = 0
 
-    def accepted(self, client: Client) -> Any:
-        return self._beside(self._first.accepted, self._second.accepted if self._second.greets else None, client)
+    def accepted(self, client: Client) -> Decision | Deferred[Decision]:
+        return self._ask_both(self._first.accepted, self._second.accepted if self._second.greets else None, client)
 
-    def decide(self, data: bytes, client: Client) -> Any:
-        return self._beside(self._first.decide, self._second.decide, data, client)
+    def decide(self, data: bytes, client: Client) -> Decision | Deferred[Decision]:
+        return self._ask_both(partial(self._first.decide, data), partial(self._second.decide, data), client)
 
-    def connect_error(self, remote: str, client: Client) -> Any:
+    def connect_error(self, remote: str, client: Client) -> bytes | Deferred[bytes]:
         return self._first.connect_error(remote, client)
 
-    def inactivity_error(self, remote: str, client: Client) -> Any:
+    def inactivity_error(self, remote: str, client: Client) -> bytes | Deferred[bytes]:
         return self._first.inactivity_error(remote, client)
 
-    def _beside(self, first: Any, second: Any, *arguments: Any) -> Any:
+    def _ask_both(self, first: _Ask, second: _Ask | None, client: Client) -> Decision | Deferred[Decision]:
         try:
-            result = first(*arguments)
+            result = first(client)
         except DecisionFailed as error:
-            self._ask(second, arguments, error)
+            self._ask_second(second, client, error)
             raise
         if isinstance(result, Deferred):
-            return result.addBoth(self._then_ask, second, arguments)
-        self._ask(second, arguments, result)
+            return result.addBoth(self._first_decided, second, client)
+        self._ask_second(second, client, result)
         return result
 
-    def _then_ask(self, result: Any, second: Any, arguments: Any) -> Any:
+    def _first_decided(self, result: Decision | Failure, second: _Ask | None, client: Client) -> Decision | Failure:
         if isinstance(result, Failure):
             if isinstance(result.value, DecisionFailed) and not result.value.is_cancelled:
-                self._ask(second, arguments, result.value)
+                self._ask_second(second, client, result.value)
         else:
-            self._ask(second, arguments, result)
+            self._ask_second(second, client, result)
         return result
 
-    def _ask(self, second: Any, arguments: tuple[Any, ...], result: Any) -> None:
+    def _ask_second(self, second: _Ask | None, client: Client, result: Decision | DecisionFailed) -> None:
+        """Ask the second router and compare its answer with ``result``, the first one's.
+
+        :param second: None if the second router has no function for this; that counts as :data:`NEED_DATA`.
+        """
         if result is NEED_DATA:
             return
-        client: Client = arguments[-1]
         if second is None:
             self._compare(NEED_DATA, result, client)
             return
         try:
-            shadow = second(*arguments[:-1], _seen_by_shadow(client))
+            shadow = second(_with_shadow_notes(client))
         except DecisionFailed as error:
-            shadow = error
+            self._compare(error, result, client)
+            return
         if isinstance(shadow, Deferred):
             timer = self._clock.callLater(self._limit, shadow.cancel)
             shadow.addBoth(self._compare_later, timer, result, client)
         else:
             self._compare(shadow, result, client)
 
-    def _compare_later(self, shadow: Any, timer: Any, result: Any, client: Client) -> None:
+    def _compare_later(
+        self, shadow: Decision | Failure, timer: IDelayedCall, result: Decision | DecisionFailed, client: Client
+    ) -> None:
         if timer.active():
             timer.cancel()
         self._compare(shadow.value if isinstance(shadow, Failure) else shadow, result, client)
 
-    def _compare(self, shadow: Any, result: Any, client: Client) -> None:
+    def _compare(self, shadow: object, result: Decision | DecisionFailed, client: Client) -> None:
         failed = isinstance(shadow, Exception) and isinstance(result, Exception)
         if failed or _in_effect(shadow) == _in_effect(result):
             self.same += 1
@@ -112,15 +124,15 @@ class ShadowDecider:
         )
 
 
-def _seen_by_shadow(client: Client) -> Client:
-    """``client`` with the second router's state."""
+def _with_shadow_notes(client: Client) -> Client:
+    """``client`` with the second router's notes in the place of the first one's."""
     if client.state.shadow is None:
         client.state.shadow = Notes()
     return replace(client, state=client.state.shadow)
 
 
-def _in_effect(decision: Any) -> Any:
-    """``decision`` with its targets written in the one way."""
+def _in_effect(decision: object) -> object:
+    """``decision`` with its targets in their canonical form, so that equal decisions compare equal."""
     if isinstance(decision, Forward):
         return replace(decision, remote=tuple(map(str, decision.targets)))
     return decision

@@ -1,11 +1,10 @@
-"""Arrivals: accepted connections on their way to becoming sessions."""
+"""Arrival: from an accepted connection to a session, with a PROXY header read in between on a ``haproxy:`` listener."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
@@ -15,41 +14,47 @@ from proxymux.core.proxy_protocol import parse
 from proxymux.errors import BadHeader
 from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.reactor.connection import TransportConnection
-from proxymux.net.reactor.tls import hand_to
+from proxymux.net.reactor.tls import pass_on
 from proxymux.net.timers import Timers
 from proxymux.session.runner import SessionRunner
 
 
 @implementer(IAddress)
-class Introduced:
-    """Stands for the address of a client whose session has begun with a PROXY header."""
+class SessionAddress:
+    """Takes the place of a peer's address where a session has begun already, with a PROXY header.
+
+    An endpoint's own factory, of TLS say, passes it through to :class:`ArrivalFactory`, which finds the session in it.
+    """
 
     def __init__(self, runner: SessionRunner) -> None:
         self.runner = runner
 
 
 class ArrivalFactory(Factory):
-    """Makes a session of every connection.
+    """Begins a session for every connection.
 
     :param timers: for the connections.
-    :param begin: makes the session.
+    :param begin: makes a session.
     """
 
     noisy = False
+    #: Connections may come without a transport.
+    takes_plain = True
 
     def __init__(self, timers: Timers, begin: Callable[[], SessionRunner]) -> None:
         self._timers = timers
         self._begin = begin
 
-    def buildProtocol(self, addr: Any) -> TransportConnection:
+    def buildProtocol(self, addr: IAddress | None) -> TransportConnection:
         connection = TransportConnection(self._timers, UNOWNED)
-        connection.owner = _Arrival(self, connection, addr.runner if isinstance(addr, Introduced) else None)
+        connection.owner = _Arrival(self, connection, addr.runner if isinstance(addr, SessionAddress) else None)
         return connection
 
-    takes_plain = True
+    def arrived(self, connection: Connection, runner: SessionRunner | None = None) -> None:
+        """Give a connection to a session.
 
-    def welcome(self, connection: Connection, runner: SessionRunner | None = None) -> None:
-        """Make a session of a connection, or give it to the one that its PROXY header has begun."""
+        :param runner: the session that the connection's PROXY header has begun; None to begin one.
+        """
         if runner is None:
             runner = self._begin()
             if not runner.opening(connection):
@@ -58,31 +63,36 @@ class ArrivalFactory(Factory):
 
 
 class HeaderFactory(Factory):
-    """Reads a PROXY header from every connection before ``inner`` has it.
+    """Begins a session for every connection, and reads a PROXY header before ``inner`` gets the connection.
 
-    :param trusted: networks whose clients may send one; every other connection is refused.
+    :param timers: for the connections.
+    :param begin: makes a session.
+    :param inner: the factory of the listener's endpoint: an :class:`ArrivalFactory`, or one of TLS around it.
+    :param trusted: networks whose clients may send a header; every other connection is refused.
     """
 
     noisy = False
 
-    def __init__(self, timers: Timers, begin: Callable[[], SessionRunner], inner: Any, trusted: Networks) -> None:
+    def __init__(
+        self, timers: Timers, begin: Callable[[], SessionRunner], inner: IProtocolFactory, trusted: Networks
+    ) -> None:
         self._timers = timers
         self._begin = begin
         self.inner = inner
         self._trusted = trusted
 
-    def buildProtocol(self, addr: Any) -> TransportConnection:
+    def buildProtocol(self, addr: IAddress | None) -> TransportConnection:
         connection = TransportConnection(self._timers, UNOWNED)
         connection.owner = _Arrival(self, connection, None)
         return connection
 
     @property
     def takes_plain(self) -> bool:
-        """True if nothing has to be done on a transport before a connection can be a session's."""
+        """True if connections may come without a transport, which TLS would need."""
         return isinstance(self.inner, ArrivalFactory)
 
-    def welcome(self, connection: Connection, runner: SessionRunner | None = None) -> None:
-        """Make a session of a connection, once its header has come."""
+    def arrived(self, connection: Connection, runner: SessionRunner | None = None) -> None:
+        """Begin a session for a connection and read its PROXY header."""
         runner = self._begin()
         if runner.opening(connection):
             if self._is_trusted(connection):
@@ -100,7 +110,7 @@ class HeaderFactory(Factory):
 
 
 class _Arrival:
-    """Owns the connection of a transport until that is connected."""
+    """Owns the connection of a transport until the transport is connected."""
 
     def __init__(
         self, factory: ArrivalFactory | HeaderFactory, connection: Connection, runner: SessionRunner | None
@@ -110,7 +120,7 @@ class _Arrival:
         self._runner = runner
 
     def made(self) -> None:
-        self._factory.welcome(self._connection, self._runner)
+        self._factory.arrived(self._connection, self._runner)
 
     def secured(self) -> None: ...
     def received(self, data: bytes) -> None: ...
@@ -120,19 +130,23 @@ class _Arrival:
 
 
 class _HeaderReader:
-    """Owns a connection until its PROXY header is whole."""
+    """Owns a connection until its PROXY header is complete.
 
-    def __init__(self, connection: Connection, runner: SessionRunner, inner: Any) -> None:
+    :param runner: the client's session, which the header is told to.
+    :param inner: the factory that gets the connection afterwards.
+    """
+
+    def __init__(self, connection: Connection, runner: SessionRunner, inner: IProtocolFactory) -> None:
         self._connection = connection
         self._runner = runner
         self._inner = inner
         self._buffer = b""
 
     def made(self) -> None:
-        """It was made before."""
+        """Never called: the connection was established before."""
 
     def secured(self) -> None:
-        """The header comes before TLS."""
+        """Never called: the header comes before TLS."""
 
     def received(self, data: bytes) -> None:
         self._buffer += data
@@ -144,27 +158,26 @@ class _HeaderReader:
         if parsed is not None:
             header, length = parsed
             self._runner.introduced(header)
-            self._hand_over(self._buffer[length:])
+            self._pass_on(self._buffer[length:])
 
-    def _hand_over(self, received: bytes) -> None:
+    def _pass_on(self, received: bytes) -> None:
+        """Give the connection to the inner factory, with the bytes that came after the header."""
         if isinstance(self._inner, ArrivalFactory):
-            self._inner.welcome(self._connection, self._runner)
+            self._inner.arrived(self._connection, self._runner)
             if received and self._connection.owner is self._runner:
                 self._runner.received(received)
             return
         assert isinstance(self._connection, TransportConnection)
         try:
-            inner = self._inner.buildProtocol(Introduced(self._runner))
-            hand_to(self._connection.transport, inner, received)
-        except Exception as error:  # of an endpoint's TLS, before it has a connection: nobody else would end this one
-            self._connection.transport.protocol = self._connection
+            pass_on(self._connection, self._inner, SessionAddress(self._runner), received)
+        except Exception as error:  # of the endpoint's TLS, before the session has a connection that could end it
             self._runner.bar(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {type(error).__name__}: {error}"))
 
     def finished(self) -> None:
         self._runner.bar(Ending(Outcome.UNDECIDED, "client finished before its PROXY header was whole"))
 
     def flushed(self) -> None:
-        """Nobody has sent FIN."""
+        """Never called: no FIN is sent before the header is complete."""
 
     def lost(self, reason: Exception | None) -> None:
         self._runner.lost(reason)

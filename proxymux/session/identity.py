@@ -1,18 +1,16 @@
-"""Who a client is, as its PROXY header and its TLS handshake tell."""
+"""Who a client is, as its PROXY header and its TLS handshake say."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-from OpenSSL import SSL
 
 from proxymux.core.identity import Client, SocketAddress, Tls
 from proxymux.core.proxy_protocol import Header
+from proxymux.net.reactor.twisted_types import Transport
 
 
 def introduced_by(header: Header, client: Client) -> Client:
-    """``client``, as the PROXY header that it sent says who it is; a header may leave that open."""
+    """``client`` with its PROXY header, and with the addresses of the header where it has any."""
     source, local = header.source, header.destination
     return replace(
         client,
@@ -22,10 +20,13 @@ def introduced_by(header: Header, client: Client) -> Client:
     )
 
 
-def secured_on(transport: Any, client: Client) -> Client:
-    """``client``, with what it said in the TLS handshake on ``transport``."""
-    connection: SSL.Connection = transport.getHandle()
-    name = connection.get_servername()
+def secured_on(transport: Transport | None, client: Client) -> Client:
+    """``client`` with what it said in its TLS handshake.
+
+    :param transport: a TLS transport whose handshake is done.
+    """
+    assert transport is not None
+    name = transport.getHandle().get_servername()
     alpn = transport.negotiatedProtocol
     certificate = transport.getPeerCertificate()
     tls = Tls(

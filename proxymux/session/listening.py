@@ -1,8 +1,8 @@
 """Listening: any of Twisted's server endpoints, with our backlog and, behind ``haproxy:``, a PROXY header first.
 
 An endpoint listens by calling its reactor's public ``listenTCP``, ``listenSSL``, ``listenUNIX`` or ``adoptStreamPort``.
-The reactor that it is given here is a stand-in for these four, so that the header is read before TLS begins, as the
-PROXY protocol wants it, whatever the endpoint is.
+Here it is given a reactor whose four methods are ours, so that the PROXY header is read before TLS begins, as its
+specification wants, whatever the endpoint is.
 """
 
 from __future__ import annotations
@@ -12,13 +12,19 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IOpenSSLServerConnectionCreator,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory, ServerFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
@@ -35,13 +41,14 @@ _PROXY_PREFIX = "haproxy:"
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where a service listens.
+    """An endpoint that a service listens on.
 
     :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
     :param backlog: length of the listen queue where the description does not say.
-    :param trusted: who may send a PROXY header.
-    :param ipv6_only: take no IPv4 clients on an IPv6 address.
-    :param reuse: other processes may listen there too, and the system divides the clients among them (SO_REUSEPORT).
+    :param trusted: networks whose clients may send a PROXY header.
+    :param reuse: other processes may listen on the same port, and the system divides the clients among them
+        (SO_REUSEPORT).
+    :param ipv6_only: accept no IPv4 clients on an IPv6 address.
     """
 
     description: str
@@ -56,23 +63,22 @@ class Listener:
         return self.description.startswith(_PROXY_PREFIX)
 
     def listen(self, driver: Driver, begin: Callable[[], SessionRunner]) -> Deferred[IListeningPort]:
-        """Listen; every client becomes a session that ``begin`` makes."""
-        stand_in = _Listening(driver, self, begin)
-        listening: Deferred[IListeningPort] = self._endpoint(stand_in).listen(ArrivalFactory(driver.timers, begin))
-        return listening
+        """Listen; ``begin`` makes a session for every client."""
+        endpoint = self._endpoint(_ListeningReactor(driver, self, begin))
+        return endpoint.listen(ArrivalFactory(driver.timers, begin))
 
     def check(self, clock: IReactorTime) -> None:
-        """See whether it could listen now, without doing so.
+        """Bind the address and release it again, without listening.
 
-        :raises ConfigError: if it could not.
+        :raises ConfigError: if :meth:`listen` would fail now.
         """
         problems: list[Failure] = []
-        self._endpoint(_Checking(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
+        self._endpoint(_CheckingReactor(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
         if problems:
             raise self.problem(problems[0])
 
     def problem(self, failure: Failure) -> ConfigError:
-        """What to tell the operator about a failure to listen."""
+        """The error for the operator, from a failure to listen."""
         reason: object = explain(failure)
         error = failure.value
         if isinstance(error, CannotListenError):
@@ -85,9 +91,9 @@ class Listener:
             f"{self.description}: cannot listen on {reason}; choose an address that is free and that you may use",
         )
 
-    def _endpoint(self, reactor: Any) -> Any:
+    def _endpoint(self, reactor: _ListeningReactor | _CheckingReactor) -> IStreamServerEndpoint:
         try:
-            return serverFromString(reactor, self.description.removeprefix(_PROXY_PREFIX))
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, self.description.removeprefix(_PROXY_PREFIX))
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(
@@ -95,14 +101,18 @@ class Listener:
                 f"{self.description!r}: {reason}; a Twisted server endpoint such as tcp:8000 or"
                 " tcp:8000:interface=127.0.0.1 is accepted",
             ) from error
+        return endpoint
 
     def backlog_of(self, given: int) -> int:
-        """The listen queue's length, ``given`` being the endpoint's own."""
+        """The length of the listen queue; ``given`` is the endpoint's own, which may be Twisted's default."""
         return given if "backlog=" in self.description else self.backlog
 
 
-class _Listening:
-    """A reactor whose listening goes our way."""
+class _ListeningReactor:
+    """The reactor with listening methods of ours, which set the backlog, read the PROXY header and use the driver.
+
+    The arguments are those of Twisted's own methods.
+    """
 
     def __init__(self, driver: Driver, listener: Listener, begin: Callable[[], SessionRunner]) -> None:
         self._driver = driver
@@ -110,69 +120,86 @@ class _Listening:
         self._listener = listener
         self._begin = begin
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._reactor, name)
 
-    def _opens(self, factory: Any) -> Any:
-        if not self._listener.takes_header:
-            return factory
-        return HeaderFactory(self._driver.timers, self._begin, factory, self._listener.trusted)
-
-    def _accept(self, port: Any, factory: Any) -> Any:
-        is_plain = isinstance(factory, (ArrivalFactory, HeaderFactory)) and factory.takes_plain
-        self._driver.accept(port, factory, factory.welcome if is_plain else None)
-        return port
-
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         backlog = self._listener.backlog_of(backlog)
-        opens = self._opens(factory)
+        outer = self._with_header(factory)
         if self._listener.reuse or self._listener.ipv6_only:
             with _bound(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
                 sock.listen(backlog)
                 sock.setblocking(False)
-                adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, opens)  # which has its own copy
-            return self._accept(adopted, opens)
-        return self._accept(self._reactor.listenTCP(port, opens, backlog=backlog, interface=interface), opens)
+                adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, outer)  # makes a copy of its own
+            return self._accept(adopted, outer)
+        return self._accept(self._reactor.listenTCP(port, outer, backlog=backlog, interface=interface), outer)
 
-    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
+    def listenSSL(
+        self,
+        port: int,
+        factory: IProtocolFactory,
+        contextFactory: IOpenSSLServerConnectionCreator,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> IListeningPort:
         admit_any_alpn(contextFactory)
         secure = TLSMemoryBIOFactory(contextFactory, False, factory)
         secure.noisy = False
         return self.listenTCP(port, secure, backlog, interface)
 
     def listenUNIX(
-        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
-    ) -> Any:
+        self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+    ) -> IListeningPort:
         backlog = self._listener.backlog_of(backlog)
-        opens = self._opens(factory)
-        port = self._reactor.listenUNIX(address, opens, backlog=backlog, mode=mode, wantPID=wantPID)
-        return self._accept(port, opens)
+        outer = self._with_header(factory)
+        port = self._reactor.listenUNIX(address, outer, backlog=backlog, mode=mode, wantPID=wantPID)
+        return self._accept(port, outer)
 
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
-        opens = self._opens(factory)
-        return self._accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, opens), opens)
+    def adoptStreamPort(
+        self, fileDescriptor: int, addressFamily: socket.AddressFamily, factory: IProtocolFactory
+    ) -> IListeningPort:
+        outer = self._with_header(factory)
+        return self._accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, outer), outer)
+
+    def _with_header(self, factory: IProtocolFactory) -> ServerFactory:
+        """``factory``, behind one that reads the PROXY header where the listener takes one."""
+        if self._listener.takes_header:
+            factory = HeaderFactory(self._driver.timers, self._begin, factory, self._listener.trusted)
+        return cast("ServerFactory", factory)  # as Twisted's annotations have it, though any factory will do
+
+    def _accept(self, port: IListeningPort, factory: IProtocolFactory) -> IListeningPort:
+        accepted = None
+        if isinstance(factory, (ArrivalFactory, HeaderFactory)) and factory.takes_plain:
+            accepted = factory.arrived
+        self._driver.accept(port, factory, accepted)
+        return port
 
 
-class _Checking:
-    """A reactor that binds and lets go again."""
+class _CheckingReactor:
+    """The reactor with listening methods that bind the address and release it again.
+
+    The arguments are those of Twisted's own methods; all raise :class:`CannotListenError`.
+    """
 
     def __init__(self, clock: IReactorTime, reuse: bool) -> None:
         self._clock = clock
         self._reuse = reuse
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._clock, name)
 
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> None:
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
         _bound(interface, port, self._reuse).close()
 
-    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
-        if hasattr(contextFactory, "getContext"):  # which need not be, in a plug-in's endpoint
-            contextFactory.getContext()  # or else the first client would find a key that does not fit its certificate
+    def listenSSL(
+        self, port: int, factory: IProtocolFactory, contextFactory: object, backlog: int = 50, interface: str = ""
+    ) -> None:
+        if hasattr(contextFactory, "getContext"):  # Twisted's own have it; those of a plug-in need not
+            contextFactory.getContext()  # fails now, not at the first client, if the key does not fit the certificate
         self.listenTCP(port, factory, backlog, interface)
 
     def listenUNIX(
-        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+        self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> None:
         folder = os.path.dirname(address) or "."
         try:
@@ -185,7 +212,7 @@ class _Checking:
         except OSError as error:
             raise CannotListenError(address, None, error) from error
 
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> None:
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory) -> None:
         try:
             os.fstat(fileDescriptor)
         except OSError as error:
@@ -193,13 +220,17 @@ class _Checking:
 
 
 def _bound(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> socket.socket:
-    """A socket with that address.
+    """A TCP socket that is bound to an address and does not listen yet.
 
-    :raises CannotListenError: if it cannot be had.
+    :param interface: an IP address; an empty text is every IPv4 address.
+    :param port: 0 is any free one.
+    :param reuse: with SO_REUSEPORT.
+    :param ipv6_only: with IPV6_V6ONLY.
+    :raises CannotListenError: if the address is in use, not ours, or not permitted.
     """
     family = socket.AF_INET6 if ":" in interface else socket.AF_INET
     try:
-        if not 0 <= port <= 65535:  # the system would take it modulo 65536
+        if not 0 <= port <= 65535:  # bind() would take it modulo 65536
             raise OSError(errno.EINVAL, "a port is a number from 0 to 65535")
         address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -219,5 +250,6 @@ def _bound(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> s
 
 
 def _answers(path: str) -> bool:
+    """True if a process accepts connections on the Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         return probe.connect_ex(path) == 0

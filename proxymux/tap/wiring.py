@@ -20,8 +20,7 @@ from twisted.logger import (
 from proxymux.admin.access_log import AccessLog, check_path
 from proxymux.admin.statistics import Statistics
 from proxymux.core.admission import Admission, Networks
-from proxymux.core.events import Events
-from proxymux.core.events import Listener as EventListener
+from proxymux.core.events import EventListener, Events
 from proxymux.gateway.pid_file import PidFile
 from proxymux.net.connector import Connector
 from proxymux.net.driver import Driver

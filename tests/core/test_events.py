@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from proxymux.core.events import EVENTS, Events, Listener
+from proxymux.core.events import EVENTS, EventListener, Events
 
 
 class Desk:
     """Events, with what was reported and spawned."""
 
     def __init__(self) -> None:
-        self.reported: list[tuple[Listener, BaseException]] = []
-        self.spawned: list[tuple[Listener, Any]] = []
+        self.reported: list[tuple[EventListener, BaseException]] = []
+        self.spawned: list[tuple[EventListener, Any]] = []
         self.events = Events(
             lambda listener, error: self.reported.append((listener, error)),
             lambda listener, awaitable: self.spawned.append((listener, awaitable)),
@@ -63,7 +63,7 @@ def test_on_answers_the_listener(desk: Desk) -> None:
 
 
 def test_on_without_a_listener_is_a_decorator_that_changes_nothing(desk: Desk) -> None:
-    @desk.events.on("ended")  # type: ignore[untyped-decorator]
+    @desk.events.on("ended")
     def listener(record: int) -> int:
         heard.append(record)
         return record
@@ -141,7 +141,7 @@ def test_whatever_a_listener_raises_harms_no_other(desk: Desk, kind: type[BaseEx
 def test_the_first_of_several_errors_is_the_answer_and_all_are_reported(desk: Desk) -> None:
     errors = [Refusal("first"), Refusal("second")]
 
-    def raising(error: Refusal) -> Listener:
+    def raising(error: Refusal) -> EventListener:
         def listener() -> None:
             raise error
 

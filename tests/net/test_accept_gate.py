@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from proxymux.net.accept_gate import AcceptGate
 from proxymux.net.reactor.accepting import peer_of
+from proxymux.net.reactor.twisted_types import AcceptedAddress
 from proxymux.net.timers import Timers
 
 
@@ -89,5 +90,5 @@ def test_closed_it_tells_nobody(scene: Scene) -> None:
         (b"\0abstract", ("unix:\0abstract", 0)),
     ],
 )
-def test_where_a_client_is(address: object, peer: tuple[str, int]) -> None:
+def test_where_a_client_is(address: AcceptedAddress, peer: tuple[str, int]) -> None:
     assert peer_of(address) == peer

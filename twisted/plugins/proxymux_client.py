@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor
+from twisted.internet.interfaces import IReactorCore, IReactorTime, IStreamClientEndpointStringParserWithReactor
 from twisted.plugin import IPlugin
 from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from proxymux.client import GatewayClientEndpoint
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
@@ -15,12 +18,13 @@ class _GatewayParser:
 
     prefix = "gateway"
 
-    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> Any:
+    def parseStreamClient(self, reactor: IReactorCore, *args: Any, **kwargs: Any) -> GatewayClientEndpoint:
         """The endpoint that the words after the prefix describe."""
-        return self._parse(reactor, *args, **kwargs)
+        return self._parse(cast("IReactorTime", reactor), *args, **kwargs)
 
     @staticmethod
-    def _parse(reactor: Any, endpoint: str, *, token: str, timeout: str = "30") -> Any:
+    def _parse(reactor: IReactorTime, endpoint: str, *, token: str, timeout: str = "30") -> GatewayClientEndpoint:
+        # Imported here because Twisted loads every plug-in, for any endpoint string and for twistd --help.
         from twisted.internet.endpoints import clientFromString
 
         from proxymux.client import GatewayClientEndpoint

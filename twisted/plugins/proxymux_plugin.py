@@ -1,4 +1,4 @@
-"""What ``twistd --help`` lists."""
+"""The services that ``twistd --help`` lists.  Only declarations: what they name is imported when twistd runs it."""
 
 from twisted.application.service import ServiceMaker
 

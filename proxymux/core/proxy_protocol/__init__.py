@@ -2,8 +2,8 @@
 
 Strict to https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, whose sections the docstrings here name.
 
-Section 2 forbids to guess whether there is a header: call :func:`parse` only where one must come, and close the
-connection if it raises.  It also asks that only trusted proxies be let in there, which is up to the caller as well.
+Section 2 forbids guessing whether there is a header: call :func:`parse` only on a connection that must begin with one,
+and close the connection if it raises.  It also wants only trusted proxies to connect there, which the caller checks.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["Endpoint", "Header", "Ssl", "encode", "parse"]
 def parse(data: bytes | bytearray | memoryview) -> tuple[Header, int] | None:
     """The header at the start of ``data`` and its length; None while more bytes are needed (section 2).
 
-    Bytes beyond the header are never looked at.
+    Bytes after the header are ignored.
 
-    :raises BadHeader: as soon as ``data`` cannot become a header, whatever follows: at the first wrong byte, but for
-        a TLV when its type and length are there, and for a checksum when all is there.
+    :raises BadHeader: as soon as ``data`` cannot become a header, whatever follows: at the first wrong byte; in a TLV
+        once its type and length have come; for a wrong checksum once the header is complete.
     """
     data = bytes(data[: v2.LIMIT])
     if v2.SIGNATURE.startswith(data[: len(v2.SIGNATURE)]):
@@ -41,16 +41,16 @@ def encode(
     destination: Endpoint,
     tlvs: Iterable[tuple[int, bytes]] = (),
 ) -> bytes:
-    """The header that announces a connection from ``source`` to ``destination`` (sections 2.1 and 2.2).
+    """The header for a connection from ``source`` to ``destination`` (sections 2.1 and 2.2).
 
-    If one end is IPv4 and the other is IPv6, the first is mapped into ``::ffff:0:0/96``, as HAProxy does.  Ends that
-    the version cannot express are announced as unknown: ``UNKNOWN`` in v1, the command PROXY with AF_UNSPEC in v2.
+    If one end is IPv4 and the other IPv6, the first is mapped into ``::ffff:0:0/96``, as HAProxy does.  Ends that the
+    version cannot express are sent as unknown: ``UNKNOWN`` in v1, the command LOCAL with AF_UNSPEC in v2.
 
     :param source: an (ip, port) pair, the path of a Unix socket (empty if it has none), or None if it is not known.
     :param destination: likewise.
-    :param tlvs: (type, value) pairs, for example those of a received :class:`Header`.  Version 1 has no place for
-        them and leaves them out.
-    :raises BadHeader: if an argument cannot stand in a header; :func:`parse` accepts all that this returns.
+    :param tlvs: (type, value) pairs, for example those of a received :class:`Header`.  Version 1 cannot carry them and
+        leaves them out.
+    :raises BadHeader: if an argument cannot be sent in a header.  :func:`parse` accepts every header returned here.
     """
     if version == "v1":
         return v1.encode(source, destination)

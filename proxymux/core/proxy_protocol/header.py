@@ -1,4 +1,4 @@
-"""What a header says, whichever version it came in."""
+"""The content of a PROXY header, the same for both versions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from proxymux.core.proxy_protocol import tlv
 from proxymux.errors import BadHeader
 
-#: One end of a connection: (ip, port), the path of a Unix socket, or None if the header does not tell.
+#: One end of a connection: (ip, port), the path of a Unix socket, or None if the header does not say.
 Endpoint = tuple[str, int] | str | None
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -17,18 +17,18 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 class Header:
     """A received header (section 2).
 
-    Where ``source`` and ``destination`` are None the connection's real ends hold.  An empty ``str``, on the other hand,
-    is a Unix socket without a name, and one that starts with NUL is an abstract one.
+    Where ``source`` and ``destination`` are None, the addresses of the connection itself hold.  An empty ``str`` is a
+    Unix socket without a name; a ``str`` that starts with NUL is an abstract Unix socket.
     """
 
     #: 1 or 2.
     version: int
     source: Endpoint
     destination: Endpoint
-    #: True if the sender speaks for itself, for example in a health check: the command LOCAL of v2 (section 2.2).
+    #: True for the command LOCAL of v2: the proxy connects on its own behalf, for a health check (section 2.2).
     local: bool
-    #: The (type, value) pairs of v2 in their order.  NOOP and CRC32C are not among them: they have done their work, and
-    #: a checksum that is passed on would be wrong.
+    #: The (type, value) pairs of v2 in their order, without NOOP and CRC32C: those are used up here, and a checksum
+    #: that is passed on would be wrong.
     tlvs: tuple[tuple[int, bytes], ...] = ()
 
     @property
@@ -59,9 +59,9 @@ class Header:
 
 
 def address_text(address: Address) -> str:
-    """The canonical text: RFC 5952, and what socket functions give.
+    """The canonical text of an address (RFC 5952), as socket functions return it.
 
-    Written out here because ``str()`` writes ``::ffff:192.0.2.1`` in this way only since Python 3.13.
+    ``str()`` returns ``::ffff:192.0.2.1`` for a mapped address only since Python 3.13.
     """
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(address) if mapped is None else f"::ffff:{mapped}"
@@ -79,7 +79,7 @@ def inet_ends(source: Endpoint, destination: Endpoint) -> tuple[tuple[Address, i
 
 def _address(end: tuple[str, int]) -> Address:
     try:
-        # Packed, it loses its zone (fe80::1%eth0), which no header can carry and which means nothing to another host.
+        # By way of its bytes, without its zone (fe80::1%eth0): no header can carry one, and it holds on one host only.
         return ipaddress.ip_address(ipaddress.ip_address(end[0]).packed)
     except ValueError:
         raise BadHeader(f"{end[0]!r:.60} is not an IP address") from None

@@ -18,7 +18,7 @@ SSL_CN = 0x22
 SSL_CIPHER = 0x23
 SSL_SIG_ALG = 0x24
 SSL_KEY_ALG = 0x25
-#: These three came to section 2.2.6 in 2025 and 2026.
+#: These three were added to section 2.2.6 in 2025 and 2026.
 SSL_GROUP = 0x26
 SSL_SIG_SCHEME = 0x27
 SSL_CLIENT_CERT = 0x28
@@ -36,9 +36,9 @@ _SSL_FIXED = 5
 class Ssl:
     """The value of PP2_TYPE_SSL (section 2.2.6)."""
 
-    #: The bit field as it came.
+    #: The bit field, as sent.
     client: int
-    #: The sender's verify result.  HAProxy sends 0 without a certificate, too: see :attr:`verified`.
+    #: The result of the sender's certificate check.  HAProxy sends 0 also without a certificate: see :attr:`verified`.
     verify: int
     #: The inner (type, value) pairs in their order.
     tlvs: tuple[tuple[int, bytes], ...] = ()
@@ -47,7 +47,7 @@ class Ssl:
     def from_value(cls, value: bytes) -> Ssl:
         """Read the value of PP2_TYPE_SSL (section 2.2.6).
 
-        :raises BadHeader: if it is malformed, which it never is in a header from ``parse``.
+        :raises BadHeader: if it is malformed; never for a value of a header from ``parse``.
         """
         check(SSL, value, 0, len(value))
         inner = tuple((kind, value[at : at + size]) for kind, at, size in walk(value, _SSL_FIXED, len(value)))
@@ -60,17 +60,17 @@ class Ssl:
 
     @property
     def cert_conn(self) -> bool:
-        """The client gave a certificate over this connection (PP2_CLIENT_CERT_CONN)."""
+        """The client sent a certificate on this connection (PP2_CLIENT_CERT_CONN)."""
         return bool(self.client & _CLIENT_CERT_CONN)
 
     @property
     def cert_sess(self) -> bool:
-        """The client gave a certificate at least once in this TLS session (PP2_CLIENT_CERT_SESS)."""
+        """The client sent a certificate at least once in this TLS session (PP2_CLIENT_CERT_SESS)."""
         return bool(self.client & _CLIENT_CERT_SESS)
 
     @property
     def verified(self) -> bool:
-        """The client gave a certificate and the sender found it good (section 2.2.6)."""
+        """The client sent a certificate and the sender found it valid (section 2.2.6)."""
         return self.verify == 0 and (self.cert_conn or self.cert_sess)
 
     @property
@@ -90,7 +90,7 @@ class Ssl:
 
     @property
     def sig_alg(self) -> str | None:
-        """How the sender's own certificate is signed, for example ``RSA-SHA256`` (PP2_SUBTYPE_SSL_SIG_ALG)."""
+        """The signature algorithm of the sender's own certificate, such as ``RSA-SHA256`` (PP2_SUBTYPE_SSL_SIG_ALG)."""
         return text(self.tlvs, SSL_SIG_ALG)
 
     @property
@@ -105,7 +105,7 @@ class Ssl:
 
     @property
     def sig_scheme(self) -> str | None:
-        """How the sender signed the handshake, for example ``rsa_pss_rsae_sha256`` (PP2_SUBTYPE_SSL_SIG_SCHEME)."""
+        """The signature scheme of the handshake, for example ``rsa_pss_rsae_sha256`` (PP2_SUBTYPE_SSL_SIG_SCHEME)."""
         return text(self.tlvs, SSL_SIG_SCHEME)
 
     @property
@@ -115,14 +115,14 @@ class Ssl:
 
 
 def first(tlvs: Iterable[tuple[int, bytes]], wanted: int) -> bytes | None:
-    """The value of the first vector of the type, if there is one."""
+    """The value of the first vector of type ``wanted``, or None."""
     return next((value for kind, value in tlvs if kind == wanted), None)
 
 
 def text(tlvs: Iterable[tuple[int, bytes]], wanted: int) -> str | None:
-    r"""The value of the first vector of the type as a text: ASCII or UTF-8, as its section says.
+    r"""The value of the first vector of type ``wanted`` as a text: ASCII or UTF-8, as its section says.
 
-    A byte that is neither becomes ``\xff``.  It is no reason to refuse the connection, since clients choose server
+    Another byte becomes its escape, such as ``\xff``, and the connection is not refused for it: clients choose server
     names, and HAProxy copies common names without converting them.
     """
     value = first(tlvs, wanted)
@@ -130,13 +130,13 @@ def text(tlvs: Iterable[tuple[int, bytes]], wanted: int) -> str | None:
 
 
 def walk(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(type, start of the value, its length) for each vector from ``at`` to ``end``, as far as ``data`` reaches.
+    """Triples of type, start and length of the value: each vector from ``at`` to ``end``, as far as ``data`` reaches.
 
     :raises BadHeader: as soon as the vectors cannot end exactly at ``end`` (section 2.2).
     """
     while at < end:
         head = data[at : at + 3]
-        # A byte that has not come counts as 0 here, the least that it can be.
+        # A byte that has not come is read as 0, for the least possible length.
         length = int.from_bytes(head[1:].ljust(2, b"\0"), "big")
         if at + 3 + length > end:
             raise BadHeader(f"v2: {end - at} bytes are left where a TLV of at least {3 + length} bytes begins")
@@ -147,9 +147,9 @@ def walk(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
 
 
 def check(kind: int, data: bytes, at: int, length: int) -> None:
-    """Check the value of ``length`` bytes at ``at``, as far as ``data`` reaches.
+    """Check the value of a vector of type ``kind``: ``length`` bytes at ``at``, as far as ``data`` reaches.
 
-    :raises BadHeader: if its type forbids it (sections 2.2.3, 2.2.5 and 2.2.6).
+    :raises BadHeader: if the type does not allow the value (sections 2.2.3, 2.2.5 and 2.2.6).
     """
     if kind == CRC32C and length != 4:
         raise BadHeader(f"v2: the checksum has {length} bytes, not 4")
@@ -175,7 +175,7 @@ _CRC_TABLE = _crc_table()
 
 
 def crc32c(data: bytes) -> int:
-    """The checksum of section 2.2.3: RFC 4960, appendix B."""
+    """The CRC32c checksum of section 2.2.3 (RFC 4960, appendix B)."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]

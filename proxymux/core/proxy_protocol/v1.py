@@ -1,4 +1,4 @@
-"""Version 1: one line of text (section 2.1)."""
+"""Version 1 of the PROXY header: one line of text (section 2.1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from proxymux.core.proxy_protocol.header import Address, Endpoint, Header, address_text, inet_ends
 from proxymux.errors import BadHeader
 
-#: The longest line, CRLF included.
+#: Bytes of the longest line, with its CRLF.
 LIMIT = 107
 START = b"PROXY "
 _UNKNOWN = START + b"UNKNOWN"
@@ -17,9 +17,9 @@ _PLACES = ("PROXY", "protocol", "source address", "destination address", "source
 
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _V4 = rb"(?:" + _OCTET + rb"\.){3}" + _OCTET
-#: What an IPv4 address can begin with: each beginning of an octet is an octet.
+#: Every beginning of an IPv4 address; each beginning of an octet is an octet.
 _V4_BEGUN = rb"(?:" + _OCTET + rb"\.){0,3}(?:" + _OCTET + rb")?"
-#: inet_ntop() writes the addresses of ::/96 and ::ffff:0:0/96 with a dotted tail, and HAProxy sends what it writes.
+#: The prefixes ::/96 and ::ffff:0:0/96, whose addresses inet_ntop(), and so HAProxy, writes with a dotted IPv4 tail.
 _DOTTED_HEAD = rb"::(?:[Ff]{4}:)?"
 _IS_V4 = re.compile(_V4)
 _BEGINS_V4 = re.compile(_V4_BEGUN)
@@ -37,13 +37,13 @@ def parse(data: bytes) -> tuple[Header, int] | None:
     head = data[:LIMIT]
     line, crlf, _ = head.partition(b"\r\n")
     if head.startswith(_UNKNOWN + b" "):
-        # Anything may stand here and is to be ignored, as long as the CRLF still comes in time.
+        # Whatever follows UNKNOWN is to be ignored, up to the CRLF, which must come within the limit.
         if not crlf and len(head) + (1 if head.endswith(b"\r") else 2) > LIMIT:
             raise BadHeader(f"v1: no CRLF in the first {LIMIT} bytes")
     elif crlf:
         _check_words(line.split(b" "), True)
     else:
-        # A CR where the data ends can only be half of the CRLF.
+        # A CR at the end of the data can only be the first half of the CRLF.
         _check_words(line.removesuffix(b"\r").split(b" "), line.endswith(b"\r"))
     if not crlf:
         return None
@@ -57,7 +57,7 @@ def parse(data: bytes) -> tuple[Header, int] | None:
 def encode(source: Endpoint, destination: Endpoint) -> bytes:
     """The line for a connection from ``source`` to ``destination`` (section 2.1).
 
-    :raises BadHeader: if an address or a port is none.
+    :raises BadHeader: if an address or a port is not valid.
     """
     ends = inet_ends(source, destination)
     if ends is None:
@@ -68,7 +68,7 @@ def encode(source: Endpoint, destination: Endpoint) -> bytes:
 
 
 def _wire_text(address: Address) -> str:
-    """The address in the form of section 2.1, which for IPv6 knows hexadecimal digits only."""
+    """The address as section 2.1 wants it: IPv6 in hexadecimal digits only."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(address) if mapped is None else f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}"
 
@@ -90,7 +90,7 @@ def _check_words(words: list[bytes], ended: bool) -> None:
         raise BadHeader(f"v1: the line ends without a {_PLACES[len(words)]}")
 
 
-# Each of these tells whether the word is valid or, if it is not yet whole, can become so.
+# Each of these says whether a word is valid or, if it is not yet whole, can become valid.
 
 
 def _is_protocol(word: bytes, whole: bool) -> bool:
@@ -104,7 +104,7 @@ def _is_v4(word: bytes, whole: bool) -> bool:
 def _is_v6(word: bytes, whole: bool) -> bool:
     if (_IS_DOTTED if whole else _BEGINS_DOTTED).fullmatch(word):
         return True
-    # If a beginning can be completed at all, one of these does it.
+    # If a beginning can be completed at all, one of these endings completes it.
     endings = (b"",) if whole else (b"", b"0", b":", b"::")
     return bool(_HEX.fullmatch(word)) and any(_is_hex_v6(word + ending) for ending in endings)
 

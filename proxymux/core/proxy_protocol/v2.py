@@ -1,4 +1,4 @@
-"""Version 2: a binary block (section 2.2)."""
+"""Version 2 of the PROXY header: a binary block (section 2.2)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from proxymux.core.proxy_protocol.header import Endpoint, Header, address_text, 
 from proxymux.errors import BadHeader
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-#: The longest header that is accepted or sent.  The specification wants a header to fit one segment, 536 bytes, but
-#: its length field reaches to 65551.  4096 is nginx's limit: room for a client's certificate, and little enough to
-#: hold for each connection that has yet to say who it is.
+#: Bytes of the longest header that is accepted or sent.  The specification wants a header to fit one segment, of 536
+#: bytes, but its length field allows 65551.  4096, nginx's limit, has room for a client's certificate, and can be kept
+#: for each connection that has not been admitted yet.
 LIMIT = 4096
 _FIXED = 16
 _LOCAL, _PROXY = 0x20, 0x21
@@ -36,29 +36,29 @@ def parse(data: bytes) -> tuple[Header, int] | None:
     command, family = data[12], data[13]
     tlvs: tuple[tuple[int, bytes], ...] = ()
     if command == _PROXY and family in _BLOCKS:
-        # Before all is there: a malformed TLV is to be refused as soon as it can be seen.
+        # Before the header is complete, to refuse a malformed TLV as soon as it can be seen.
         tlvs = _tlvs(data, _FIXED + _BLOCKS[family].size, total)
     if len(data) < total:
         return None
     if command == _LOCAL:
-        # All of it is to be discarded, whatever it says.
+        # Section 2.2 wants the rest of such a header discarded.
         return Header(2, None, None, True), total
     if family in _BLOCKS:
         return Header(2, *_ends(family, data), False, tlvs), total
-    # With half of UNSPEC there are addresses, but of no known length, so no TLV can be found behind them.
+    # If only the family or only the protocol is UNSPEC, the addresses have no known length: no TLV can be found.
     return Header(2, None, None, False, _unspec_tlvs(data) if family == _UNSPEC else ()), total
 
 
 def encode(source: Endpoint, destination: Endpoint, tlvs: Iterable[tuple[int, bytes]]) -> bytes:
     """The block for a connection from ``source`` to ``destination`` (section 2.2).
 
-    :raises BadHeader: if an address, a port, a path or a TLV is none, or if all is longer than :data:`LIMIT`.
+    :raises BadHeader: if an address, a port, a path or a TLV is not valid, or the header exceeds :data:`LIMIT`.
     """
     family, addresses = _addresses(source, destination)
     block = addresses + b"".join(_tlv(kind, value) for kind, value in tlvs)
     if _FIXED + len(block) > LIMIT:
         raise BadHeader(f"v2: the header would have {_FIXED + len(block)} bytes, more than {LIMIT}")
-    # Unknown ends go as LOCAL: PROXY with UNSPEC would say it better, but HAProxy refuses that, and sends LOCAL itself.
+    # Unknown ends are sent as LOCAL.  PROXY with UNSPEC would be exact, but HAProxy refuses it, and sends LOCAL itself.
     command = _LOCAL if family == _UNSPEC else _PROXY
     return SIGNATURE + struct.pack("!BBH", command, family, len(block)) + block
 
@@ -71,7 +71,7 @@ def _check_fixed(head: bytes) -> None:
     if len(head) > 13 and proxy:
         _check_family(head[13])
     if len(head) > 14:
-        # The second byte counts as 0 until it has come.
+        # A second byte that has not come is read as 0, for the least possible size.
         size = int.from_bytes(head[14:].ljust(2, b"\0"), "big")
         if _FIXED + size > LIMIT:
             raise BadHeader(f"v2: the header has at least {_FIXED + size} bytes, more than {LIMIT}")
@@ -83,8 +83,8 @@ def _check_family(family: int) -> None:
     """Check the 14th byte of a PROXY command."""
     if family >> 4 > _UNIX >> 4 or family & 0x0F > _DGRAM:
         raise BadHeader(f"v2: address family and protocol {family:#04x} are not specified")
-    # A receiver may treat as UNSPEC what it does not support, and may reject UNSPEC.  What came as datagrams is not a
-    # stream, so nothing good can come of relaying it as one.
+    # A receiver may treat as UNSPEC what it does not support, and may reject UNSPEC.  Datagrams are rejected: they
+    # cannot be relayed as a stream.
     if family & 0x0F == _DGRAM:
         raise BadHeader(f"v2: the protocol {family:#04x} is one of datagrams, not a stream")
 
@@ -102,12 +102,12 @@ def _path(field: bytes) -> str:
 
 
 def _trimmed(field: bytes) -> bytes:
-    """The name in a ``sun_path``: up to the first NUL, or without NULs at the end if it is of the abstract kind."""
+    """The name in a ``sun_path``: up to the first NUL, or, of an abstract socket, without the NULs at its end."""
     return field.rstrip(b"\0") if field.startswith(b"\0") else field.partition(b"\0")[0]
 
 
 def _tlvs(data: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...]:
-    """The TLVs from ``at`` to ``end``, as far as ``data`` reaches, without those that have done their work here."""
+    """The TLVs from ``at`` to ``end``, as far as ``data`` reaches, without NOOP and CRC32C, which are used up here."""
     kept = []
     checksum = None
     for kind, start, length in tlv.walk(data, at, end):
@@ -124,16 +124,19 @@ def _tlvs(data: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...]:
 
 
 def _verify(data: bytes, at: int) -> None:
-    """Verify the checksum at ``at`` as section 2.2.3 says."""
+    """Verify the checksum at ``at`` (section 2.2.3).
+
+    :raises BadHeader: if it is wrong.
+    """
     if tlv.crc32c(data[:at] + b"\0\0\0\0" + data[at + 4 :]) != int.from_bytes(data[at : at + 4], "big"):
         raise BadHeader("v2: the checksum is wrong")
 
 
 def _unspec_tlvs(data: bytes) -> tuple[tuple[int, bytes], ...]:
-    """The TLVs after a family of which the addresses have no form.
+    """The TLVs of a header with AF_UNSPEC, which has no addresses.
 
-    If there are addresses nevertheless, they are to be ignored, not refused.  So these are TLVs only if they are from
-    the first byte to the last.
+    Addresses that are there all the same are to be ignored, not refused.  So the bytes are read as TLVs only if they
+    are TLVs from the first to the last.
     """
     try:
         for _ in tlv.walk(data, _FIXED, len(data)):
@@ -144,7 +147,7 @@ def _unspec_tlvs(data: bytes) -> tuple[tuple[int, bytes], ...]:
 
 
 def _addresses(source: Endpoint, destination: Endpoint) -> tuple[int, bytes]:
-    """The 14th byte and the address block."""
+    """The 14th byte of the header, and the address block."""
     if isinstance(source, str) and isinstance(destination, str):
         return _UNIX, _BLOCKS[_UNIX].pack(_sun_path(source), _sun_path(destination))
     ends = inet_ends(source, destination)

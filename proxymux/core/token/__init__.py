@@ -1,6 +1,6 @@
-"""Tokens: what a client shows to the gateway in the place of an address.
+"""Tokens: what a client sends to the gateway in the place of an address, and the claims in them.
 
-There are two forms, told apart by their first bytes: sealed tokens (:mod:`.sealed`), and those of the gateway's
+There are two forms, told apart by their first bytes: sealed tokens (:mod:`.sealed`), and the old ones of the gateway's
 ancestors (:mod:`.legacy`).
 """
 
@@ -15,19 +15,21 @@ from proxymux.core.admission import Network
 from proxymux.core.target import InetTarget, parse_target
 from proxymux.errors import BadAddress, BadToken
 
-#: Bytes of a token, without the line's end.
+#: The most bytes of a token, without the line end.
 MAX_TOKEN: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says.  Times are in seconds since the epoch; None is "not limited".
+    """What a token says.  Times are in seconds since the epoch; None is no limit.
 
     :param targets: tried in this order.
-    :param clients: where the client must come from.
-    :param audience: which gateways are meant.
-    :param once: names the token, which opens the gateway one time.
-    :param key: which key opened it; None for the old form.
+    :param expires: the time after which the token is not valid.
+    :param not_before: the time before which it is not valid.
+    :param clients: the network that the client's address must be in.
+    :param audience: the name that a gateway must have (``--audience``).
+    :param once: the id of a one-time token; None if the token may be used many times.
+    :param key: the id of the key that sealed the token; None for an old token.
     """
 
     targets: tuple[InetTarget, ...]
@@ -40,7 +42,7 @@ class Claims:
 
 
 def read_address(text: object) -> InetTarget:
-    """The target that ``text`` names.
+    """Read the address of a target.
 
     :raises BadToken: unless it is strictly ``host:port`` or ``[v6]:port``.
     """
@@ -54,13 +56,13 @@ def read_address(text: object) -> InetTarget:
 
 
 def strict_base64(text: bytes, alphabet: bytes = b"+/") -> bytes:
-    """The bytes that ``text`` stands for.
+    """Decode base64 (RFC 4648).
 
-    Of the texts that decoders take for the same bytes only the one that encoders write is accepted: to change any bit
-    of a token makes it another one.
+    Only the text that an encoder writes is accepted.  Decoders take other texts for the same bytes; accepting those
+    would let a token be changed without becoming another one.
 
-    :param alphabet: the last two characters of it.
-    :raises BadToken: if it is not base64, padded with ``=``.
+    :param alphabet: the two characters for 62 and 63.
+    :raises BadToken: if ``text`` is not base64, padded with ``=``.
     """
     try:
         data = base64.b64decode(text, alphabet, validate=True)

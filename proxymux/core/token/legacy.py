@@ -1,11 +1,11 @@
-"""Tokens as the gateway's ancestors have them: ``openssl enc -e -aes-256-cbc -a -A -salt -md md5 -k SECRET``.
+"""Old tokens, of the gateway's ancestors: ``openssl enc -e -aes-256-cbc -a -A -salt -md md5 -k SECRET``.
 
-base64 of ``Salted__``, 8 bytes of salt and the address in AES-256-CBC, padded as PKCS #7 says (RFC 5652 section 6.3).
-Key and IV come from the secret by OpenSSL's EVP_BytesToKey with one round of MD5 (the ancestors) or SHA-256 (what
-OpenSSL does since 1.1.0), or by PBKDF2-HMAC-SHA256 with 10,000 rounds (its ``-pbkdf2``).
+A token is base64 of ``Salted__``, 8 bytes of salt and the address in AES-256-CBC with PKCS #7 padding (RFC 5652
+section 6.3).  Key and IV are derived from the secret by OpenSSL's EVP_BytesToKey with one round of MD5 (the ancestors)
+or SHA-256 (OpenSSL's default since 1.1.0), or by PBKDF2-HMAC-SHA256 with 10,000 rounds (OpenSSL's ``-pbkdf2``).
 
-Nothing in such a token tells whether it was tampered with.  What can be done is done: all that can be wrong takes the
-same path, so that nobody can ask for the difference between bad padding and a bad address.
+Such a token is not authenticated.  Against a padding oracle, every damage gets the same answer after the same work: bad
+padding cannot be told from a bad address.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ _MAGIC: Final = b"Salted__"
 _SALT: Final = 8
 _BLOCK: Final = 16
 _KEY: Final = 32
-#: What OpenSSL's ``-pbkdf2`` does where ``-iter`` does not say.
+#: Rounds of PBKDF2: OpenSSL's default for ``-pbkdf2`` without ``-iter``.
 _ROUNDS: Final = 10_000
-#: Before a last block that is to be a number: so all numbers are of one length, and take one time.
+#: A leading byte for a block that is read as a number: all the numbers have one length, and computing takes equal time.
 _MARK: Final = b"\1"
-#: Of such a number, the bits that are padding of so many bytes; and what padding they are to be.
+#: By the length of the padding in bytes: which bits of such a number are padding, and their value in good padding.
 _MASKS: Final = tuple((1 << 8 * _BLOCK) + (1 << 8 * size) - 1 for size in range(_BLOCK + 1))
 _TAILS: Final = tuple(_MARK + (bytes([size]) * size).rjust(_BLOCK, b"\0") for size in range(_BLOCK + 1))
-#: What every address fits, and what was decrypted to noise fails to at its first bytes, in no time.
+#: The shape of every ``host:port``.  Noise from a wrong key fails it within a few bytes, before the costlier parser.
 _SHAPE: Final = re.compile(rb"[A-Za-z0-9_.:%\[\]-]+:[0-9]{1,5}\Z")
 
 
 def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Claims:
-    """What an old token says.
+    """The claims of an old token: its one target.
 
-    :param secret: as it was typed, in UTF-8.
-    :param digests: tried in this order.
-    :raises BadToken: if it says nothing.
+    :param line: the token.
+    :param secret: in UTF-8.
+    :param digests: the key derivations that are tried, in this order.
+    :raises BadToken: if none of them opens the token.
     """
     data = strict_base64(line)
     sealed = data[len(_MAGIC) + _SALT :]
@@ -62,8 +63,11 @@ def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Clai
 
 
 def seal_legacy(address: str, secret: bytes, digest: Digest, salt: bytes) -> str:
-    """A token for ``address``.
+    """An old token for a target.
 
+    :param address: ``host:port``.
+    :param secret: in UTF-8.
+    :param digest: the key derivation.
     :param salt: 8 random bytes.
     """
     data = address.encode()
@@ -79,7 +83,7 @@ def _open(sealed: bytes, key: bytes, iv: bytes) -> InetTarget:
     length = min(max(padded[-1], 1), _BLOCK)
     tail = (int.from_bytes(_MARK + padded[-_BLOCK:], "big") & _MASKS[length]).to_bytes(1 + _BLOCK, "big")
     is_padded = hmac.compare_digest(tail, _TAILS[length])
-    # The address is looked at whether or not it was padded well.
+    # Also after bad padding, so that the time is the same.
     address = _address_in(padded, len(padded) - length)
     if address is not None and is_padded:
         return address
@@ -87,7 +91,7 @@ def _open(sealed: bytes, key: bytes, iv: bytes) -> InetTarget:
 
 
 def _address_in(padded: bytes, size: int) -> InetTarget | None:
-    """The address that the first ``size`` bytes are, or None.  How long that takes must not tell the size."""
+    """The address in the first ``size`` bytes, or None.  The time it takes must not depend on ``size``."""
     shaped = _SHAPE.match(padded, 0, size)
     if shaped is not None:
         try:
@@ -102,7 +106,7 @@ def _cipher(key: bytes, iv: bytes) -> Cipher[modes.CBC]:
 
 
 def _bytes_to_key(digest: str) -> Callable[[bytes, bytes], tuple[bytes, bytes]]:
-    """EVP_BytesToKey(3) with a count of 1."""
+    """OpenSSL's EVP_BytesToKey(3) with a count of 1: a function of secret and salt that returns key and IV."""
 
     def derive(secret: bytes, salt: bytes) -> tuple[bytes, bytes]:
         derived = block = b""

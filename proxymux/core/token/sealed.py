@@ -6,10 +6,10 @@ key ‖ nonce = HKDF-SHA256(key of kid, salt16, info ``proxymux token v1``, 44 b
 =====  ===========================================================================
 ``t``  target: ``host:port``, or a list of them, to be tried in order
 ``e``  expiry, in seconds since the epoch
-``n``  not before, likewise; may be left out, as may all that follow
-``c``  CIDR that the client must come from
-``a``  audience: which gateways are meant
-``j``  id of a token that opens the gateway one time
+``n``  not before, likewise; optional, as are all that follow
+``c``  CIDR that the client's address must be in
+``a``  audience: the name that the gateway must have
+``j``  id of a one-time token
 =====  ===========================================================================
 """
 
@@ -18,21 +18,21 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from proxymux.core.admission import parse_network
+from proxymux.core.admission import Network, parse_network
 from proxymux.core.target import InetTarget
 from proxymux.core.token import MAX_TOKEN, Claims, read_address, strict_base64
 from proxymux.errors import BadAddress, BadKeys, BadToken
 
 PREFIX: Final = b"pm1."
-#: Targets that one token may list.
+#: The most targets in one token.
 MAX_TARGETS: Final = 32
 _SALT: Final = 16
 _TAG: Final = 16
@@ -41,14 +41,14 @@ _NONCE: Final = 12
 _INFO: Final = b"proxymux token v1"
 _KID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z", re.ASCII)
 _CLAIMS: Final = frozenset("tencaj")
-#: Times beyond this are mistaken for milliseconds.
+#: The latest time in seconds since the epoch; a larger number is refused as milliseconds.
 _LATEST: Final = 2**40
 
 
 class Keys:
-    """The keys of a key file: the first seals, all open.
+    """The keys of a key file: the first one seals tokens, each one opens them.
 
-    :param keys: 32 bytes each, by their ids, in the order of the file.
+    :param keys: 32 bytes each, by key id, in the order of the file.
     """
 
     def __init__(self, keys: dict[str, bytes]) -> None:
@@ -58,9 +58,10 @@ class Keys:
         return f"<Keys {', '.join(self._keys)}>"
 
     def open(self, line: bytes) -> Claims:
-        """What a sealed token says, if it says it truly; the time and the client are not looked at.
+        """Decrypt and authenticate a sealed token, and return its claims.  Whether they hold now is not checked.
 
-        :raises BadToken: if it was not sealed with one of the keys, or says nothing.
+        :param line: the token.
+        :raises BadToken: if it was not sealed with one of the keys, or its claims are malformed.
         """
         kid, dot, text = line[len(PREFIX) :].partition(b".")
         key = self._keys.get(kid.decode("latin-1"))
@@ -77,12 +78,12 @@ class Keys:
             raise BadToken("damaged, or sealed with another key of that id") from None
         return _read(plain, kid.decode())
 
-    def seal(self, claims: dict[str, Any], salt: bytes) -> str:
-        """A token that says ``claims``.
+    def seal(self, claims: Mapping[str, object], salt: bytes) -> str:
+        """A token with ``claims``, sealed with the first key.
 
-        :param claims: as the table says.
+        :param claims: the JSON object, as the table above has it.
         :param salt: 16 random bytes.
-        :raises BadToken: if no gateway would understand them.
+        :raises BadToken: if the claims are malformed, or the token would be longer than a gateway accepts.
         """
         kid, key = next(iter(self._keys.items()))
         plain = json.dumps(claims, sort_keys=True, separators=(",", ":")).encode()
@@ -101,7 +102,7 @@ class Keys:
 def parse_keys(lines: Iterable[str]) -> Keys:
     """Read a key file: one ``kid base64(32 bytes)`` a line; ``#`` begins a comment.
 
-    :raises BadKeys: naming the line, but nothing of what might be a key.
+    :raises BadKeys: with the number of the line, and without any part of a key.
     """
     keys: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
@@ -163,7 +164,7 @@ def _targets(value: object) -> tuple[InetTarget, ...]:
     return tuple(read_address(each) for each in listed)
 
 
-def _time(claims: dict[str, Any], name: str) -> int | None:
+def _time(claims: Mapping[str, object], name: str) -> int | None:
     value = claims.get(name)
     if value is None:
         return None
@@ -172,14 +173,14 @@ def _time(claims: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def _text(claims: dict[str, Any], name: str) -> str | None:
+def _text(claims: Mapping[str, object], name: str) -> str | None:
     value = claims.get(name)
     if value is not None and (not isinstance(value, str) or not 1 <= len(value) <= 64):
         raise BadToken(f"{name} is not a text of 1 to 64 characters")
     return value
 
 
-def _network(value: object) -> Any:
+def _network(value: object) -> Network | None:
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Verifying tokens: what opens them, whether a client may use one now, and which one-time tokens were used."""
+"""Verifying tokens: which keys open them, whether their claims hold now, and which one-time tokens were used."""
 
 from __future__ import annotations
 
@@ -12,49 +12,56 @@ from proxymux.core.token.legacy import Digest, open_legacy
 from proxymux.core.token.sealed import PREFIX, Keys
 from proxymux.errors import BadToken
 
-#: Seconds by which the clocks of whoever seals and of a gateway may differ.
+#: Seconds by which the clocks of the token's maker and of the gateway may differ.
 SKEW: Final = 30
-#: One-time tokens that are remembered until they expire; beyond these no other is accepted.
-MAX_SPENT: Final = 100_000
+#: The most one-time tokens that are remembered at a time; while they are so many, no further one is accepted.
+MAX_REMEMBERED: Final = 100_000
 
 
 class ReplayCache:
-    """The one-time tokens that were used, for as long as they would be valid."""
+    """The used one-time tokens, remembered until they expire.
 
-    def __init__(self, limit: int = MAX_SPENT) -> None:
+    :param limit: the most tokens that are remembered at a time.
+    """
+
+    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
         self._limit = limit
-        self._names: set[tuple[str | None, str]] = set()
-        self._order: list[tuple[float, tuple[str | None, str]]] = []
+        #: Pairs of a key id and a token id.
+        self._used: set[tuple[str | None, str]] = set()
+        #: The same as a heap, with the times at which they can be forgotten.
+        self._expiries: list[tuple[float, tuple[str | None, str]]] = []
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._used)
 
     def spend(self, claims: Claims, now: float) -> None:
-        """Remember that ``claims`` was used.
+        """Remember that a one-time token was used.
 
-        :raises BadToken: if it had been used, or there is no room for it.
+        :param claims: of the token, with ``once`` and ``expires``.
+        :param now: seconds since the epoch.
+        :raises BadToken: if the token was used before, or no more can be remembered.
         """
         assert claims.once is not None
         assert claims.expires is not None
-        while self._order and self._order[0][0] < now:
-            self._names.remove(heapq.heappop(self._order)[1])
-        name = claims.key, claims.once
-        if name in self._names:
+        while self._expiries and self._expiries[0][0] < now:
+            self._used.remove(heapq.heappop(self._expiries)[1])
+        token = claims.key, claims.once
+        if token in self._used:
             raise BadToken("one-time token was used before")
-        if len(self._names) >= self._limit:
+        if len(self._used) >= self._limit:
             raise BadToken(f"more than {self._limit} one-time tokens are to be remembered")
-        self._names.add(name)
-        heapq.heappush(self._order, (claims.expires + SKEW, name))
+        self._used.add(token)
+        heapq.heappush(self._expiries, (claims.expires + SKEW, token))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenVerifier:
-    """What opens tokens.
+    """Opens tokens and checks their claims.  It does not know which one-time tokens were used.
 
-    :param secret: of old tokens; None if none are accepted.
-    :param digests: of old tokens.
-    :param keys: of sealed tokens; None if none are accepted.
-    :param audience: what a token that names one must name.
+    :param secret: opens old tokens; None if old tokens are not accepted.
+    :param digests: key derivations of old tokens.
+    :param keys: open sealed tokens; None if sealed tokens are not accepted.
+    :param audience: this gateway's name (``--audience``), or None.
     """
 
     secret: bytes | None
@@ -63,14 +70,14 @@ class TokenVerifier:
     audience: str | None
 
     def __repr__(self) -> str:
-        return "<TokenVerifier>"  # a dataclass's own would show the secret
+        return "<TokenVerifier>"  # the dataclass's own would show the secret
 
     def open(self, token: bytes, client: str, now: float) -> Claims:
-        """What ``token`` says, if the client may use it now.
+        """The claims of ``token``.
 
         :param client: the client's IP address.
         :param now: seconds since the epoch.
-        :raises BadToken: if it may not.
+        :raises BadToken: if the token does not open, is not valid now, or is for another client or audience.
         """
         if token.startswith(PREFIX):
             if self.keys is None:
@@ -80,10 +87,10 @@ class TokenVerifier:
             raise BadToken("old tokens are not accepted (--legacy)")
         else:
             claims = open_legacy(token, self.secret, self.digests)
-        self._look_at(claims, client, now)
+        self._check(claims, client, now)
         return claims
 
-    def _look_at(self, claims: Claims, client: str, now: float) -> None:
+    def _check(self, claims: Claims, client: str, now: float) -> None:
         if claims.expires is not None and now > claims.expires + SKEW:
             raise BadToken("expired", f"{now - claims.expires:.0f} s ago")
         if claims.not_before is not None and now < claims.not_before - SKEW:

@@ -1,1 +1,1 @@
-"""The driver of our own: plain sockets, watched by one edge-triggered epoll."""
+"""The epoll driver: plain sockets, all watched by one edge-triggered epoll, without Twisted's transports."""

@@ -1,10 +1,9 @@
-"""Accepting plain sockets for the hub."""
+"""Accepting plain sockets, which the hub watches from then on."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from proxymux.core.identity import SocketAddress
 from proxymux.net.accept_gate import AcceptGate
@@ -12,25 +11,26 @@ from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.epoll.connection import EpollConnection
 from proxymux.net.epoll.hub import Hub
 from proxymux.net.reactor.accepting import Acceptor, peer_of
+from proxymux.net.reactor.twisted_types import AcceptedAddress, ListeningPort
 
 
 class EpollAccepting:
-    """Makes connections of the sockets that a port accepts.
+    """Makes an :class:`EpollConnection` of every socket that a port accepts.
 
-    :param port: one of Twisted's, which listens already.
-    :param gate: shut while there is no room.
-    :param welcome: is given each connection.
+    :param port: listens already; its transports and its factory are not used.
+    :param gate: accepting pauses while it is shut.
+    :param accepted: called with each connection, which has no owner yet.
     """
 
-    def __init__(self, hub: Hub, port: Any, gate: AcceptGate, welcome: Callable[[Connection], None]) -> None:
+    def __init__(self, hub: Hub, port: ListeningPort, gate: AcceptGate, accepted: Callable[[Connection], None]) -> None:
         self._hub = hub
-        self._welcome = welcome
-        Acceptor(port, gate, self._arrived)
+        self._new_connection = accepted
+        Acceptor(port, gate, self._accepted)
 
-    def _arrived(self, sock: socket.SocketType, address: Any, local: SocketAddress | None) -> None:
+    def _accepted(self, sock: socket.SocketType, address: AcceptedAddress, local: SocketAddress | None) -> None:
         try:
             connection = EpollConnection(self._hub, sock, UNOWNED, peer_of(address), local)
         except OSError:
-            sock.close()  # it has gone again
+            sock.close()  # the client has reset it already
             return
-        self._welcome(connection)
+        self._new_connection(connection)

@@ -1,4 +1,4 @@
-"""A connection on a plain socket that the hub watches."""
+"""Connections on plain sockets, which the hub watches: reading, sending through a send buffer, and closing."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import LINGER, LOOK_AGAIN, UNOWNED, Producer, bytes_to_send
+from proxymux.net.connection import LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
 
-#: Bytes that may wait to be sent before whoever produces them is paused.
+#: Bytes in the send buffer above which the producer is paused.
 _PLENTY: Final = 1 << 16
-#: Reads in one turn before the other sockets have theirs.
+#: The most reads of one connection in one turn of the hub.
 _READS: Final = 4
-#: SO_LINGER on, of no seconds: closing sends a reset.
+#: The value of SO_LINGER with which closing sends a reset: on, for 0 seconds.
 _RESET: Final = struct.pack("ii", 1, 0)
 _OUT: Final = select.EPOLLOUT
 _ERROR: Final = select.EPOLLERR
 
 
 class EpollConnection:
-    """A :class:`~proxymux.net.connection.Connection`.  Nothing is read before it is resumed.
+    """A :class:`~proxymux.net.connection.Connection` on a plain socket.
 
-    :param hub: that watches its socket from now on, if it does not do so already.
+    :param hub: watches the socket.
     :param sock: connected and non-blocking.
-    :param owner: an :class:`~proxymux.interfaces.IConnectionOwner`.
-    :param peer: where the other end is.
-    :param is_patient: if the peer resets, what it had sent before is still to be read, and the reset told after it.
+    :param owner: is told what happens on the connection.
+    :param peer: the address of the other end.
+    :param local: the address of this end; None to ask the socket when it is needed.
+    :param is_patient: report a reset by the peer only after what it had sent before has been read.
+    :param is_watched: the hub watches the socket already, for another watcher.
     :raises OSError: if the hub cannot watch more sockets.
     """
 
     __slots__ = (
-        "_after",
         "_error",
+        "_flushed",
         "_hub",
         "_is_failing",
         "_is_paused",
@@ -68,7 +70,7 @@ class EpollConnection:
         self,
         hub: Hub,
         sock: socket.SocketType,
-        owner: Any,
+        owner: ConnectionOwner,
         peer: SocketAddress,
         local: SocketAddress | None = None,
         is_patient: bool = False,
@@ -81,26 +83,26 @@ class EpollConnection:
         self.is_patient = is_patient
         self.is_lost = False
         self.is_finished = False
-        #: What waits to be sent, or None.
+        #: What the kernel does not take yet; None if there is nothing.
         self.send_buffer: SendBuffer | None = None
         self._local = local
         self._hub = hub
         self._is_paused = True
-        #: Something may have come that no event will tell of again.
+        #: Bytes or a FIN may have come that no further event will report.
         self.is_unread = False
-        #: The peer has ended; what it sent before is read to its end, as no event will tell of more.
+        #: The peer has ended: no event will report what is still to be read, so it is read to its end.
         self.is_ending = False
-        #: Nothing can be sent any more.
+        #: Sending has failed, and fails from now on.
         self.is_broken = False
-        #: The system has said that there is an error, and reading has not come to it.
+        #: The hub has reported an error that reading has not met yet.
         self._is_failing = False
         self.when_lost: Callable[[], None] | None = None
         self._error: OSError | None = None
-        self._after: Callable[[], None] | None = None
-        self._producer: Any = None
+        self._flushed: Callable[[], None] | None = None
+        self._producer: Producer | None = None
         self._timer: Timer | None = None
         if is_watched:
-            hub.hand_over(self.fd, self)
+            hub.set_watcher(self.fd, self)
         else:
             hub.watch(self.fd, self)
 
@@ -122,7 +124,7 @@ class EpollConnection:
     # Reading
 
     def ready(self, events: int) -> None:
-        """Take note of what has happened on the socket."""
+        """Take note of the socket's events; called by the hub."""
         if events & _OUT and self.send_buffer is not None:
             self.flush()
         if events & ~_OUT and not self.is_lost:
@@ -134,16 +136,17 @@ class EpollConnection:
                 self._read()
 
     def note_end(self, events: int, is_waiting: bool) -> None:
-        """The peer has ended.
+        """Take note that the peer has sent FIN or has reset the connection.
 
-        :param is_waiting: nothing is being read from it now.
+        :param events: at least one of :data:`~proxymux.net.epoll.hub.ENDINGS`.
+        :param is_waiting: reading is paused.
         """
         self.is_ending = True
         if events & _ERROR:
             if self.is_finished or (is_waiting and not self.is_patient):
                 self.break_off(self._pending_error())
             else:
-                self._is_failing = True  # reading comes to the error, or to the FIN that came before it
+                self._is_failing = True  # reading meets the error, or the FIN that came before it
 
     def _pending_error(self) -> OSError:
         number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -171,12 +174,12 @@ class EpollConnection:
             if count < len(buffer) and not self.is_ending:
                 return
         if not self.is_lost:
-            self._hub.again(self.fd)
+            self._hub.rearm(self.fd)
 
     def end(self) -> None:
-        """What the peer has sent was read to its end."""
+        """Take note that everything up to the peer's FIN or reset has been read."""
         if self._error is not None and self._error.errno != errno.EPIPE:
-            self.fail(self._error)  # the end of a reset, which was told to whoever was sending
+            self.fail(self._error)  # the end was a reset, which sending has met before
             return
         self.is_finished = True
         self.owner.finished()
@@ -186,7 +189,7 @@ class EpollConnection:
             self.break_off(self._pending_error())
 
     def leave_unread(self) -> None:
-        """Nobody reads any more, until it is resumed."""
+        """Pause on behalf of a relay that has read past the last event: :meth:`resume` has to read again."""
         self._is_paused = self.is_unread = True
         self.is_patient = False
 
@@ -200,9 +203,9 @@ class EpollConnection:
         if self._is_paused:
             self._is_paused = False
             if self.is_unread and not self.is_lost:
-                # Not now: whoever resumes has not ended what it is doing.
+                # In the hub's next turn, not within this call: the caller is not ready for received().
                 self.is_unread = False
-                self._hub.again(self.fd)
+                self._hub.rearm(self.fd)
 
     # Sending
 
@@ -226,7 +229,7 @@ class EpollConnection:
             self._producer.pauseProducing()
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send what is in the send buffer; called when the socket is writable."""
         send_buffer = self.send_buffer
         assert send_buffer is not None
         try:
@@ -239,22 +242,22 @@ class EpollConnection:
         self.send_buffer = None
         if self._producer is not None:
             self._producer.resumeProducing()
-        if self._after is not None and self.send_buffer is None and not self.is_lost:
-            after, self._after = self._after, None
-            after()
+        if self._flushed is not None and self.send_buffer is None and not self.is_lost:
+            flushed, self._flushed = self._flushed, None
+            flushed()
 
     def break_off(self, error: OSError) -> None:
-        """Sending has failed."""
+        """Take note that sending has failed with ``error``, and read what the peer had sent before."""
         self.is_broken = True
         self._error = error
         self._drop_send_buffer()
-        self._after = None
+        self._flushed = None
         # EPIPE is the reset by a peer that had sent FIN: what it sent was meant to arrive.
         if self.is_finished or not (self.is_patient or error.errno == errno.EPIPE):
             self.fail(error)
         elif not self.is_ending:
             self.is_ending = True
-            self._hub.again(self.fd)  # what it has sent is read to its end
+            self._hub.rearm(self.fd)  # so that what the peer has sent is read to its end
 
     def register_producer(self, producer: Producer) -> None:
         self._producer = producer
@@ -267,7 +270,7 @@ class EpollConnection:
         if self.send_buffer is None:
             flushed()
         else:
-            self._after = flushed
+            self._flushed = flushed
 
     # Closing
 
@@ -280,7 +283,7 @@ class EpollConnection:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
-            return  # it is lost, and we shall be told
+            return  # the connection is lost; the hub will report it
         self.owner.flushed()
 
     def close(self) -> None:
@@ -292,11 +295,11 @@ class EpollConnection:
 
     def _close(self) -> None:
         if not self.is_finished:
-            # Or else bytes that nobody has read would make a reset of it, without a FIN before.
+            # The kernel answers a close with unread bytes by a reset; the peer is to see a FIN first.
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # it has gone already
+                pass  # the connection is lost already
         self.fail(None)
 
     def abort(self) -> None:
@@ -304,7 +307,7 @@ class EpollConnection:
             try:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             except OSError:
-                pass  # it is reset already
+                pass  # the connection is reset already
             self.fail(ConnectionAbortedError("aborted"))
 
     def reset(self) -> None:
@@ -324,7 +327,10 @@ class EpollConnection:
         self.abort()
 
     def fail(self, reason: Exception | None) -> None:
-        """The connection is gone; None is in good order."""
+        """Close the socket and tell the owner.
+
+        :param reason: None if the connection ends in good order.
+        """
         if self.is_lost:
             return
         self.is_lost = self.is_broken = True
@@ -332,7 +338,7 @@ class EpollConnection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._after = self._producer = None
+        self._flushed = self._producer = None
         self._hub.close(self.sock, self.fd)
         owner, self.owner = self.owner, UNOWNED
         owner.lost(reason)

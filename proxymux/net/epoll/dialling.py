@@ -1,4 +1,4 @@
-"""Connecting plain sockets for the hub."""
+"""Connecting plain sockets, which the hub watches from the start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import select
 import socket
-from typing import Any, Final
+from typing import Final
 
 from proxymux.core.target import Target, UnixTarget
 from proxymux.net.connection import EARLY
@@ -15,16 +15,16 @@ from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.happy_eyeballs import DialListener
 from proxymux.net.socket_options import SocketOptions
 
-_STREAM: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)  # which every system with epoll has
+_STREAM: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)  # every system with epoll has it
 
 
 class SocketAttempt:
-    """A socket that is being connected.
+    """An :class:`~proxymux.net.happy_eyeballs.Attempt` by a non-blocking connect.
 
-    :param hub: watches it.
-    :param target: needs no look-up.
+    :param hub: watches the socket.
+    :param target: a path or an IP address; a name has been looked up before.
     :param bind: the local IP address to connect from, or None.
-    :param listener: is told how it ends.
+    :param listener: is told how the attempt ends.
     """
 
     __slots__ = ("_fd", "_hub", "_listener", "_peer", "_sock")
@@ -41,14 +41,15 @@ class SocketAttempt:
             self._fail(problem)
 
     def _begin(self, target: Target, bind: str | None, socket_options: SocketOptions) -> None:
+        address: str | tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
         if isinstance(target, UnixTarget):
-            address: Any = target.path
+            address = target.path
             self._sock = sock = socket.SocketType(socket.AF_UNIX, _STREAM)
-            self._peer = (f"unix:{address}", 0)
+            self._peer = (f"unix:{target.path}", 0)
         else:
             family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
             address = self._peer = (target.host, target.port)
-            if "%" in target.host:  # a zone, which only getaddrinfo reads
+            if "%" in target.host:  # a zone, which only getaddrinfo() reads
                 flags = socket.AI_NUMERICHOST
                 address = socket.getaddrinfo(target.host, target.port, family, socket.SOCK_STREAM, 0, flags)[0][4]
             self._sock = sock = socket.SocketType(family, _STREAM)
@@ -61,8 +62,10 @@ class SocketAttempt:
         self._fd = sock.fileno()
         self._hub.watch(self._fd, self)
 
+    # Called by the hub
+
     def ready(self, events: int) -> None:
-        """It is connected, or has failed."""
+        """Take note that the socket is connected or has failed."""
         sock, listener = self._sock, self._listener
         assert sock is not None
         assert listener is not None
@@ -79,7 +82,7 @@ class SocketAttempt:
         connection.is_ending = bool(events & ENDINGS)
         listener.connected(connection)
         if number:
-            connection.fail(problem)  # it was connected, and reset at once
+            connection.fail(problem)  # the peer has accepted the connection and reset it at once
 
     def _fail(self, problem: OSError) -> None:
         listener, self._listener = self._listener, None

@@ -1,10 +1,10 @@
-"""The driver of plain sockets, which one hub watches."""
+"""The driver whose connections are plain sockets, watched by one hub."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from proxymux.core.target import Target
@@ -25,12 +25,12 @@ from proxymux.net.socket_options import SocketOptions
 
 
 class EpollDriver:
-    """A :class:`~proxymux.net.driver.Driver` whose connections are plain sockets, wherever they can be.
+    """A :class:`~proxymux.net.driver.Driver` whose connections are plain sockets wherever possible.
 
-    :param transports: carries what is not a plain socket: TLS, and endpoints that listen in their own way.
-    :param log: where a connection that raises is reported.
+    :param transports: the driver of the others: TLS, and ports of plug-ins that accept in their own way.
+    :param log: where errors in a connection's code are reported.
     :param socket_options: of every TCP connection.
-    :param buffer_size: bytes that are read at once.
+    :param buffer_size: bytes of one read.
     """
 
     def __init__(self, transports: ReactorDriver, log: Logger, socket_options: SocketOptions, buffer_size: int) -> None:
@@ -42,11 +42,15 @@ class EpollDriver:
         self._hub = Hub(self.reactor, self.timers, log, buffer_size)
         self._pipes = Pipes()
 
-    def accept(self, port: Any, factory: Any, welcome: Callable[[Connection], None] | None) -> None:
-        if welcome is None:
+    def accept(
+        self, port: IListeningPort, factory: IProtocolFactory, accepted: Callable[[Connection], None] | None
+    ) -> None:
+        if accepted is None:
             self._transports.accept(port, factory, None)
-        elif self._transports.prepare(port):
-            EpollAccepting(self._hub, port, self.gate, welcome)
+            return
+        own = self._transports.prepare(port)
+        if own is not None:
+            EpollAccepting(self._hub, own, self.gate, accepted)
 
     def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
         if is_tls:
@@ -64,7 +68,7 @@ class EpollDriver:
         return self._transports.join(client, upstream, options)
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        self._hub.later(function)
+        self._hub.call_soon(function)
 
     def start(self) -> None:
         self._hub.start()
@@ -76,9 +80,9 @@ class EpollDriver:
         self.timers.stop()
 
     def _take_over(self, connection: Connection) -> EpollConnection | None:
-        """A connection on the same socket, with all that still waits to be sent on it; the old one is then lost.
+        """A connection on the socket of ``connection``, with its owner and its unsent bytes; the old one is then lost.
 
-        :returns: None if that cannot be: it stays as it is.
+        :returns: None, with nothing changed, if the socket cannot be taken out of its transport.
         """
         taken = take_socket(connection) if isinstance(connection, TransportConnection) else None
         if taken is None:

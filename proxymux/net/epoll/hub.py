@@ -1,8 +1,8 @@
 """The hub: one edge-triggered epoll for all plain sockets, which is itself one reader in Twisted's reactor.
 
 An epoll descriptor is readable while it has events, so one wake-up of the reactor serves every socket that has become
-ready meanwhile, without the reactor's cost for each.  Registered once, for everything, a socket needs no further call
-to the system to be read, paused or written.
+ready meanwhile, without the reactor's cost for each.  A socket is registered once, for all events; reading, pausing and
+writing need no further epoll call.
 """
 
 from __future__ import annotations
@@ -10,61 +10,64 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.timers import Timers
 
-#: The peer has ended one direction or both, or the connection has failed.
+#: Events that say that the peer has ended one direction or both, or that the connection has failed.
 ENDINGS: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-EDGE: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-#: Events that are taken from the system at once.
+_EDGE: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+#: The most events of one poll.
 _BATCH: Final = 256
-#: How often in one turn the hub looks for more events before the reactor has its turn again.
-_LOOKS: Final = 4
-#: Bytes that are read at once, into one buffer that all sockets share, where nobody says.
+#: The most polls in one turn, before the reactor goes on.
+_POLLS: Final = 4
+#: Bytes of one read, where no option says otherwise.
 BUFFER_SIZE: Final = 1 << 16
 
 
 class Watcher(Protocol):
-    """Waits for events on a socket."""
+    """Is told of the events of one socket."""
 
     def ready(self, events: int) -> None:
-        """Something has happened: a set of epoll's flags.  It is said once; what is not done now must be remembered."""
+        """Take note of ``events``, a set of epoll's flags.  Each event is reported only once."""
 
     def abort(self) -> None:
-        """Close: :meth:`ready` has raised."""
+        """Close the connection, as :meth:`ready` has raised."""
 
 
 @implementer(IReadDescriptor)
 class Hub:
-    """Watches plain sockets.
+    """Polls the plain sockets of a service and tells their watchers.
 
-    :param reactor: whose reader it is.
-    :param timers: for whoever it watches.
-    :param log: where a watcher that raises is reported; it costs that connection.
-    :param buffer_size: bytes that are read at once.
+    :param reactor: polls the hub's own descriptor.
+    :param timers: for the watchers.
+    :param log: where an exception of a watcher is reported; the watcher is aborted.
+    :param buffer_size: bytes of one read.
     """
 
-    def __init__(self, reactor: Any, timers: Timers, log: Logger, buffer_size: int = BUFFER_SIZE) -> None:
+    def __init__(self, reactor: Reactor, timers: Timers, log: Logger, buffer_size: int = BUFFER_SIZE) -> None:
         self.timers = timers
-        #: The time, in seconds of the clock, when the present turn began.
+        #: The time in seconds of the last poll, for watchers that need no better.
         self.now = timers.seconds()
+        #: What is read goes here first; all sockets share it.
         self.buffer = memoryview(bytearray(buffer_size))
         self._reactor = reactor
         self._log = log
         self._seconds: Callable[[], float] = timers.seconds
         self._watchers: dict[int, Watcher] = {}
         self._closed: list[socket.SocketType] = []
-        self._later: list[Callable[[], None]] = []
+        self._soon: list[Callable[[], None]] = []
         self._is_turning = False
         self._is_stopping = False
         self._epoll: select.epoll | None = None
 
-    # For the reactor
+    # Called by the reactor
 
     def fileno(self) -> int:
         return self._epoll.fileno() if self._epoll is not None else -1
@@ -72,14 +75,14 @@ class Hub:
     def logPrefix(self) -> str:
         return "hub"
 
-    def connectionLost(self, reason: Any) -> None:
-        """The reactor lets go of everything when it stops."""
+    def connectionLost(self, reason: Failure) -> None:
+        """Ignore the end of the reactor, which says this to every reader when it stops."""
 
     def doRead(self) -> None:
         assert self._epoll is not None
         watchers, poll = self._watchers, self._epoll.poll
         self._is_turning = True
-        for _ in range(_LOOKS):
+        for _ in range(_POLLS):
             events_of = poll(0, _BATCH)
             if not events_of:
                 break
@@ -92,25 +95,25 @@ class Hub:
                     except Exception:
                         self._log.failure("a connection is closed because of an error in proxymux")
                         watcher.abort()
-            while self._later:
-                self._do_later()
+            while self._soon:
+                self._call_all()
             if self._closed:
                 self._close_all()
         self._is_turning = False
         if self._is_stopping:
             self.stop()
 
-    # For the watchers
+    # Called by the driver
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Add the hub to the reactor."""
         self._is_stopping = False
         if self._epoll is None:
             self._epoll = select.epoll()
             self._reactor.addReader(self)
 
     def stop(self) -> None:
-        """Leave the reactor, from when the last socket is closed."""
+        """Remove the hub from the reactor, as soon as the last socket is closed."""
         self._is_stopping = True
         if self._epoll is not None and not self._watchers and not self._is_turning:
             self._reactor.removeReader(self)
@@ -118,41 +121,43 @@ class Hub:
             self._epoll = None
             self.timers.stop()
 
+    # Called by the watchers
+
     def watch(self, fd: int, watcher: Watcher) -> None:
-        """Tell ``watcher`` what happens on a socket, from what it is ready for now."""
+        """Tell ``watcher`` of a socket's events, from what the socket is ready for now."""
         assert self._epoll is not None
-        self._epoll.register(fd, EDGE)
+        self._epoll.register(fd, _EDGE)
         self._watchers[fd] = watcher
 
-    def hand_over(self, fd: int, watcher: Watcher) -> None:
-        """Tell ``watcher`` instead of who was told so far, from what happens next."""
+    def set_watcher(self, fd: int, watcher: Watcher) -> None:
+        """Tell ``watcher`` of a socket's next events, in the place of its watcher so far."""
         self._watchers[fd] = watcher
 
-    def again(self, fd: int) -> None:
-        """Tell once more what a socket is ready for, after all others had their turn."""
+    def rearm(self, fd: int) -> None:
+        """Have what a socket is ready for reported once more, after the events of the other sockets."""
         assert self._epoll is not None
-        self._epoll.modify(fd, EDGE)
+        self._epoll.modify(fd, _EDGE)
 
-    def later(self, function: Callable[[], None]) -> None:
-        """Call ``function`` when what is ready now has been looked at."""
+    def call_soon(self, function: Callable[[], None]) -> None:
+        """Call ``function`` after the events of this poll; at once outside of the hub's turns."""
         if self._is_turning:
-            self._later.append(function)
+            self._soon.append(function)
         else:
             function()
 
-    def _do_later(self) -> None:
-        later, self._later = self._later, []
-        for function in later:
+    def _call_all(self) -> None:
+        functions, self._soon = self._soon, []
+        for function in functions:
             try:
                 function()
             except Exception:
                 self._log.failure("an error in proxymux")
 
     def close(self, sock: socket.SocketType, fd: int) -> None:
-        """Close a socket that is watched.
+        """Close a watched socket.
 
-        Within a turn it is closed when the turn is over: a new socket of the same number would be told what the events
-        still to be handled say of the old one.
+        During a turn the socket is closed after the events of the poll: its number could be given to a new socket,
+        whose watcher would then be told of the old one's events.
         """
         del self._watchers[fd]
         if self._is_turning:

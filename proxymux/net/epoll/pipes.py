@@ -1,4 +1,4 @@
-"""Pipes to splice through: a bounded stock of them, because each holds memory of the system's."""
+"""Pipes for ``splice()``, from a bounded stock, because each takes kernel memory."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import os
 import socket
 from typing import Final
 
-#: Bytes that a pipe is made to hold, if the system allows it.
+#: Bytes that a pipe can hold, where the system allows as many.
 PIPE_SIZE: Final = 1 << 20
-#: Pipes at once; flows beyond these are copied.  More of this size than 64 a process of a user without privileges would
-#: not be given (pipe-user-pages-soft in proc(5)).
+#: The most pipes at once; further bulk flows are copied.  A user without privileges gets 64 pipes of this size at most
+#: (pipe-user-pages-soft in proc(5)).
 MOST_PIPES: Final = 48
-#: Pipes kept for the next flow.
+#: The most empty pipes that are kept for later.
 _SPARE: Final = 16
-#: Linux; Python 3.10 has no name for it.
+#: fcntl() command of Linux; the number is for a Python whose fcntl module lacks the name.
 _F_SETPIPE_SZ: Final = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 #: SPLICE_F_MOVE and SPLICE_F_NONBLOCK.  Not SPLICE_F_MORE, which holds small messages back for 200 ms.
 FLAGS: Final = 0x01 | 0x02
 
 
 class Pipe:
-    """A pipe for one direction of one exchange.
+    """A pipe through which one flow is spliced.
 
-    The flow that fills it has it, and so has the send buffer of the socket that does not take what is in it: it goes
-    back to the stock when both have let go of it.
+    The flow that fills the pipe uses it, and so does the send buffer of a socket that does not take what is in it.  It
+    returns to the stock when both have released it.
     """
 
     __slots__ = ("_stock", "_users", "held", "reader", "size", "writer")
@@ -37,14 +37,16 @@ class Pipe:
             self.size = fcntl.fcntl(self.writer, _F_SETPIPE_SZ, PIPE_SIZE)
         except OSError:
             self.size = 1 << 16
-        #: Bytes in it.
+        #: Bytes in the pipe.
         self.held = 0
 
     def fill(self, source: int) -> int:
-        """Move what a socket has into the pipe, as far as there is room; the number of bytes, 0 at its FIN.
+        """Move what a socket has received into the pipe, as far as there is room.
 
-        :raises BlockingIOError: if it has nothing, or there is no room.
-        :raises OSError: if the socket has failed.
+        :param source: the socket's descriptor.
+        :returns: the number of bytes; 0 at the peer's FIN.
+        :raises BlockingIOError: if the socket has nothing, or the pipe is full.
+        :raises OSError: if the connection has failed.
         """
         count = os.splice(source, self.writer, self.size, flags=FLAGS)
         self.held += count
@@ -53,44 +55,45 @@ class Pipe:
     def drain(self, sink: int) -> None:
         """Move all that is in the pipe to a socket.
 
-        :raises BlockingIOError: if it takes no more for now.
-        :raises OSError: if it has failed.
+        :param sink: the socket's descriptor.
+        :raises BlockingIOError: if the socket takes no more for now.
+        :raises OSError: if the connection has failed.
         """
         while self.held:
             self.held -= os.splice(self.reader, sink, self.held, flags=FLAGS)
 
-    def have(self) -> Pipe:
-        """Another has it now."""
+    def acquire(self) -> Pipe:
+        """Count one more user of the pipe."""
         self._users += 1
         return self
 
-    def let_go(self) -> None:
-        """Undo :meth:`have`."""
+    def release(self) -> None:
+        """Count one user less; the last one returns the pipe to the stock."""
         self._users -= 1
         if not self._users:
             self._stock.take_back(self)
 
     def close(self) -> None:
-        """Give it back to the system."""
+        """Close both descriptors."""
         os.close(self.reader)
         os.close(self.writer)
 
 
 class Pipes:
-    """The stock."""
+    """The stock of pipes of one driver."""
 
     def __init__(self) -> None:
         self._spare: list[Pipe] = []
         self._lent = 0
         self._keeps = _SPARE
-        #: The system lets us splice; some containers do not.
-        self.are_usable = _splices()
+        #: The system allows ``splice()``; some containers do not.
+        self.are_usable = _can_splice()
 
     def lend(self) -> Pipe | None:
-        """A pipe with nothing in it, or None if there are too many or the system gives none."""
+        """An empty pipe, acquired once; None if :data:`MOST_PIPES` are in use or the system gives none."""
         if self._spare:
             self._lent += 1
-            return self._spare.pop().have()
+            return self._spare.pop().acquire()
         if self._lent >= MOST_PIPES:
             return None
         try:
@@ -98,10 +101,10 @@ class Pipes:
         except OSError:
             return None
         self._lent += 1
-        return pipe.have()
+        return pipe.acquire()
 
     def take_back(self, pipe: Pipe) -> None:
-        """Nobody has it any more.  With bytes in it that will not be sent, it cannot serve another flow."""
+        """Keep a pipe that has no user for the next flow; one that holds bytes cannot serve another, and is closed."""
         self._lent -= 1
         if not pipe.held and len(self._spare) < self._keeps:
             self._spare.append(pipe)
@@ -109,15 +112,15 @@ class Pipes:
             pipe.close()
 
     def close(self) -> None:
-        """Give the spare ones back to the system, and keep none from now on."""
+        """Close the spare pipes, and from now on each pipe at its release."""
         self._keeps = 0
         spare, self._spare = self._spare, []
         for pipe in spare:
             pipe.close()
 
 
-def _splices() -> bool:
-    """Try it."""
+def _can_splice() -> bool:
+    """Whether ``splice()`` works here, by trying it on a socket pair."""
     if not hasattr(os, "splice"):
         return False
     try:

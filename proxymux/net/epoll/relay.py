@@ -1,8 +1,8 @@
-"""The fd relay: bytes go from one plain socket to the other, with nothing of Twisted's and no object in between.
+"""The fd relay: bytes go from one plain socket to the other without Twisted's transports.
 
-What is ready is read into one shared buffer and sent at once.  A flow that fills the buffer is bulk: it is spliced
-through a pipe, never copied to our memory, until it is slow again.  While a socket does not take what it is sent,
-nothing is read for it.
+Received bytes are read into the hub's shared buffer and sent at once.  A flow that fills the buffer is bulk: it is
+spliced through a pipe, without a copy in our memory, until it is slow again.  While a socket has a send buffer, nothing
+is read for it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 from typing import Final
 
+from proxymux.net.connection import Connection
 from proxymux.net.epoll.connection import EpollConnection
 from proxymux.net.epoll.hub import BUFFER_SIZE, ENDINGS, Hub
 from proxymux.net.epoll.pipes import Pipe, Pipes
@@ -17,14 +18,14 @@ from proxymux.net.epoll.send_buffer import SendBuffer
 from proxymux.net.exchange import Exchange, Flow, JoinOptions
 from proxymux.net.timers import Timers
 
-#: Rounds of reading and sending in one turn, before the other sockets have theirs.
+#: Rounds of reading and sending of one flow in one turn of the hub.
 _ROUNDS: Final = (1, 2, 3, 4)
-#: Bytes spliced in one turn, give or take a pipe.
+#: Bytes of one flow that are spliced in one turn; the last pipe may exceed them.
 _BULK_TURN: Final = 1 << 20
-#: A flow that has less than this at a time is not bulk any more.
+#: Bytes of one splice() below which a flow is no longer bulk.
 _SLOW: Final = BUFFER_SIZE // 4
 _OUT: Final = select.EPOLLOUT
-#: What the events of a socket that has something to read are, unless it does not take what it is sent.
+#: The events of a socket that can be read and written, by far the most frequent ones.
 _USUAL: Final = select.EPOLLIN | select.EPOLLOUT
 
 
@@ -34,19 +35,19 @@ def join_sockets(
     """Join two plain sockets.
 
     :param timers: for the first-byte and the idle timeout.
-    :param hub: watches both.
+    :param hub: watches both sockets.
     :param pipes: for bulk.
     """
     return Exchange(timers, EpollFlow(client, hub, pipes), EpollFlow(upstream, hub, pipes), options).begin()
 
 
 class EpollFlow(Flow):
-    """One flow, and the flow from its socket to the other's."""
+    """The flow of bytes from one plain socket to another.  The hub tells it of its socket's events."""
 
-    __slots__ = ("_fd", "_hub", "_is_bulk", "_pipes", "_sink", "_source")
+    __slots__ = ("_fd", "_hub", "_is_bulk", "_pipes", "_source")
 
     connection: EpollConnection
-    _sink: EpollConnection
+    sink: EpollConnection
 
     def __init__(self, connection: EpollConnection, hub: Hub, pipes: Pipes) -> None:
         super().__init__(connection)
@@ -56,36 +57,37 @@ class EpollFlow(Flow):
         self._source = connection.sock
         self._is_bulk = False
 
-    def join(self, exchange: Exchange, other: Flow) -> None:
-        super().join(exchange, other)
-        self._sink = other.connection
-        self._sink.register_producer(self)
+    def join(self, exchange: Exchange, sink: Connection) -> None:
+        super().join(exchange, sink)
+        sink.register_producer(self)
 
     def go(self) -> None:
         if not self.connection.is_lost:
-            self._hub.hand_over(self._fd, self)
+            self._hub.set_watcher(self._fd, self)
             if self.connection.is_unread:
-                self._hub.again(self._fd)
+                self._hub.rearm(self._fd)
 
     def leave(self) -> None:
         if not self.connection.is_lost:
-            self._hub.hand_over(self._fd, self.connection)
+            self._hub.set_watcher(self._fd, self.connection)
             self.connection.leave_unread()
         super().leave()
 
+    # Called by the other connection, whose producer the flow is
+
     def pauseProducing(self) -> None:
-        """What the other connection does not take is looked at before each read."""
+        """Do nothing: :meth:`pull` looks at the other connection's send buffer before each read."""
 
     def resumeProducing(self) -> None:
         self.pull()
 
     def stopProducing(self) -> None:
-        """The other connection is lost: the exchange is told so."""
+        """Do nothing: the other flow tells the exchange of the loss."""
 
-    # For the hub
+    # Called by the hub
 
     def ready(self, events: int) -> None:
-        """Something has happened on the socket."""
+        """Take note of the socket's events."""
         if events & _OUT and self.connection.send_buffer is not None:
             self.connection.flush()
         if events == _USUAL:
@@ -93,20 +95,20 @@ class EpollFlow(Flow):
                 self.pull()
             return
         if events & ENDINGS and self.exchange is not None:
-            self.connection.note_end(events, self._sink.send_buffer is not None)
+            self.connection.note_end(events, self.sink.send_buffer is not None)
         if events & ~_OUT and self.exchange is not None:
             self.pull()
 
     def abort(self) -> None:
-        """Close it: there was an error in the relay."""
+        """Reset the connection, as :meth:`ready` has raised."""
         self.connection.abort()
 
     def pull(self) -> None:
-        """Read what has come and send it on, as far as the other flow takes it and others do not wait too long."""
+        """Read what has come and send it on the other connection, while that takes it and within :data:`_ROUNDS`."""
         if self._is_bulk:
             self._splice(0)
             return
-        buffer, sink = self._hub.buffer, self._sink
+        buffer, sink = self._hub.buffer, self.sink
         for _ in _ROUNDS:
             if sink.send_buffer is not None or sink.is_broken or self.connection.is_finished:
                 return
@@ -141,23 +143,23 @@ class EpollFlow(Flow):
                 return
             if count < len(buffer) and not self.connection.is_ending:
                 return
-        self._hub.again(self._fd)
+        self._hub.rearm(self._fd)
 
     def _splice(self, moved: int) -> None:
-        """Move what has come through a pipe.
+        """Move what has come to the other socket through a pipe.
 
-        :param moved: bytes that this turn has moved before.
+        :param moved: bytes that this turn has moved already.
         """
         pipe = self._pipes.lend()
         if pipe is None:
             self._is_bulk = False
-            self._hub.again(self._fd)
+            self._hub.rearm(self._fd)
             return
         self._splice_through(pipe, moved)
-        pipe.let_go()
+        pipe.release()
 
     def _splice_through(self, pipe: Pipe, moved: int) -> None:
-        sink = self._sink
+        sink = self.sink
         while moved < _BULK_TURN:
             if sink.send_buffer is not None or sink.is_broken or self.connection.is_finished:
                 return
@@ -172,7 +174,7 @@ class EpollFlow(Flow):
                 self.connection.end()
                 return
             self.last_at = self._hub.now
-            self.count += count  # it is not the first byte, which was copied
+            self.count += count  # first_at is set already: a flow begins with a copied byte
             moved += count
             self._is_bulk = count >= _SLOW
             try:
@@ -183,4 +185,4 @@ class EpollFlow(Flow):
             except OSError as error:
                 sink.break_off(error)
                 return
-        self._hub.again(self._fd)
+        self._hub.rearm(self._fd)

@@ -1,4 +1,4 @@
-"""The send_buffer of a socket: what its peer does not take yet, in our memory or in a pipe of the system's."""
+"""The send buffer of a plain socket: what the kernel does not take yet, in our memory or in a pipe."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from typing import Final
 
 from proxymux.net.epoll.pipes import Pipe
 
-#: Pieces that are sent at once.
+#: The most pieces in one ``sendmsg()``.
 _AT_ONCE: Final = 64
 
 
 class SendBuffer:
-    """Bytes, and behind them what is in a pipe."""
+    """Bytes to send, and after them what is in a pipe.
+
+    :param pipe: holds bytes that have been spliced and not sent, or None.
+    """
 
     __slots__ = ("_pieces", "_pipe", "_size")
 
     def __init__(self, pipe: Pipe | None = None) -> None:
         self._pieces: deque[memoryview] = deque()
         self._size = 0
-        self._pipe = pipe.have() if pipe is not None else None
+        self._pipe = pipe.acquire() if pipe is not None else None
 
     def __len__(self) -> int:
-        """Bytes, those in the pipe not counted."""
+        """The number of bytes to send, without those in the pipe."""
         return self._size
 
     def add(self, data: bytes) -> None:
-        """Have ``data`` wait behind what waits; nothing may be in a pipe then."""
+        """Append ``data``; not allowed with a pipe, whose bytes would come after it."""
         self._pieces.append(memoryview(data))
         self._size += len(data)
 
     def send(self, sock: socket.SocketType) -> None:
-        """Send it all.
+        """Send everything.
 
-        :raises BlockingIOError: if the peer takes no more for now; what it has taken does not wait any more.
-        :raises OSError: if it never will.
+        :raises BlockingIOError: if the kernel takes no more for now; what it has taken is removed from the buffer.
+        :raises OSError: if the connection has failed.
         """
         pieces = self._pieces
         while pieces:
@@ -51,7 +54,7 @@ class SendBuffer:
             self.drop()
 
     def drop(self) -> None:
-        """What still waits will not be sent."""
+        """Release the pipe: what is still to be sent will not be."""
         if self._pipe is not None:
-            self._pipe.let_go()
+            self._pipe.release()
             self._pipe = None

@@ -1,1 +1,5 @@
-"""Twisted's driver: transports of the reactor.  The only place of Twisted's private names."""
+"""The reactor driver: connections on Twisted's transports.
+
+Private names of Twisted's, and attributes that are replaced on its objects, appear in this folder only.  They were
+tried with Twisted 24.11 and 26.10.
+"""

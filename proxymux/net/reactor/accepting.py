@@ -1,81 +1,89 @@
-"""Accepting on one of Twisted's listening ports, in batches and only while the accept gate is open."""
+"""Accepting on one of Twisted's listening ports, in batches and only while the accept gate is open.
+
+Twisted's ``Port.doRead`` accepts one connection after another whatever room there is, and makes a transport of each.
+Here ``doRead`` of the port is replaced, so that both drivers can take the sockets themselves.
+"""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
+
+from twisted.internet.interfaces import IProtocolFactory
 
 from proxymux.core.identity import SocketAddress
 from proxymux.net.accept_gate import EXHAUSTED, AcceptGate
+from proxymux.net.reactor.twisted_types import AcceptedAddress, ListeningPort
 
-#: Connections taken in one turn, at most.
+#: The most connections that are accepted in one turn of the reactor.
 _BATCH: Final = 64
 
 
 class Acceptor:
-    """Does the reading of one of Twisted's ports.
+    """Accepts the connections of one listening port, in the place of the port's own ``doRead``.
 
-    :param port: it listens already.
-    :param gate: shut while there is no room.
-    :param arrived: called with each socket, where its other end is, and where this end is if that is the same for all.
+    :param port: listens already.
+    :param gate: accepting pauses while it is shut.
+    :param accepted: called with each non-blocking socket, the peer's address, and the local address where all
+        connections of the port have the same; None where the socket has to be asked.
     """
 
     def __init__(
         self,
-        port: Any,
+        port: ListeningPort,
         gate: AcceptGate,
-        arrived: Callable[[socket.SocketType, Any, SocketAddress | None], None],
+        accepted: Callable[[socket.SocketType, AcceptedAddress, SocketAddress | None], None],
     ) -> None:
         self._port = port
         self._gate = gate
-        self._arrived = arrived
-        self._listener: Any = port.socket
-        self._family = int(self._listener.family)
-        self._local = self._local_of_all()
+        self._accepted = accepted
+        self._socket = port.socket
+        self._family = int(self._socket.family)
+        self._local = self._common_local_address()
         self._batch = 1
-        port.doRead = self.accept
+        port.doRead = self.accept  # tried with Twisted 24.11 and 26.10
 
     def accept(self) -> None:
-        """Take the connections that wait."""
+        """Accept the connections that wait in the listen queue."""
         for count in range(self._batch):
             if self._gate.is_shut:
-                self._wait()
+                self._pause()
                 return
             try:
-                fd, address = self._listener._accept()
+                fd, address = self._socket._accept()  # CPython's: a descriptor, without a second socket object
             except BlockingIOError:
                 self._batch = max(1, count)
                 return
             except OSError as problem:
                 if problem.errno in EXHAUSTED:
                     self._gate.shut(problem)
-                    self._wait()
+                    self._pause()
                     return
-                continue  # that client has gone again
+                continue  # the client has closed or reset the connection before it was accepted
             sock = socket.SocketType(self._family, socket.SOCK_STREAM, 0, fd)
             sock.setblocking(False)
-            self._arrived(sock, address, self._local)
+            self._accepted(sock, address, self._local)
         self._batch = min(2 * self._batch, _BATCH)
 
-    def _wait(self) -> None:
+    def _pause(self) -> None:
         self._port.stopReading()
-        self._gate.wait(self._go_on)
+        self._gate.wait(self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         if self._port.connected:
             self._port.startReading()
 
-    def _local_of_all(self) -> SocketAddress | None:
-        if self._family == socket.AF_UNIX:
-            name = self._listener.getsockname()
-            return f"unix:{name.decode('utf-8', 'backslashreplace') if isinstance(name, bytes) else name}", 0
-        host, port = self._listener.getsockname()[:2]
+    def _common_local_address(self) -> SocketAddress | None:
+        address = self._socket.getsockname()
+        if not isinstance(address, tuple):
+            return peer_of(address)
+        host, port = address[:2]
         return None if host in ("0.0.0.0", "::") else (host, port)
 
 
-def peer_of(address: Any) -> SocketAddress:
-    """Where a client is, from what accept says of it."""
+def peer_of(address: AcceptedAddress) -> SocketAddress:
+    """The address of a client, from what ``accept()`` gives."""
     if not isinstance(address, tuple):
         name = address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else address
         return f"unix:{name}", 0
@@ -85,29 +93,28 @@ def peer_of(address: Any) -> SocketAddress:
 
 
 class TransportAccepting:
-    """Makes Twisted's transports of the sockets that a port accepts, as the port itself would.
+    """Makes a transport of every socket that a port accepts, as the port itself would.
 
-    :param port: one of Twisted's, which listens already.
-    :param gate: shut while there is no room.
-    :param factory: builds the protocol of each connection.
+    :param port: listens already.
+    :param gate: accepting pauses while it is shut.
+    :param factory: builds the protocol of each transport.
     """
 
-    def __init__(self, port: Any, gate: AcceptGate, factory: Any) -> None:
+    def __init__(self, port: ListeningPort, gate: AcceptGate, factory: IProtocolFactory) -> None:
         self._port = port
         self._factory = factory
         self._number = 0
-        Acceptor(port, gate, self._arrived)
+        Acceptor(port, gate, self._accepted)
 
-    def _arrived(self, sock: socket.SocketType, address: Any, local: SocketAddress | None) -> None:
+    def _accepted(self, sock: socket.SocketType, address: AcceptedAddress, local: SocketAddress | None) -> None:
         whole = socket.socket(sock.family, sock.type, sock.proto, sock.detach())
-        host, *rest = address if isinstance(address, tuple) else (address,)
-        if len(rest) == 3:
-            host = peer_of(address)[0]
-        where = (host, *rest) if isinstance(address, tuple) else address
-        protocol = self._factory.buildProtocol(self._port._buildAddr(where))
+        if isinstance(address, tuple) and len(address) == 4:
+            address = (peer_of(address)[0], *address[1:])  # with its zone, which Twisted's own ports add too
+        # The port's own steps, tried with Twisted 24.11 and 26.10.
+        protocol = self._factory.buildProtocol(self._port._buildAddr(address))
         if protocol is None:
             whole.close()
             return
         self._number += 1
-        transport = self._port.transport(whole, protocol, where, self._port, self._number, self._port.reactor)
+        transport = self._port.transport(whole, protocol, address, self._port, self._number, self._port.reactor)
         protocol.makeConnection(transport)

@@ -1,17 +1,19 @@
-"""A connection on one of Twisted's transports: TLS, and whatever an endpoint's plug-in brings."""
+"""Connections on Twisted's transports: TLS, Unix sockets without epoll, and whatever an endpoint's plug-in brings."""
 
 from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
+    IAddress,
     IHalfCloseableProtocol,
     IHandshakeListener,
     IPullProducer,
+    IPushProducer,
     ISSLTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
@@ -20,23 +22,24 @@ from zope.interface import implementer
 
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, UNOWNED, Producer, bytes_to_send
+from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.timers import Timers
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class TransportConnection(Protocol):
-    """A :class:`~proxymux.net.connection.Connection`.
+    """A :class:`~proxymux.net.connection.Connection` that is the protocol of one of Twisted's transports.
 
     :param timers: for the deadline of a close.
-    :param owner: an :class:`~proxymux.interfaces.IConnectionOwner`.
+    :param owner: is told what happens on the connection.
     """
 
-    transport: Any
+    transport: Transport
     notices_resets = False
     is_flushed = False
 
-    def __init__(self, timers: Timers, owner: Any) -> None:
+    def __init__(self, timers: Timers, owner: ConnectionOwner) -> None:
         self.owner = owner
         self.is_lost = False
         self.is_finished = False
@@ -44,12 +47,12 @@ class TransportConnection(Protocol):
         self.when_lost: Callable[[], None] | None = None
         self._timers = timers
         self._deadline: Timer | None = None
-        self._guarded = False
+        self._has_producer = False
 
-    # What Twisted tells us
+    # Called by the transport
 
     def connectionMade(self) -> None:
-        for option in ("setTcpNoDelay", "setTcpKeepAlive"):
+        for option in ("setTcpNoDelay", "setTcpKeepAlive"):  # which a Unix socket has not
             switch = getattr(self.transport, option, None)
             if switch is not None:
                 switch(True)
@@ -77,11 +80,11 @@ class TransportConnection(Protocol):
             self._deadline.cancel()
             self._deadline = None
         owner, self.owner = self.owner, UNOWNED
-        owner.lost(None if reason.check(ConnectionDone) else reason.value)
+        owner.lost(None if reason.check(ConnectionDone) else cast("Exception", reason.value))
         if self.when_lost is not None:
             self.when_lost()
 
-    # What an owner does with it
+    # Called by the owner
 
     @property
     def peer(self) -> SocketAddress:
@@ -125,13 +128,13 @@ class TransportConnection(Protocol):
 
     def register_producer(self, producer: Producer) -> None:
         if not self.is_lost:
-            self.transport.registerProducer(producer, True)
-            self._guarded = True
+            self.transport.registerProducer(cast("IPushProducer", producer), True)
+            self._has_producer = True
 
     def unregister_producer(self) -> None:
-        if self._guarded and not self.is_lost:
+        if self._has_producer and not self.is_lost:
             self.transport.unregisterProducer()
-        self._guarded = False
+        self._has_producer = False
 
     def finish(self) -> None:
         self.unregister_producer()
@@ -147,9 +150,10 @@ class TransportConnection(Protocol):
             return
         self.unregister_producer()
         self.transport.loseConnection()
-        # A TLS close waits for the peer without a limit of its own (twisted#7926), any close for a peer that reads.
+        # Twisted sets no limit itself: a TLS close waits for the peer's close_notify (twisted#7926), any close for a
+        # peer that does not read.
         if not self.is_lost and self._deadline is None:
-            self._deadline = self._timers.after(LINGER, self._close_harder if self.is_tls else self._expired)
+            self._deadline = self._timers.after(LINGER, self._close_below_tls if self.is_tls else self._expired)
 
     def abort(self) -> None:
         if not self.is_lost:
@@ -171,22 +175,26 @@ class TransportConnection(Protocol):
     def when_flushed(self, flushed: Callable[[], None]) -> None:
         self.unregister_producer()
         if not self.is_lost:
-            self._guarded = True
-            transport = self._under_tls()
-            transport.registerProducer(_Flush(transport, self, flushed), False)
-            # An empty buffer would not be looked at again by itself.
+            self._has_producer = True
+            transport = self._below_tls()
+            transport.registerProducer(_FlushProducer(transport, self, flushed), False)
+            # A transport with an empty buffer would not ask its producer before the next write.
             transport.startWriting()
 
-    def _under_tls(self) -> Any:
+    def producer_gone(self) -> None:
+        """Take note that a producer has unregistered itself from the transport."""
+        self._has_producer = False
+
+    def _below_tls(self) -> Transport:
         transport = self.transport
         while ISSLTransport.providedBy(transport) and hasattr(transport, "transport"):
             transport = transport.transport
         return transport
 
-    def _close_harder(self) -> None:
-        """A TLS close that the peer has not answered: close below, where what was sent still arrives."""
+    def _close_below_tls(self) -> None:
+        """Close the TCP connection in good order, as the peer has not answered the close of TLS."""
         self._deadline = self._timers.after(LINGER, self._expired)
-        self._under_tls().loseConnection()
+        self._below_tls().loseConnection()
 
     def _expired(self) -> None:
         self._deadline = None
@@ -194,10 +202,13 @@ class TransportConnection(Protocol):
 
 
 @implementer(IPullProducer)
-class _Flush:
-    """A pull producer that produces nothing: a transport asks it for more when its buffer is empty."""
+class _FlushProducer:
+    """Calls ``flushed`` once the send buffer of a transport is empty.
 
-    def __init__(self, transport: Any, connection: TransportConnection, flushed: Callable[[], None]) -> None:
+    It is a pull producer that produces nothing: a transport asks such a one for more when its buffer is empty.
+    """
+
+    def __init__(self, transport: Transport, connection: TransportConnection, flushed: Callable[[], None]) -> None:
         self._transport, self._connection, self._flushed = transport, connection, flushed
         self._asked = False
 
@@ -206,14 +217,15 @@ class _Flush:
             self._asked = True
             return
         self._transport.unregisterProducer()
-        self._connection._guarded = False
+        self._connection.producer_gone()
         self._flushed()
 
     def stopProducing(self) -> None:
-        """The connection is lost: its owner is told so."""
+        """Ignore the loss of the connection: its owner is told of it."""
 
 
-def _address(address: Any) -> SocketAddress:
+def _address(address: IAddress) -> SocketAddress:
     if isinstance(address, UNIXAddress):
         return f"unix:{(address.name or b'').decode('utf-8', 'backslashreplace')}", 0
+    assert isinstance(address, (IPv4Address, IPv6Address))
     return str(address.host), int(address.port)

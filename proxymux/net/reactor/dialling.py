@@ -1,11 +1,12 @@
-"""Connecting with Twisted's endpoints."""
+"""Connecting with Twisted's client endpoints."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
+from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
 from proxymux.core.target import Target, UnixTarget
@@ -13,14 +14,20 @@ from proxymux.net.connection import EARLY
 from proxymux.net.happy_eyeballs import DialListener
 from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.tls import OneProtocol
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
 
 
-def endpoint_for(reactor: Any, target: Target, bind: str | None) -> Any:
-    """The client endpoint that connects to ``target``, which needs no look-up, from the local address ``bind``."""
-    # The attempt's own limit is the only one: Twisted's, of 30 seconds, might come before it.
-    unlimited: Any = None
+def endpoint_for(reactor: Reactor, target: Target, bind: str | None) -> IStreamClientEndpoint:
+    """The client endpoint that connects to ``target``.
+
+    :param target: a path or an IP address; a name has been looked up before.
+    :param bind: the local IP address to connect from, or None.
+    """
+    # The connector's limit for the attempt is the only one.  Twisted's own, of 30 seconds, might come before it; None,
+    # which its annotations leave out, is no limit.
+    unlimited = cast("float", None)
     if isinstance(target, UnixTarget):
         return UNIXClientEndpoint(reactor, target.path, timeout=unlimited)
     kind = TCP6ClientEndpoint if ":" in target.host else TCP4ClientEndpoint
@@ -29,32 +36,36 @@ def endpoint_for(reactor: Any, target: Target, bind: str | None) -> Any:
 
 
 class EndpointAttempt:
-    """An endpoint that is connecting.
+    """An :class:`~proxymux.net.happy_eyeballs.Attempt` by an endpoint.
 
     :param timers: for the deadline of the connection's close.
-    :param listener: is told how it ends.
-    :param socket_options: of the connection, or None.
+    :param listener: is told how the attempt ends.
+    :param socket_options: of the connection, or None for a Unix socket.
     """
 
     def __init__(
-        self, endpoint: Any, timers: Timers, listener: DialListener, socket_options: SocketOptions | None
+        self,
+        endpoint: IStreamClientEndpoint,
+        timers: Timers,
+        listener: DialListener,
+        socket_options: SocketOptions | None,
     ) -> None:
         self._listener: DialListener | None = listener
         self._socket_options = socket_options
-        self._connecting: Deferred[TransportConnection] = endpoint.connect(
-            OneProtocol(TransportConnection(timers, EARLY))
-        )
+        self._connection = TransportConnection(timers, EARLY)
+        self._connecting: Deferred[IProtocol] = endpoint.connect(OneProtocol(self._connection))
         self._connecting.addCallbacks(self._connected, self._failed)
 
-    def _connected(self, connection: TransportConnection) -> None:
+    def _connected(self, _: IProtocol) -> None:
+        connection = self._connection
         if self._listener is None:
             connection.abort()
             return
         if self._socket_options is not None:
             self._socket_options.apply(connection.transport.getHandle())
         connection.pause()
-        # The endpoint has put a wrapper around the connection that claims only the last of its interfaces: it would be
-        # told of the peer's FIN as of a loss.
+        # The endpoint has put a wrapper around the connection that claims only the last of its interfaces: a FIN of the
+        # peer would be taken for a loss.  Tried with Twisted 24.11 and 26.10.
         connection.transport.protocol = connection
         self._listener.connected(connection)
 

@@ -1,11 +1,12 @@
-"""The driver of Twisted's transports."""
+"""The driver whose connections are Twisted's transports."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from proxymux.core.target import InetTarget, Target
@@ -18,6 +19,7 @@ from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.dialling import EndpointAttempt, endpoint_for
 from proxymux.net.reactor.relay import join_connections
 from proxymux.net.reactor.tls import ClientHandshake
+from proxymux.net.reactor.twisted_types import ListeningPort, Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
 
@@ -25,27 +27,34 @@ from proxymux.net.timers import Timers
 class ReactorDriver:
     """A :class:`~proxymux.net.driver.Driver` whose connections are transports of ``reactor``.
 
-    :param log: where it says that accepting pauses.
+    :param log: where pauses of accepting are reported.
     :param socket_options: of every TCP connection.
     """
 
-    def __init__(self, reactor: Any, log: Logger, socket_options: SocketOptions) -> None:
+    def __init__(self, reactor: Reactor, log: Logger, socket_options: SocketOptions) -> None:
         self.reactor = reactor
         self.timers = Timers(reactor, log)
         self.gate = AcceptGate(self.timers, lambda problem: log.warn("{problem}", problem=problem))
         self._socket_options = socket_options
 
-    def accept(self, port: Any, factory: Any, welcome: Callable[[Connection], None] | None) -> None:
-        if self.prepare(port):
-            TransportAccepting(port, self.gate, factory)
+    def accept(
+        self, port: IListeningPort, factory: IProtocolFactory, accepted: Callable[[Connection], None] | None
+    ) -> None:
+        own = self.prepare(port)
+        if own is not None:
+            TransportAccepting(own, self.gate, factory)
 
-    def prepare(self, port: Any) -> bool:
-        """Set the socket options of a listening port.  False for a port of a reactor that has its own ways."""
+    def prepare(self, port: IListeningPort) -> ListeningPort | None:
+        """Set the socket options of a listening port, which its connections inherit.
+
+        :returns: the port; None if it is not one of Twisted's own classes and accepts in its own way.
+        """
         if not hasattr(port, "socket"):
-            return False
-        if port.socket.family != socket.AF_UNIX:
-            self._socket_options.apply(port.socket)
-        return True
+            return None
+        own = cast("ListeningPort", port)
+        if own.socket.family != socket.AF_UNIX:
+            self._socket_options.apply(own.socket)
+        return own
 
     def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
         socket_options = self._socket_options if isinstance(target, InetTarget) else None
@@ -62,7 +71,7 @@ class ReactorDriver:
         function()
 
     def start(self) -> None:
-        """A transport is ready when it is made."""
+        """Do nothing: a transport needs no preparation."""
 
     def stop(self) -> None:
         self.gate.close()

@@ -1,4 +1,4 @@
-"""The transport relay: bytes are read on one connection and sent on the other, of whatever kinds they are."""
+"""The transport relay: bytes are read on one connection and sent on the other, of whatever kinds the two are."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ def join_connections(timers: Timers, client: Connection, upstream: Connection, o
 
 
 def join_flows(timers: Timers, client_flow: Flow, upstream_flow: Flow, options: JoinOptions) -> Exchange:
-    """Join two connections whose flows have been made already."""
+    """Join two connections whose flows the caller has made, of a class of its own perhaps."""
     client, upstream = client_flow.connection, upstream_flow.connection
     exchange = Exchange(timers, client_flow, upstream_flow, options)
     for connection, other in ((client, upstream), (upstream, client)):
         connection.unregister_producer()
-        connection.register_producer(_Pausing(other))
+        connection.register_producer(_ReadingProducer(other))
     return exchange.begin()
 
 
-class _Pausing:
-    """Pauses a connection while the other one does not take what it reads."""
+class _ReadingProducer:
+    """Pauses reading on one connection while the other has too much to send.
+
+    :param connection: the one that is read.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -35,4 +38,4 @@ class _Pausing:
         self._connection.resume()
 
     def stopProducing(self) -> None:
-        """The other connection is lost: the exchange is told so."""
+        """Ignore the loss of the sending connection: its owner, a flow, is told of it too."""

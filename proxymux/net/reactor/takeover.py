@@ -1,8 +1,8 @@
-"""Takeover: a plain socket leaves its transport of Twisted's.
+"""Takeover: a plain socket leaves its transport, so that the epoll driver can carry it.
 
 Clients that come through an endpoint which listens in its own way (a plug-in's, say) have a transport of Twisted's.
-When they are joined, the epoll driver can carry them all the same.  What depends on the inside of those transports is
-here; it was tried with Twisted 24.11 and 26.10.
+When such a client is joined to an upstream on a plain socket, the socket is taken out of the transport.  The attributes
+that are read and deleted for it were tried with Twisted 24.11 and 26.10.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ _PLAIN: Final = (tcp.Server, unix.Server)
 
 @dataclass(frozen=True, slots=True)
 class TakenSocket:
-    """What a transport had: its socket, which is non-blocking, and the bytes that it has still to send."""
+    """What is taken out of a transport.
+
+    :param sock: non-blocking.
+    :param unsent: bytes that the transport had still to send.
+    :param owner: the connection's owner.
+    :param is_finished: the peer has sent FIN.
+    """
 
     sock: socket.SocketType
     unsent: bytes
@@ -33,13 +39,13 @@ class TakenSocket:
 
 
 def take_socket(connection: TransportConnection) -> TakenSocket | None:
-    """Take the socket of a connection, which is lost then; its owner is not told.
+    """Take the socket of a connection.  The connection is lost then, without its owner being told.
 
-    :returns: None if the connection is not a plain socket, or is being closed: it stays as it is.
+    :returns: None, with nothing changed, if the connection is not a plain socket or is being closed.
     """
     if connection.is_lost:
         return None
-    transport: Any = connection.transport
+    transport: Any = connection.transport  # the attributes used from here on are tcp.Connection's own
     if type(transport) not in _PLAIN or transport.TLS or transport.disconnected or transport.disconnecting:
         return None
     if transport._writeDisconnecting or transport._aborting:
@@ -54,7 +60,7 @@ def take_socket(connection: TransportConnection) -> TakenSocket | None:
 
 
 def _detach(transport: Any) -> socket.socket:
-    """The transport's socket, which it forgets as it does when its connection is lost, but for closing it."""
+    """The transport's socket.  The transport drops it as at the loss of its connection, but without closing it."""
     transport.stopReading()
     transport.stopWriting()
     transport.producer = None

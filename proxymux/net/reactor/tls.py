@@ -1,75 +1,97 @@
-"""TLS on a connection that already carries bytes, and what a handshake said."""
+"""TLS by Twisted's ``TLSMemoryBIO``: as the client of an upstream, and over a connection that already carries bytes."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS
-from twisted.internet.interfaces import IProtocol
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator, IProtocol, IProtocolFactory
 from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
 
 from proxymux.net.connection import EARLY, explain
 from proxymux.net.happy_eyeballs import DialListener, TlsFailed
 from proxymux.net.reactor.connection import TransportConnection
+from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.timers import Timers
 
 
-class OneProtocol(Factory):
-    """Builds a protocol that is there already."""
+@implementer(IProtocolFactory)
+class OneProtocol:
+    """A factory of one connection, whose protocol was made before."""
 
-    noisy = False
-
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: IProtocol) -> None:
         self._protocol = protocol
 
-    def buildProtocol(self, addr: Any) -> Any:
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
         return self._protocol
+
+    def doStart(self) -> None:
+        """Nothing is needed before the connection."""
+
+    def doStop(self) -> None:
+        """Nothing is left after the connection."""
 
 
 @functools.lru_cache(maxsize=256)
-def client_options(server_name: str) -> Any:
+def client_options(server_name: str) -> IOpenSSLClientConnectionCreator:
     """How to speak TLS to ``server_name``, verified against OpenSSL's default trust store.
 
-    Kept, because to load the trust store takes milliseconds.
+    Cached, because loading the trust store takes milliseconds.
     """
     return optionsForClientTLS(server_name)
 
 
-def admit_any_alpn(options: Any) -> None:
-    """Let clients in that offer protocols by ALPN, where ``options`` of a listener name none: none is agreed on.
+def admit_any_alpn(options: object) -> None:
+    """Complete a TLS handshake without ALPN where a client offers protocols and the listener's ``options`` name none.
 
-    Twisted answers them with no name at all, at which OpenSSL ends the handshake.
+    Twisted answers such a client with an empty protocol name, at which OpenSSL ends the handshake.
     """
+    # Tried with Twisted 24.11 and 26.10.
     if isinstance(options, CertificateOptions) and not options._acceptableProtocols:
         options.getContext().set_alpn_select_callback(lambda connection, offered: NO_OVERLAPPING_PROTOCOLS)
 
 
-def start_client_tls(transport: Any, protocol: IProtocol, server_name: str) -> None:
-    """Begin TLS as the client on ``transport``; from now on ``protocol`` has the connection, decrypted."""
-    factory = OneProtocol(protocol)
-    wrapper = TLSMemoryBIOFactory(client_options(server_name), True, factory)
+def start_client_tls(transport: Transport, protocol: IProtocol, server_name: str) -> None:
+    """Begin TLS as the client on ``transport``; ``protocol`` gets the decrypted bytes from now on."""
+    wrapper = TLSMemoryBIOFactory(client_options(server_name), True, OneProtocol(protocol))
     wrapper.noisy = False
-    hand_to(transport, wrapper.buildProtocol(None))
+    _replace_protocol(transport, wrapper.buildProtocol(None))
 
 
-def hand_to(transport: Any, protocol: Any, received: bytes = b"") -> None:
-    """Put ``protocol`` in the place of the one that ``transport`` has, and give it what was ``received``."""
-    transport.protocol = protocol
+def pass_on(
+    connection: TransportConnection, factory: IProtocolFactory, address: IAddress, received: bytes = b""
+) -> None:
+    """Put the protocol that ``factory`` builds in the place of ``connection`` on its transport.
+
+    :param address: the peer's, for the factory.
+    :param received: bytes that have been read and are the protocol's.
+    :raises Exception: that the factory or the protocol raised; ``connection`` has its transport again.
+    """
+    transport = connection.transport
+    try:
+        _replace_protocol(transport, factory.buildProtocol(address), received)
+    except Exception:
+        transport.protocol = connection  # tried with Twisted 24.11 and 26.10
+        raise
+
+
+def _replace_protocol(transport: Transport, protocol: IProtocol | None, received: bytes = b"") -> None:
+    assert protocol is not None
+    transport.protocol = protocol  # tried with Twisted 24.11 and 26.10
     protocol.makeConnection(transport)
     if received and not transport.disconnected:
         protocol.dataReceived(received)
 
 
 class ClientHandshake:
-    """Owns a connection to an upstream during its TLS handshake.
+    """Owns the connection to an upstream during its TLS handshake.
 
     :param timers: for the encrypted connection.
-    :param connection: where the peer expects TLS now.
-    :param server_name: whom its certificate must name.
-    :param listener: is given the encrypted connection, which nobody reads yet, or told why there is none.
+    :param connection: where the peer expects TLS from now on.
+    :param server_name: what the peer's certificate must name.
+    :param listener: is given the encrypted connection, which is paused, or told why there is none.
     """
 
     def __init__(
@@ -87,10 +109,10 @@ class ClientHandshake:
             self._secured.abort()
 
     def made(self) -> None:
-        """The handshake begins by itself."""
+        """Ignore the start of the handshake, which needs nothing done."""
 
     def secured(self) -> None:
-        # Before Twisted 26.4 a peer whose name turns out wrong is said to be secured all the same, and then closed.
+        # Twisted before 26.4 says this of a peer whose certificate names another too, and closes the connection then.
         if self._listener is not None and not self._secured.transport.disconnecting:
             listener, self._listener = self._listener, None
             self._secured.pause()
@@ -98,13 +120,13 @@ class ClientHandshake:
             listener.connected(self._secured)
 
     def received(self, data: bytes) -> None:
-        """Nothing is delivered before the handshake is done."""
+        """Ignore data: none is delivered before the handshake is done."""
 
     def finished(self) -> None:
-        """TLS does not half-close."""
+        """Ignore a FIN: Twisted reports a TLS peer's as the loss of the connection."""
 
     def flushed(self) -> None:
-        """TLS does not half-close."""
+        """Ignore our own FIN: none is sent on a TLS connection."""
 
     def lost(self, reason: Exception | None) -> None:
         if self._listener is not None:

@@ -1,0 +1,100 @@
+"""Twisted's reactor, transports and listening ports, as types: what proxymux uses of each.
+
+They are zope interfaces composed of Twisted's own, because Twisted declares its arguments and attributes with those, to
+which a typing Protocol is not assignable.  No object declares that it provides one of these: they are for mypy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from socket import SocketType
+from typing import Protocol, TypeAlias
+
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IListeningPort,
+    INegotiated,
+    IProtocol,
+    IPushProducer,
+    IReactorCore,
+    IReactorFDSet,
+    IReactorPluggableNameResolver,
+    IReactorSocket,
+    IReactorTCP,
+    IReactorThreads,
+    IReactorTime,
+    IReactorUNIX,
+    IReadWriteDescriptor,
+)
+from zope.interface import Attribute
+
+#: A peer's address as ``accept()`` gives it: (ip, port), with flow and zone behind them for IPv6, or a path.
+AcceptedAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str | bytes
+
+
+class ListeningSocket(Protocol):
+    """A ``socket.socket`` with the private method by which CPython's ``accept()`` gets its descriptor."""
+
+    @property
+    def family(self) -> int: ...
+    def _accept(self) -> tuple[int, AcceptedAddress]: ...
+    def getsockname(self) -> AcceptedAddress: ...
+    def setsockopt(self, level: int, optname: int, value: int, /) -> None: ...
+
+
+class Reactor(
+    IReactorCore,
+    IReactorTime,
+    IReactorThreads,
+    IReactorFDSet,
+    IReactorTCP,
+    IReactorUNIX,
+    IReactorSocket,
+    IReactorPluggableNameResolver,
+):
+    """The reactor of the process."""
+
+
+class Transport(INegotiated, IConsumer, IPushProducer, IReadWriteDescriptor):
+    """A transport of a TCP, Unix or TLS connection.
+
+    ``fileno``, ``startWriting`` and the names below exist on all of them, but are in no interface of Twisted's; tried
+    with Twisted 24.11 and 26.10.
+    """
+
+    #: The protocol that is told what the transport reads.  Assigning another passes the transport on.
+    protocol: IProtocol = Attribute("IProtocol")
+    #: True from the call of loseConnection().
+    disconnecting: bool = Attribute("bool")
+    #: True when the connection is gone.
+    disconnected: bool = Attribute("bool")
+    #: What TLS is spoken over; only a TLS transport has it.
+    transport: Transport = Attribute("Transport")
+    #: pyOpenSSL's connection; only a TLS transport has it.
+    getHandle: Callable[[], SSL.Connection] = Attribute("callable")
+    getPeerCertificate: Callable[[], X509 | None] = Attribute("callable")
+    #: Ask the reactor to tell when the socket is writable.
+    startWriting: Callable[[], None] = Attribute("callable")
+
+
+class ListeningPort(IListeningPort):
+    """A listening port of Twisted's own: ``tcp.Port`` or ``unix.Port``.
+
+    None of these names is in an interface of Twisted's; tried with Twisted 24.11 and 26.10.
+    """
+
+    socket: ListeningSocket = Attribute("the listening socket")
+    connected: bool = Attribute("True while it listens")
+    reactor: Reactor = Attribute("Reactor")
+    #: Called by the reactor when the socket is readable.
+    doRead: Callable[[], None] = Attribute("callable")
+    startReading: Callable[[], None] = Attribute("callable")
+    stopReading: Callable[[], None] = Attribute("callable")
+    #: The class of the transports: (socket, protocol, address, port, number, reactor).
+    transport: Callable[[SocketType, IProtocol, AcceptedAddress, ListeningPort, int, Reactor], Transport] = Attribute(
+        "type"
+    )
+    _buildAddr: Callable[[AcceptedAddress], IAddress] = Attribute("callable")
