@@ -139,8 +139,11 @@ class Proxymux:
 USUAL: Final = ("haproxy", "haproxy-splice", "haproxy-lua", "nginx-stream", "nginx-njs", "proxymux")
 
 
-def all_peers(twistd: Path) -> dict[str, Peer]:
-    """Return every peer by name."""
+def all_peers(twistd: Path, beside: Path | None = None) -> dict[str, Peer]:
+    """Return every peer by name.
+
+    :param beside: the twistd of another build of proxymux, an earlier one say, that is measured in the same run.
+    """
     peers: list[Peer] = [
         HAProxy("haproxy", routes=False),
         HAProxy("haproxy-lua", routes=True),
@@ -150,4 +153,6 @@ def all_peers(twistd: Path) -> dict[str, Peer]:
         Proxymux("proxymux", twistd),
         Proxymux("proxymux-transport", twistd, "transport"),
     ]
+    if beside is not None:
+        peers.append(Proxymux("proxymux-beside", beside))
     return {peer.name: peer for peer in peers}

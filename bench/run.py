@@ -36,7 +36,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--peers",
         nargs="+",
-        choices=list(all_peers(twistd)),
+        choices=[*all_peers(twistd), "proxymux-beside"],
         default=list(USUAL),
         metavar="NAME",
         help=f"{', '.join(all_peers(twistd))} [default: {', '.join(USUAL)}]",
@@ -44,6 +44,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="one short round that only shows that everything works")
     parser.add_argument("--out", type=Path, default=RESULTS, help="directory for latest.json and latest.svg")
     parser.add_argument("--twistd", type=Path, default=twistd, help="[default: the one beside this Python]")
+    parser.add_argument(
+        "--beside", type=Path, metavar="TWISTD", help="measure another build of proxymux too, as proxymux-beside"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.json", help="only draw the figure of an earlier run again")
     return parser.parse_args()
 
@@ -78,7 +81,7 @@ def _measure(options: argparse.Namespace) -> int:
             short=options.short,
         )
         run = Run(stage, options.rounds, skipped)
-        run.choose_peers(options.peers, all_peers(options.twistd))
+        run.choose_peers(options.peers, all_peers(options.twistd, options.beside))
         run.choose_measures(options.only, descriptors)
         try:
             with stage.upstreams():
@@ -89,7 +92,7 @@ def _measure(options: argparse.Namespace) -> int:
     rows = run.rows()
     print(report.table(rows))
     file = options.out / "latest.json"
-    chosen = {key: value for key, value in vars(options).items() if key not in ("out", "twistd", "plot")}
+    chosen = {key: value for key, value in vars(options).items() if key not in ("out", "twistd", "beside", "plot")}
     report.write_json(file, about, chosen, run.facts, run.skipped, rows, run.samples)
     print(f"\nwrote {file}")
     _draw(file)

@@ -27,6 +27,7 @@ class Measure(ABC):
         "nginx-stream",
         "nginx-njs",
         "proxymux",
+        "proxymux-beside",
         "proxymux-transport",
     )
 

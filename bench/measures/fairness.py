@@ -26,7 +26,7 @@ class Fairness(Measure):
     name = "fairness"
     programs = ("iperf3",)
     needs_load = True
-    only_peers = ("haproxy", "haproxy-splice", "proxymux", "proxymux-transport")
+    only_peers = ("haproxy", "haproxy-splice", "proxymux", "proxymux-beside", "proxymux-transport")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

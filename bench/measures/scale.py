@@ -20,7 +20,7 @@ class Scale(Measure):
     name = "scale"
     needs_descriptors = 12_000
     needs_load = True
-    only_peers = ("haproxy", "proxymux", "proxymux-transport")
+    only_peers = ("haproxy", "proxymux", "proxymux-beside", "proxymux-transport")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
