@@ -22,7 +22,7 @@ Function            Reads                                                NEED_DA
 `redis`             the name of the first Redis command                  81 bytes; inline 65536 bytes
 ==================  ===================================================  =================================
 
-One port for three protocols::
+One port for three of them::
 
     from proxymux import NEED_DATA, sniff
 
