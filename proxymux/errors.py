@@ -37,7 +37,7 @@ class BadKeys(ProxymuxError, ValueError):
 
 
 class BadCodec(ProxymuxError, ValueError):
-    """There is no codec of that name.  The text says which names there are."""
+    """No codec has the given name.  The text lists the names."""
 
 
 class BadMessage(ProxymuxError, ValueError):
