@@ -1,7 +1,4 @@
-"""Every error that proxymux raises on purpose.
-
-Catch :class:`ProxymuxError` for all of them.  The text of each is one line, fit to be shown to an operator as it is.
-"""
+"""Every error that proxymux raises itself.  The text of each is one line, for the operator."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ from typing import Any
 
 
 class ProxymuxError(Exception):
-    """Base of all errors here; never raised itself."""
+    """The base of all errors here; never raised itself."""
 
 
 class BadAddress(ProxymuxError, ValueError):
-    """A text that should name a target or a network does not."""
+    """A text is not an address, a target or a network."""
 
 
 class BadResult(ProxymuxError, ValueError):
@@ -25,10 +22,10 @@ class BadHeader(ProxymuxError, ValueError):
 
 
 class BadToken(ProxymuxError, ValueError):
-    """A token opens nothing.  The text says why, to the operator and never to the client.
+    """A token is not valid.  The text says why, for the operator; it is never sent to the client.
 
-    :param reason: one of a few, to be counted.
-    :param details: more for the log.
+    :param reason: one of a few texts, fit to be counted.
+    :param details: what the log says in addition.
     """
 
     def __init__(self, reason: str, details: str = "") -> None:
@@ -38,32 +35,32 @@ class BadToken(ProxymuxError, ValueError):
 
 
 class BadKeys(ProxymuxError, ValueError):
-    """A key file cannot be used.  The text names the line, and nothing of a key."""
+    """A key file cannot be used.  The text names the line, without any part of a key."""
 
 
 class BadCodec(ProxymuxError, ValueError):
-    """There is no codec of that name.  The text says which names there are."""
+    """No codec has the given name.  The text lists the names."""
 
 
 class BadMessage(ProxymuxError, ValueError):
-    """What a peer sent is no message of its protocol, is too large for us, or is a reply that nobody asked for.
+    """A peer has sent a malformed message, too large a one, or a reply to no request.
 
-    The bytes from there on cannot be told apart: the connection that they came from is of no use any more.
+    Where the next message begins is not known, so the connection has to be closed.
 
     :param problem: what is wrong.
-    :param answer: what to send to a client before its connection is closed; may be empty.
+    :param answer: the protocol's error reply, for a client before its connection is closed; may be empty.
     """
 
     def __init__(self, problem: str, answer: bytes = b"") -> None:
         super().__init__(problem)
         self.problem = problem
         self.answer = answer
-        #: What ``feed()`` would have returned, had the data ended before the bad message.
+        #: The messages before the bad one, as the scanner's ``feed()`` returns them.
         self.finished: list[Any] = []
 
 
 class ConfigError(ProxymuxError):
-    """An option cannot be used as it was given.
+    """The value of an option cannot be used.
 
     :param option: the option as the user typed it, for example ``--listen``.
     :param problem: what is wrong and what is accepted.
@@ -80,11 +77,11 @@ class RouterError(ProxymuxError):
 
 
 class DecisionFailed(ProxymuxError):
-    """A decider did wrong.  The text is one line and begins with ``file:line`` where a line is known.
+    """A decider has failed.  The text is one line, which begins with ``file:line`` where a line is known.
 
-    :param problem: that line.
+    :param problem: the text.
     :param details: the traceback, or an empty text.
-    :param is_cancelled: True if it was given up on, and did no wrong.
+    :param is_cancelled: True if the decision was cancelled by its caller, which is no fault of the decider.
     """
 
     def __init__(self, problem: str, details: str = "", is_cancelled: bool = False) -> None:

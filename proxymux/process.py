@@ -24,7 +24,7 @@ _DESCRIPTORS: Final = "/proc/self/fd"
 _SHOW_AFTER: Final = 0.2
 
 
-class Running(Protocol):
+class RunningService(Protocol):
     """A running service, as the process uses it."""
 
     def summary(self) -> str:
@@ -56,7 +56,7 @@ class Process:
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
-        self._services: list[Running] = []
+        self._services: list[RunningService] = []
         self._is_stopping = False
         self._is_installed = False
         self._log_file: LogFile | None = None
@@ -69,7 +69,7 @@ class Process:
             cls._of_reactor[reactor] = cls(reactor)
         return cls._of_reactor[reactor]
 
-    def add(self, service: Running) -> None:
+    def add(self, service: RunningService) -> None:
         """Pass signals on to ``service`` and show it.  The first call installs the signal handlers."""
         self._services.append(service)
         self._show()
@@ -80,7 +80,7 @@ class Process:
             self._install()
             self._reactor.callWhenRunning(self._install)  # over the reactor's own, which it installs as it starts
 
-    def remove(self, service: Running) -> None:
+    def remove(self, service: RunningService) -> None:
         """Undo :meth:`add`."""
         if service in self._services:
             self._services.remove(service)

@@ -1,4 +1,4 @@
-"""The console script ``proxymux``."""
+"""The console script ``proxymux``: parses its command line.  Each command is in a module of its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from proxymux.core.decision import MAX_SECONDS
 from proxymux.version import __version__
 
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from proxymux.net.reactor.twisted_types import Reactor
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one of the commands; the exit status is 0 if all is well, 1 if not, 2 for a command line that is wrong."""
+    """Run a command and exit: with status 0 for success, 1 for a failure, 2 for a wrong command line."""
     options = _parser().parse_args(arguments)
     options.run(options)
 
@@ -44,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_connect(commands: Any) -> None:
+def _add_connect(commands: _Commands) -> None:
     connect = commands.add_parser(
         "connect",
         help="join standard input and output to the target of a token, through a gateway",
@@ -58,7 +65,7 @@ def _add_connect(commands: Any) -> None:
     connect.set_defaults(run=_connect)
 
 
-def _add_token(commands: Any) -> None:
+def _add_token(commands: _Commands) -> None:
     token = commands.add_parser("token", help="make tokens for the gateway, and see what is in them")
     actions = token.add_subparsers(required=True, metavar="ACTION")
     seal = actions.add_parser("seal", help="print a token", description="Print a token for a target.")
@@ -95,15 +102,15 @@ def _whole_seconds(text: str) -> int:
 
 
 def _connect(options: argparse.Namespace) -> None:
-    from proxymux.cli.connect import connect
+    from proxymux.cli.connect import connect  # here for the start-up time of the other commands
 
     status = connect(options.gateway, options.token)
     sys.stdout.flush()
-    os._exit(status)  # a thread may wait for standard input for ever
+    os._exit(status)  # not sys.exit(): a thread may be waiting for standard input
 
 
 def _token(action: str, options: argparse.Namespace) -> None:
-    from proxymux.cli import token
+    from proxymux.cli import token  # here for start-up time: it imports OpenSSL
 
     raise SystemExit(getattr(token, action)(options))
 
@@ -115,16 +122,17 @@ def _seconds(text: str) -> float:
     return value
 
 
-# What the parser calls them in its complaints.
+# The parser's error messages use the function's name.
 _seconds.__name__ = _whole_seconds.__name__ = "number of seconds"
 
 
 def _check(options: argparse.Namespace) -> None:
+    # Here for start-up time, and so that the other commands install no reactor.
     from twisted.internet.task import react
 
     from proxymux.cli.check import check_router
 
-    def run(reactor: Any) -> Any:
+    def run(reactor: Reactor) -> Deferred[None]:
         checking = check_router(reactor, options.router, options.sample, options.timeout, sys.stdout, sys.stderr)
         return checking.addCallback(_exit)
 

@@ -1,11 +1,12 @@
-"""``proxymux check``: a router, tried on recorded first bytes in every split."""
+"""``proxymux check``: loads a router and tries it on recorded first bytes, in every way of splitting them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
 
 from proxymux.core.decision import Forward, in_words
 from proxymux.errors import DecisionFailed, RouterError
@@ -14,16 +15,24 @@ from proxymux.testing import Conversation, as_decider, converse_later, every_spl
 
 
 def check_router(
-    clock: Any, router: str, samples: Sequence[str], timeout: float, out: IO[str], err: IO[str]
+    clock: IReactorTime, router: str, samples: Sequence[str], timeout: float, out: IO[str], err: IO[str]
 ) -> Deferred[bool]:
-    """Check ``router`` on the files ``samples``; True if it loads and acts alike for every split of each.
+    """Load a router and try it on samples.
 
+    :param clock: for ``timeout``.
+    :param router: as ``--router`` has it.
+    :param samples: names of files of recorded first bytes.
     :param timeout: seconds for one conversation.
+    :param out: for the decisions.
+    :param err: for files that cannot be read, and a router that cannot be loaded.
+    :returns: True if the router loads and acts alike for every split of each sample.
     """
     return ensureDeferred(_check(clock, router, samples, timeout, out, err))
 
 
-async def _check(clock: Any, router: str, samples: Sequence[str], timeout: float, out: IO[str], err: IO[str]) -> bool:
+async def _check(
+    clock: IReactorTime, router: str, samples: Sequence[str], timeout: float, out: IO[str], err: IO[str]
+) -> bool:
     try:
         decider = as_decider(router)
     except RouterError as error:
@@ -44,10 +53,10 @@ async def _check(clock: Any, router: str, samples: Sequence[str], timeout: float
 
 
 class _Sample:
-    """One sample and what the router makes of it."""
+    """One sample, and the router's conversations over its splits."""
 
     def __init__(
-        self, clock: Any, decider: RouterDecider, name: str, data: bytes, timeout: float, out: IO[str]
+        self, clock: IReactorTime, decider: RouterDecider, name: str, data: bytes, timeout: float, out: IO[str]
     ) -> None:
         self._clock = clock
         self._decider = decider
@@ -77,7 +86,7 @@ class _Sample:
         self._say(f"  {_show(chunks)}: {_tell(found)}")
 
     async def _converse(self, chunks: tuple[bytes, ...]) -> Conversation | str:
-        """What the router makes of ``chunks``, or why it fails."""
+        """The router's conversation with a client that sends ``chunks``, or why it failed."""
         conversation = converse_later(self._decider, *chunks)
         timer = self._clock.callLater(self._timeout, conversation.cancel)
         try:

@@ -1,4 +1,4 @@
-"""``proxymux connect``: standard input and output, joined to the target of a token."""
+"""``proxymux connect``: joins standard input and output to the target of a token, through a gateway."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import os
 import socket
 import sys
 import threading
-from typing import Any, Final
+from typing import Final
 
 from proxymux.core.target import InetTarget, parse_target
 from proxymux.errors import BadAddress, ProxymuxError
 
 _SIZE: Final = 1 << 16
-#: Seconds until the gateway must have connected us.
+#: Seconds for the connection to the gateway, and for each part of its status.
 _TIMEOUT: Final = 30.0
 
 
 class NotConnected(ProxymuxError):
-    """There is no way through the gateway."""
+    """The gateway could not be used, or has not connected to the target."""
 
 
 def connect(gateway: str, token: str) -> int:
-    """Join standard input and output to the target of ``token``, until both have ended.
+    """Join standard input and output to the target of ``token``, until the target has sent FIN.
 
     :param gateway: ``HOST:PORT``.
-    :param token: itself, or ``@`` and the name of a file that holds it, which other users cannot see.
-    :returns: the exit status; what went wrong is on standard error.
+    :param token: the token, or ``@`` and the name of a file that holds it: other users can see a command line.
+    :returns: the exit status; problems are written to standard error.
     """
     try:
         connection = _open(gateway, _read_token(token))
@@ -69,14 +69,14 @@ def _open(gateway: str, token: str) -> socket.socket:
 
 
 def _send(connection: socket.socket) -> None:
-    """Pass standard input on, and its end."""
-    stdin: Any = sys.stdin.fileno()
+    """Send standard input to the gateway, and a FIN at its end."""
+    stdin = sys.stdin.fileno()
     try:
         while data := os.read(stdin, _SIZE):
             connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # whoever reads from the connection sees it too
+        pass  # connect(), which reads from the same connection, reports it
 
 
 def _write(data: bytes) -> None:

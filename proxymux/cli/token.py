@@ -1,4 +1,4 @@
-"""``proxymux token``: makes tokens for the gateway, and says what is in them."""
+"""``proxymux token``: makes tokens for the gateway, and shows their claims."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from datetime import datetime, timezone
-from typing import Any
 
 from proxymux.core.token import Claims, read_address
 from proxymux.core.token.legacy import DIGESTS, Digest, open_legacy, seal_legacy
@@ -17,7 +16,10 @@ from proxymux.tap.gateway import SECRET_VARIABLE, SecretSource, read_keys
 
 
 def seal(options: argparse.Namespace) -> int:
-    """Print a token; the exit status."""
+    """Print a token.
+
+    :returns: the exit status, 1 if the options make no token.
+    """
     try:
         print(_sealed_legacy(options) if options.legacy else _sealed(options))
     except (BadToken, ConfigError) as error:
@@ -26,7 +28,10 @@ def seal(options: argparse.Namespace) -> int:
 
 
 def open_(options: argparse.Namespace) -> int:
-    """Print what is in a token; the exit status, which is 1 if it cannot be opened."""
+    """Print the claims of a token.
+
+    :returns: the exit status, 1 if the token cannot be opened.
+    """
     token = options.token.strip().encode("ascii", "replace")
     try:
         claims = _open(token, options)
@@ -48,7 +53,7 @@ def _sealed(options: argparse.Namespace) -> str:
     if options.expires_in is None:
         raise ConfigError("--expires-in", "missing; give the seconds that the token is to be good for")
     now = int(time.time())
-    claims: dict[str, Any] = {
+    claims: dict[str, object] = {
         "t": options.target[0] if len(options.target) == 1 else options.target,
         "e": now + options.expires_in,
     }

@@ -34,7 +34,7 @@ class NeedData(enum.Enum):
         return False
 
 
-#: The decision to wait: the decider is asked again when more bytes have come.  It is false as a condition.
+#: The decision to wait: the decider is asked again when more bytes have come.  NEED_DATA is false.
 NEED_DATA: Final = NeedData.NEED_DATA
 
 
@@ -60,7 +60,7 @@ class Forward:
     :param retries: rounds of attempts after the first, 0.1 s apart.
     :param retry_on: ``"timeout"`` retries only targets that timed out, and without a pause.
     :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY header to the upstream; None is the service's default.
-    :param tls: True, or the server name to verify: TLS to the upstream.
+    :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify.
     :param bind: the local address to connect from.
     :raises BadResult: if a value is of the wrong type or out of range.
     """

@@ -50,7 +50,7 @@ class Timer:
 
 
 class Wheel:
-    """A set of timers by their due times, in seconds of the caller's clock.  It calls none of them itself."""
+    """A set of timers by their due times, in seconds of the caller's clock.  The caller makes their calls."""
 
     def __init__(self) -> None:
         self._slots: dict[int, set[Timer]] = {}

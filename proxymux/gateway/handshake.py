@@ -1,7 +1,7 @@
-"""The gateway's handshake: one line with a token, answered by three digits.
+"""The gateway's handshake: the client sends one line with a token, and the gateway answers with three digits.
 
-What was read from the client goes in, and what the gateway makes of it comes out; see ``docs/gateway.rst`` for the wire
-format, and :mod:`proxymux.core.token` for what a token is.
+This module reads the line and names the statuses; what a token says is in :mod:`proxymux.core.token`.  The wire format
+is described in ``docs/gateway.rst``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TIMED_OUT: Final = b"504"
 
 
 class TooLong(ValueError):
-    """There is no line's end where the last one can be."""
+    """The client's line is longer than a token can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Line:
     """The client's line.
 
     :param token: without LF or CRLF.
-    :param rest: what has come after it, which is the upstream's.
+    :param rest: bytes that have come after the line, for the upstream.
     """
 
     token: bytes
@@ -35,9 +35,9 @@ class Line:
 
 
 def read_line(data: bytes) -> Line | None:
-    """The line at the beginning of ``data``, or None if it is not whole.
+    """The line at the beginning of ``data``, or None while its end has not come.
 
-    :raises TooLong: if it cannot become one of at most :data:`MAX_TOKEN` bytes.
+    :raises TooLong: as soon as the token must exceed :data:`MAX_TOKEN` bytes.
     """
     end = data.find(b"\n", 0, MAX_TOKEN + 2)
     if end < 0:

@@ -1,4 +1,4 @@
-"""The pid file: says which process to stop, and keeps a second one from taking its place."""
+"""The pid file: says which process to signal, and keeps a second gateway from using the same file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Final
 from proxymux.errors import ConfigError
 
 _PROCESSES: Final = Path("/proc")
-#: What the command line of a process of ours has in it.
+#: Words of which the command line of a running gateway has at least one.
 _OURS: Final = (b"proxymux", b"twistd")
 
 
 class PidFile:
-    """A file with the number of this process.
+    """A file with the id of this process.
 
-    :param option: that named it.
-    :param path: where it is, absolute: twistd changes the working directory.
+    :param option: the option that names the file, for error messages.
+    :param path: absolute, because twistd changes the working directory.
     """
 
     def __init__(self, option: str, path: str) -> None:
@@ -27,9 +27,9 @@ class PidFile:
         self._pid: int | None = None
 
     def create(self) -> None:
-        """Make it.  One that a process left behind which is no more is replaced.
+        """Write the file.  A file of a process that does not run any more is replaced.
 
-        :raises ConfigError: if another process has it, or it cannot be written.
+        :raises ConfigError: if the file is a running gateway's, or cannot be written.
         """
         draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
@@ -46,7 +46,7 @@ class PidFile:
         self._pid = os.getpid()
 
     def _link(self, draft: Path) -> None:
-        """Give the draft its name, which is there at once with all that is in it, or belongs to another already."""
+        """Give the draft the file's name by a hard link: the file appears whole, or link() fails as the name exists."""
         try:
             os.link(draft, self._path)
         except FileExistsError:
@@ -59,7 +59,7 @@ class PidFile:
             os.link(draft, self._path)
 
     def remove(self) -> None:
-        """Undo :meth:`create`, unless the file is another process's by now."""
+        """Remove the file that :meth:`create` made, unless it is another process's by now."""
         if self._pid is not None and self._pid == os.getpid() == self._owner():
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -74,7 +74,7 @@ class PidFile:
 
 
 def _is_running(pid: int) -> bool:
-    """True if there is such a process and, as far as can be seen, it is one of ours: numbers are used again."""
+    """True if the process runs and is, as far as can be seen, a gateway: process ids are used again."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,4 +1,4 @@
-"""The target filter: looks at every address that a token leads to before it is connected to."""
+"""The target filter: checks every address that a token leads to before the gateway connects to it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from proxymux.gateway.target_rules import TargetRules, reached_by
 
 
 class TargetFilter:
-    """Lets through what the rules allow, and never the gateway itself, or tokens could be nested without end.
+    """A :data:`~proxymux.net.happy_eyeballs.TargetCheck`: the operator's rules, and never the gateway itself.
+
+    Tokens that lead to the gateway would have it connect to itself in a loop.
 
     :param rules: what the operator allows and denies.
     """
 
     def __init__(self, rules: TargetRules) -> None:
         self._rules = rules
-        #: Where the gateway listens.
+        #: The addresses that the gateway listens on.
         self.own: Sequence[Target] = ()
-        # For few targets it is asked again and again, and the answer does not change.
-        self._judge = functools.lru_cache(maxsize=1024)(self._look)
+        # Cached, as the answer for a target does not change and targets are few.
+        self._cached_problem = functools.lru_cache(maxsize=1024)(self._problem)
 
     def __call__(self, target: InetTarget) -> str | None:
-        """Why ``target``, an IP address, is none to connect to; None if it is one."""
-        return self._judge(target, tuple(self.own))
+        """Why connecting to ``target``, an IP address, is forbidden; None if it is allowed."""
+        return self._cached_problem(target, tuple(self.own))
 
-    def _look(self, target: InetTarget, own_addresses: tuple[Target, ...]) -> str | None:
+    def _problem(self, target: InetTarget, own_addresses: tuple[Target, ...]) -> str | None:
         problem = self._rules.problem(target.host, target.port)
         if problem is None and any(self._is_at(target, own) for own in own_addresses):
             return "the gateway itself"
@@ -45,10 +47,10 @@ class TargetFilter:
 
 
 def _is_local(host: str) -> bool:
-    """True if this machine has the address: nobody else can bind to it."""
+    """True if the address is one of this machine's, so that it can be bound to."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        where = socket.getaddrinfo(host, 0, family, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST)[0][4]  # zones too
+        where = socket.getaddrinfo(host, 0, family, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST)[0][4]  # reads zones
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind(where)
     except OSError:

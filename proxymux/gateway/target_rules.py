@@ -1,4 +1,4 @@
-"""Target rules: where a client may be connected to, whatever it has been given."""
+"""Target rules: which addresses and ports the operator allows tokens to lead to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxymux.errors import BadAddress
 
 _RULE: Final = re.compile(r"(?:\[([^]]+)\]|([0-9.]+(?:/[0-9]+)?))(?::([0-9,-]+))?\Z", re.ASCII)
 _LAST_PORT: Final = 65535
-#: What the system connects to where it is asked for "any".
+#: The address that a connect to the unspecified address (0.0.0.0 or ::) reaches.
 _LOOPBACKS: Final = {
     parse_ip_address("0.0.0.0"): parse_ip_address("127.0.0.1"),
     parse_ip_address("::"): parse_ip_address("::1"),
@@ -21,23 +21,23 @@ _LOOPBACKS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TargetRule:
-    """Addresses, and ports of them.
+    """A network, and ports on its addresses.
 
-    :param ports: pairs of a first and a last port; empty is all.
+    :param ports: pairs of a first and a last port; empty is every port.
     """
 
     network: Network
     ports: tuple[tuple[int, int], ...] = ()
 
     def fits(self, address: IPAddress, port: int) -> bool:
-        """True if it speaks of this target."""
+        """True if the rule covers the address and port."""
         return address in self.network and (not self.ports or any(low <= port <= high for low, high in self.ports))
 
 
 def parse_target_rule(text: str) -> TargetRule:
     """Read ``CIDR`` or ``CIDR:PORTS``: ``10.0.0.0/8``, ``10.0.0.0/8:80,8000-8100``, ``[fd00::/8]:443``, ``fd00::/8``.
 
-    :raises BadAddress: if it is none of them.
+    :raises BadAddress: if ``text`` is none of them.
     """
     match = _RULE.match(text)
     if match is None:
@@ -59,10 +59,10 @@ def _ports(text: str, listed: str) -> tuple[tuple[int, int], ...]:
 
 
 class TargetRules:
-    """Judges addresses that targets have turned out to be.
+    """The operator's rules (``--allow-target``, ``--deny-target``), applied to the addresses of targets.
 
-    :param allow: where clients may be connected to; empty is anywhere.
-    :param deny: where not; it wins.
+    :param allow: what may be connected to; empty is everything.
+    :param deny: what may not be connected to, whatever ``allow`` says.
     """
 
     def __init__(self, allow: Iterable[TargetRule] = (), deny: Iterable[TargetRule] = ()) -> None:
@@ -70,7 +70,7 @@ class TargetRules:
         self._deny = tuple(deny)
 
     def problem(self, host: str, port: int) -> str | None:
-        """Why ``host``, an IP address, is none to connect to; None if it is one."""
+        """Why connecting to ``host``, an IP address, is forbidden; None if it is allowed."""
         address = reached_by(host)
         if address is None:
             return "no IP address"
@@ -82,6 +82,6 @@ class TargetRules:
 
 
 def reached_by(host: str) -> IPAddress | None:
-    """The address that is reached by connecting to ``host``, which may be "any"; None if it is no IP address."""
-    address = parse_ip_address(host)  # "any" can be written in more than one way
+    """The address that a connect to ``host`` reaches: loopback for the unspecified one; None if it is no IP address."""
+    address = parse_ip_address(host)  # the unspecified address can be written in more than one way
     return _LOOPBACKS.get(address, address)

@@ -65,7 +65,7 @@ class AcceptGate:
             self._timer = self._timers.after(_PAUSE, self._pause_over)
 
     def close(self) -> None:
-        """Call nobody any more: the service has stopped."""
+        """Forget the functions that wait, as the service has stopped."""
         self._when_open.clear()
         if self._timer is not None:
             self._timer.cancel()

@@ -18,7 +18,7 @@ from proxymux.core.identity import SocketAddress
 if TYPE_CHECKING:
     from proxymux.net.reactor.twisted_types import Transport
 
-#: Seconds that a close may take before it becomes an abort: one for the peer's close_notify, and one for TCP.
+#: Seconds after which a close becomes an abort.  A TLS close has them twice: for close_notify, then for TCP.
 LINGER: Final = 10.0
 #: Seconds between two looks at how much the kernel has still to send.
 LOOK_AGAIN: Final = 0.05
@@ -63,7 +63,7 @@ class Producer(Protocol):
 
 
 class Connection(Protocol):
-    """One connection.  A new one reads nothing until it is resumed."""
+    """One connection, whatever its driver."""
 
     #: Is told what happens.  Assigning another owner passes the connection on.
     owner: ConnectionOwner

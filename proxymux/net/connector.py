@@ -62,7 +62,7 @@ _TIMEOUTS = (_TimedOut, error.TimeoutError, TimeoutError)
 
 
 class ConnectListener(Protocol):
-    """Is told how a connect goes.
+    """Is called by a connect as it proceeds.
 
     Either :meth:`connected` or :meth:`gave_up` is called, once and as the last, perhaps before
     :meth:`Connecting.start` has returned; neither is after :meth:`Connecting.cancel`.

@@ -132,7 +132,7 @@ class _Arrival:
 class _HeaderReader:
     """Owns a connection until its PROXY header is complete.
 
-    :param runner: the client's session, which the header is told to.
+    :param runner: the client's session, which is given the header.
     :param inner: the factory that gets the connection afterwards.
     """
 

@@ -1,16 +1,16 @@
-"""Sniffing: what a connection's first bytes say, for the protocols that routers meet.
+"""Sniffing: functions that recognize a protocol by a client's first bytes, for use in routers.
 
-Each function is given all bytes that have come so far and answers one of three things:
+Each function is given all bytes that have come so far and returns one of three things:
 
-* a value, which is true, as soon as the bytes tell all that it holds; bytes after it are not looked at;
-* :data:`NEED_DATA`, which is false, as long as this may still become the protocol;
-* ``None``, as soon as it cannot: it is something else, or it is malformed.
+* a value, which is true, as soon as its fields are known; bytes after them are ignored;
+* :data:`NEED_DATA`, which is false, as long as the bytes may become the protocol;
+* ``None``, as soon as they cannot: they are something else, or malformed.
 
-More bytes never change a value or a None into something else.  No bytes make a function raise, each looks at a bounded
-number of them, and none answers NEED_DATA when as many as that have come.
+More bytes never change a value or a None into something else.  No bytes make a function raise.  Each function looks at
+a limited number of bytes, and returns NEED_DATA only below that limit.
 
 ==================  ===================================================  =================================
-Function            Reads                                                NEED_DATA is below
+Function            Reads                                                NEED_DATA only below
 ==================  ===================================================  =================================
 `tls_client_hello`  TLS ClientHello: server name (SNI), ALPN, versions   43012 bytes: 32 KiB, 2048 records
 `http_request`      HTTP/1 request line and Host; the preface of HTTP/2  32768 bytes
@@ -26,22 +26,21 @@ One port for three of them::
 
     from proxymux import NEED_DATA, sniff
 
-    SERVERS = [
+    TARGETS = [
         (sniff.tls_client_hello, "10.0.0.1:443"),
         (sniff.ssh, "10.0.0.1:22"),
         (sniff.http_request, "10.0.0.1:80"),
     ]
 
     def proxy(data):
-        answers = [(reads(data), server) for reads, server in SERVERS]
-        for found, server in answers:
+        results = [(sniffs(data), target) for sniffs, target in TARGETS]
+        for found, target in results:
             if found:
-                return {"remote": server}
-        return NEED_DATA if any(found is NEED_DATA for found, _ in answers) else {"close": True}
+                return {"remote": target}
+        return NEED_DATA if any(found is NEED_DATA for found, _ in results) else {"close": True}
 
-**Server-first protocols.**  MySQL, SMTP, FTP and IMAP are not among them: there the server speaks first, the client
-waits, and there is nothing to sniff.  Choose such an upstream in ``proxy_accepted(client)``, by the client's address
-or the port that it came to.
+**Server-first protocols.**  MySQL, SMTP, FTP and IMAP cannot be sniffed: the server speaks first, and the client waits
+for it.  Choose such an upstream in ``proxy_accepted(client)``, by the client's address or the port it connected to.
 """
 
 from proxymux.core.decision import NEED_DATA

@@ -10,14 +10,14 @@ from typing import Final
 from proxymux.core.decision import NEED_DATA, NeedData
 from proxymux.sniff.beginning import TCHAR, beginning_of, letters
 
-#: Bytes of a request's head beyond which it is not looked at; HAProxy's and nginx's limits are about as high.
+#: The most bytes of a request's head; HAProxy's and nginx's limits are of this order too.
 LIMIT: Final = 32768
 _EMPTY_LINES_LIMIT: Final = 4
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-# A method has at most 32 bytes; the longest that is registered has 17.  There are at most 256 fields; HAProxy's
-# default is 101.
+# A method has at most 32 bytes; the longest registered one has 17.  A head has at most 256 fields; HAProxy's default
+# limit is 101.
 _METHOD: Final = rb"[%b]{1,32}" % TCHAR
 _VALUE: Final = rb"[\t -~\x80-\xff]"
 _LINE_BEGIN: Final = beginning_of((_METHOD, b" ", rb"[!-~]+", b" ", *letters(b"HTTP/1."), b"[0-9]", rb"\r"))
@@ -32,14 +32,15 @@ _AUTHORITY: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The head of a request (RFC 9112), as far as routing goes.
+    """The parts of a request's head (RFC 9112) that routing needs.
 
     :param method: as sent; methods are case-sensitive.
     :param path: the request target as sent: ``/path?query``, a whole URL, ``host:port`` of a CONNECT, or ``*``.
-    :param version: ``1.0`` or ``1.1``.  The preface of HTTP/2 without TLS (RFC 9113) is the method PRI of ``2.0``; the
-        host is then in a later frame, and not known here.
-    :param host: in lower case and without its port, from a whole URL if that is the target, else from Host; or None.
-    :param port: the port with the host, or None.
+    :param version: ``1.0`` or ``1.1``.  The preface of HTTP/2 without TLS (RFC 9113) has the method PRI and ``2.0``;
+        its host comes in a later frame and is not known here.
+    :param host: in lower case and without a port, from the request target if that is a whole URL, else from the Host
+        field; or None.
+    :param port: the port beside the host, or None.
     """
 
     method: str
@@ -50,14 +51,15 @@ class HttpRequest:
 
 
 def http_request(data: bytes) -> HttpRequest | NeedData | None:
-    """The request that ``data`` begins with, once its head is whole.
+    """The request that ``data`` begins with, once its head is complete.
 
-    What could be read in two ways is None: two Host lines, a folded line, white space before a colon, a control byte.
+    None for heads that two parsers could read differently: with two Host fields, a folded line, white space before a
+    colon, or a control byte.
     """
     if data[:12] == _PREFACE[:12]:
         return _preface(data)
     start = _after_empty_lines(data)
-    if data[start:] == b"\r":  # half of one more empty line
+    if data[start:] == b"\r":  # the first half of one more empty line
         return NEED_DATA if data.count(b"\n", 0, start) < _EMPTY_LINES_LIMIT else None
     head = _HEAD.match(data, start, LIMIT)
     if head is None:
@@ -75,7 +77,7 @@ def _preface(data: bytes) -> HttpRequest | NeedData | None:
 
 
 def _after_empty_lines(data: bytes) -> int:
-    """Where the request line begins: clients have been seen to send an empty line before it (RFC 9112 section 2.2)."""
+    """The offset of the request line, before which clients may send empty lines (RFC 9112 section 2.2)."""
     at = 0
     for _ in range(_EMPTY_LINES_LIMIT):
         if data.startswith((b"\n", b"\r\n"), at):
@@ -84,7 +86,7 @@ def _after_empty_lines(data: bytes) -> int:
 
 
 def _request(head: re.Match[bytes]) -> HttpRequest | None:
-    """The request of a head's whole lines, of which there may be more to come; None if they contradict the rules."""
+    """The request in the complete lines of a head, which may have further lines; None if they are not valid."""
     method, target, version, fields = head.groups()
     named = _authority(_host_field(fields))
     if method == b"CONNECT":
@@ -102,7 +104,7 @@ def _request(head: re.Match[bytes]) -> HttpRequest | None:
 
 
 def _host_field(fields: bytes) -> bytes | None:
-    """The value of Host, empty if it is not there, None if it is there twice: then two servers may read two hosts."""
+    """The value of the Host field; empty if there is none; None if there are two, as upstreams may differ."""
     names = fields.lower()
     at = names.find(b"\nhost:")
     if at < 0:
@@ -113,7 +115,7 @@ def _host_field(fields: bytes) -> bytes | None:
 
 
 def _authority(text: bytes | None) -> tuple[str | None, int | None] | None:
-    """Host and port of ``host:port``; None if it is malformed."""
+    """Host and port of ``host:port``, each None if it is missing; None if the text is malformed."""
     found = None if text is None else _AUTHORITY.fullmatch(text)
     if found is None:
         return None

@@ -10,20 +10,20 @@ from proxymux.core.decision import NEED_DATA, NeedData
 
 Kind = Literal["startup", "ssl", "gss", "cancel"]
 
-#: Bytes of a first packet: the server takes 10000 (MAX_STARTUP_PACKET_LENGTH) after the four that say how many.
+#: The most bytes of a first packet: PostgreSQL's MAX_STARTUP_PACKET_LENGTH, 10000, after the four bytes of the length.
 LIMIT: Final = 4 + 10000
 
-#: Kind, the bytes at 4 (of a start-up, its major version only), and the least and the most bytes of the packet.
+#: Kind, the bytes from offset 4 (of a start-up its major version only), the least and the most bytes of the packet.
 _KINDS: Final[tuple[tuple[Kind, bytes, int, int], ...]] = (
     ("startup", b"\0\3", 9, LIMIT),
     ("ssl", (80877103).to_bytes(4, "big"), 8, 8),
     ("gss", (80877104).to_bytes(4, "big"), 8, 8),
-    ("cancel", (80877102).to_bytes(4, "big"), 16, 268),  # the key had 4 bytes, and has up to 256 since protocol 3.2
+    ("cancel", (80877102).to_bytes(4, "big"), 16, 268),  # a key of 4 bytes, or up to 256 since protocol 3.2
 )
 
 
 class Parameters(Mapping[str, str]):
-    """The parameters of a start-up, which cannot be changed.  Of one that was sent twice the last counts."""
+    """The parameters of a start-up, immutable.  Of a parameter that was sent twice, the last value holds."""
 
     __slots__ = ("_values",)
 
@@ -53,9 +53,9 @@ _NO_PARAMETERS: Final = Parameters()
 class Postgres:
     """The first packet of a PostgreSQL client (StartupMessage, SSLRequest, GSSENCRequest or CancelRequest).
 
-    :param kind: ``startup``; ``ssl`` or ``gss``: it wants encryption, and sends its start-up once it was answered;
-        ``cancel``.
-    :param length: bytes that the packet has.
+    :param kind: ``startup``; ``ssl`` or ``gss``, a request for encryption, after whose answer the client sends its
+        start-up; or ``cancel``.
+    :param length: bytes of the packet.
     :param parameters: of a start-up, such as ``user``, ``database`` and ``application_name``, in the client's order.
     """
 
@@ -65,12 +65,12 @@ class Postgres:
 
     @property
     def user(self) -> str | None:
-        """The user that logs in."""
+        """The user that the client wants to log in as."""
         return self.parameters.get("user")
 
     @property
     def database(self) -> str | None:
-        """The database; it has the user's name if the client does not say."""
+        """The database, which by default has the user's name."""
         return self.parameters.get("database") or self.user
 
 
@@ -97,12 +97,12 @@ def postgres(data: bytes) -> Postgres | NeedData | None:
 
 
 def _may_be_parameters(begin: bytes) -> bool:
-    """Whether none of the names is empty: that is the end, and there are more bytes to come."""
+    """True if none of the names is empty: an empty one ends the packet, but more bytes are to come."""
     return all(begin.split(b"\0")[:-1:2])
 
 
 def _parameters(block: bytes) -> Parameters | None:
-    """Names and values, each ended by a NUL, and a NUL after them."""
+    """Read names and values, each with a NUL at its end, and one more NUL after them all."""
     texts = block.split(b"\0")
     if len(texts) < 2 or texts[-1] or texts[-2] or len(texts) % 2:
         return None

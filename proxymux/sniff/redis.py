@@ -7,15 +7,15 @@ from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
 
-#: Bytes of an inline command, with its line end (the server's own limit).
+#: The most bytes of an inline command, with its line end (Redis's own limit).
 LIMIT: Final = 65536
-#: Bytes of a command's name; the longest there is has 20.
+#: The most bytes of a command's name; the longest of Redis's has 20.
 _NAME_LIMIT: Final = 64
-#: Bytes of a number and its CR; what fills them without a CR is too large a number.
+#: The most bytes of a number and its CR.
 _NUMBER_LIMIT: Final = 8
-#: Elements of an array (the server's own limit).
+#: The most elements of an array (Redis's own limit).
 _COUNT_LIMIT: Final = 1024 * 1024
-#: Commands that are recognized as plain words: what people and health checks type.  Not GET, for HTTP begins so.
+#: Inline commands that are recognized: those that people and health checks send.  Not GET, as HTTP begins with it.
 _INLINE: Final = frozenset(
     b"AUTH CLIENT COMMAND CONFIG DBSIZE ECHO HELLO INFO MONITOR PING QUIT ROLE SELECT SUBSCRIBE TIME".split()
 )
@@ -35,7 +35,7 @@ class Redis:
 def redis(data: bytes) -> Redis | NeedData | None:
     """The name of the command that ``data`` begins with.
 
-    An array (RESP) is known by the name alone, before its arguments have come; an inline command by its whole line.
+    Of an array (RESP) only the name must have come; of an inline command, its whole line.
     """
     if data[:1] not in (b"", b"*"):
         return _inline(data)
@@ -56,7 +56,7 @@ def redis(data: bytes) -> Redis | NeedData | None:
 
 
 def _after_number(data: bytes, start: int, most: int) -> tuple[int, int] | NeedData | None:
-    """The number at ``start``, from 1 to ``most``, and where the line after it begins."""
+    """The number at ``start``, from 1 to ``most``, and the offset of the line after it."""
     digits, cr, _ = data[start : start + _NUMBER_LIMIT].partition(b"\r")
     if digits and not (digits.isdigit() and digits[:1] != b"0" and int(digits) <= most):
         return None
@@ -69,7 +69,7 @@ def _after_number(data: bytes, start: int, most: int) -> tuple[int, int] | NeedD
 
 
 def _inline(data: bytes) -> Redis | NeedData | None:
-    """A command typed as a line, as with telnet."""
+    """Read an inline command: one line of words, as typed into telnet."""
     end = data.find(b"\n", 0, LIMIT)
     begun = data[: LIMIT if end < 0 else end]
     line = begun.removesuffix(b"\r")
@@ -82,5 +82,5 @@ def _inline(data: bytes) -> Redis | NeedData | None:
         return None
     if end < 0:
         return NEED_DATA if len(data) < LIMIT else None
-    # Whatever a method of HTTP may be called: the line of a request ends so.
+    # An HTTP request line ends like this, whatever its method is.
     return None if arguments.rpartition(b" ")[2].startswith(b"HTTP/") else Redis(name.decode("ascii"))

@@ -9,14 +9,14 @@ from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
 
-#: Bytes of a user id or host name of SOCKS4; it sets no limit itself.
+#: The most bytes of a user id or host name in SOCKS4, whose specification sets no limit.
 _TEXT_LIMIT: Final = 255
-#: Bytes beyond which the answer is never NEED_DATA.
+#: Bytes from which on the answer is never NEED_DATA.
 SOCKS4_LIMIT: Final = 8 + 2 * (_TEXT_LIMIT + 1)
 SOCKS5_GREETING_LIMIT: Final = 2 + 255
 SOCKS5_REQUEST_LIMIT: Final = 5 + 255 + 2
 
-# Labels as the host names of targets have them: the underscore is not in RFC 1123 but common in container networks.
+# The labels of host names, as in targets: the underscore is not in RFC 1123 but common in container networks.
 _LABEL: Final = rb"(?!-)[A-Za-z0-9_-]{1,63}"
 _NAME: Final = re.compile(rb"(?:%b(?<!-)\.)*%b(?<!-)\.?" % (_LABEL, _LABEL))
 _NAME_BEGIN: Final = re.compile(rb"(?:%b(?<!-)\.)*(?:%b)?" % (_LABEL, _LABEL))
@@ -28,9 +28,9 @@ class Socks4Request:
     """A SOCKS4 or 4a request.
 
     :param command: 1 is CONNECT, 2 is BIND.
-    :param host: an IPv4 address, or with 4a a host name, which the proxy is to look up.
+    :param host: an IPv4 address; in 4a a host name, which the proxy has to look up.
     :param user: the user id.
-    :param length: bytes that the request has; what follows is for the upstream.
+    :param length: bytes of the request; those after it are for the upstream.
     """
 
     command: int
@@ -49,8 +49,8 @@ class Socks4Request:
 class Socks5Greeting:
     """The first message of a SOCKS5 client (RFC 1928 section 3).
 
-    :param methods: the ways of authentication it offers; 0 is none, 2 is user name and password.
-    :param length: bytes that the greeting has.
+    :param methods: the authentication methods that the client offers; 0 is none, 2 is user name and password.
+    :param length: bytes of the greeting.
     """
 
     methods: tuple[int, ...]
@@ -59,11 +59,11 @@ class Socks5Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Socks5Request:
-    """A SOCKS5 request, which comes after the greeting was answered (RFC 1928 section 4).
+    """A SOCKS5 request, which the client sends after the answer to its greeting (RFC 1928 section 4).
 
     :param command: 1 is CONNECT, 2 is BIND, 3 is UDP ASSOCIATE.
     :param host: an address, without brackets, or a host name.
-    :param length: bytes that the request has; what follows is for the upstream.
+    :param length: bytes of the request; those after it are for the upstream.
     """
 
     command: int
@@ -97,7 +97,7 @@ def socks4(data: bytes) -> Socks4Request | NeedData | None:
 
 
 def _text(data: bytes, start: int) -> bytes | NeedData | None:
-    """The text from ``start`` up to a NUL."""
+    """The bytes from ``start`` up to a NUL."""
     end = data.find(b"\0", start, start + _TEXT_LIMIT + 1)
     if end >= 0:
         return data[start:end]

@@ -1,6 +1,6 @@
 """SSH: the identification string (RFC 4253 section 4.2).
 
-The server sends its own at once too, and no common client waits for that one.
+Both ends may send theirs first; no common client waits for the server's.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final
 from proxymux.core.decision import NEED_DATA, NeedData
 from proxymux.sniff.beginning import beginning_of, letters
 
-#: Bytes of the string with its CR LF.
+#: The most bytes of the string, with its CR LF.
 LIMIT: Final = 255
 
-# The RFC has no minus in the name of the software, but "libssh-0.6.3" and others are about.
+# The RFC allows no minus sign in the software version, but "libssh-0.6.3" and others have one.
 _LINE: Final = re.compile(rb"SSH-([0-9]+\.[0-9]+)-([!-~]+)(?: ([ -~]*))?\r?\n")
 _BEGIN: Final = beginning_of((*letters(b"SSH-"), b"[0-9]+", rb"\.", b"[0-9]+", b"-", b"[!-~]+(?: [ -~]*)?", rb"\r"))
 
@@ -24,9 +24,9 @@ _BEGIN: Final = beginning_of((*letters(b"SSH-"), b"[0-9]+", rb"\.", b"[0-9]+", b
 class Ssh:
     """What an SSH client says first (RFC 4253), as in ``SSH-2.0-OpenSSH_9.2 comments``.
 
-    :param protocol: ``2.0``; a client that can do the old version too may say ``1.99``.
-    :param software: its name and version.
-    :param comments: what stands behind a space, or an empty text.
+    :param protocol: the protocol version: ``2.0``, or ``1.99`` if version 1 is supported too.
+    :param software: name and version of the client's software.
+    :param comments: the text after a space, or an empty text.
     """
 
     protocol: str
@@ -37,7 +37,7 @@ class Ssh:
 def ssh(data: bytes) -> Ssh | NeedData | None:
     """The identification string that ``data`` begins with.
 
-    The LF alone, which old clients send, ends it too.
+    An LF alone, as old clients send, is accepted as its end.
     """
     found = _LINE.match(data, 0, LIMIT)
     if found is not None:

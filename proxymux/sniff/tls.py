@@ -7,18 +7,18 @@ from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
 
-#: Bytes of the handshake message; those of browsers have two thousand.
+#: The most bytes of the handshake message; browsers send about two thousand.
 _MESSAGE_LIMIT: Final = 32768
-#: Records and extensions that are walked through, each time that more bytes have come.  Without these limits a client
-#: that sends a byte at a time, in records of one byte, would cost ten milliseconds for each of them.
+#: The most records and extensions.  They are read again whenever bytes have come: without these limits, a client that
+#: sends records of one byte would cost ten milliseconds for each byte.
 _RECORDS_LIMIT: Final = 2048
 _EXTENSIONS_LIMIT: Final = 256
 _RECORD_LIMIT: Final = 16384  # RFC 8446 section 5.1
 _NAME_LIMIT: Final = 255
-#: Bytes beyond which the answer is never NEED_DATA.
+#: Bytes from which on the answer is never NEED_DATA.
 LIMIT: Final = 4 + _MESSAGE_LIMIT + 5 * _RECORDS_LIMIT
 
-#: Version, random, and the shortest of session id, cipher suites and compression methods.
+#: Bytes of the shortest message: version, random, and the shortest session id, cipher suites and compression methods.
 _SHORTEST: Final = 2 + 32 + 1 + 4 + 2
 _SERVER_NAME: Final = 0
 _ALPN: Final = 16
@@ -29,10 +29,10 @@ _SUPPORTED_VERSIONS: Final = 43
 class ClientHello:
     """What a TLS client says first (RFC 8446).
 
-    :param server_name: the host name it wants (RFC 6066), in lower case, or None if it does not say.
-    :param alpn: the protocols it offers (RFC 7301), such as ``h2`` and ``http/1.1``, in its order.
-    :param versions: the versions it offers, such as 0x0303 for TLS 1.2 and 0x0304 for 1.3, in its order and without
-        those that mean nothing (GREASE, RFC 8701).
+    :param server_name: the host name that the client asks for (RFC 6066), in lower case, or None.
+    :param alpn: the application protocols that it offers (RFC 7301), such as ``h2`` and ``http/1.1``, in its order.
+    :param versions: the TLS versions that it offers, such as 0x0303 for TLS 1.2 and 0x0304 for 1.3, in its order and
+        without reserved values (GREASE, RFC 8701).
     """
 
     server_name: str | None = None
@@ -41,19 +41,19 @@ class ClientHello:
 
 
 class _Malformed(Exception):
-    """The message breaks the rules of its form."""
+    """The message is not a valid ClientHello."""
 
 
 class _Unfinished(Exception):
-    """The message goes on in bytes that have not come."""
+    """A field of the message has not come yet."""
 
 
 def tls_client_hello(data: bytes) -> ClientHello | NeedData | None:
-    """The ClientHello that ``data`` begins with, in as many records as it came."""
+    """The ClientHello that ``data`` begins with, in one record or several."""
     message = _message(data)
     if message is None or message[:1] not in (b"", b"\1"):
         return None
-    # What is missing of the length counts as nothing, so that too long a message is known early.
+    # Missing bytes of the length are read as 0, so that too long a message is refused early.
     size = int.from_bytes(message[1:4].ljust(3, b"\0"), "big")
     if size > _MESSAGE_LIMIT or (len(message) >= 4 and size < _SHORTEST):
         return None
@@ -68,7 +68,7 @@ def tls_client_hello(data: bytes) -> ClientHello | NeedData | None:
 
 
 def _message(data: bytes) -> bytes | None:
-    """What has come of the first handshake message, without the headers of its records."""
+    """The part of the first handshake message that has come, without record headers; None if it is not TLS."""
     message = bytearray()
     start = 0
     for _ in range(_RECORDS_LIMIT):
@@ -91,12 +91,16 @@ def _may_be_record(header: bytes) -> bool:
         return False
     if len(header) < 5:
         return header[3:4] <= b"\x40"
-    # An empty record is not allowed for a handshake.
+    # An empty handshake record is forbidden (RFC 8446 section 5.1).
     return 1 <= int.from_bytes(header[3:5], "big") <= _RECORD_LIMIT
 
 
 class _Fields:
-    """Takes fields from the front of a block that will have ``size`` bytes, of which the first have come."""
+    """Reads one field after another.
+
+    :param block: the bytes that have come.
+    :param size: how many there will be in all.
+    """
 
     def __init__(self, block: bytes, size: int) -> None:
         self._block = block
@@ -121,7 +125,11 @@ class _Fields:
         return int.from_bytes(self.take(size), "big")
 
     def vector(self, size: int, least: int = 0, most: int = 65535) -> bytes:
-        """A field behind its length, which has ``size`` bytes."""
+        """Read a length of ``size`` bytes, and as many bytes as it says.
+
+        :param least: the least length that is allowed.
+        :param most: the greatest.
+        """
         length = self.number(size)
         if not least <= length <= most:
             raise _Malformed
@@ -137,7 +145,7 @@ def _client_hello(fields: _Fields) -> ClientHello:
     if len(fields.vector(2, least=2)) % 2:
         raise _Malformed
     fields.vector(1, least=1)
-    # What is in them is read only now that all have come: a long list is not read again with each byte.
+    # Their contents are read only once all have come, so that a long list is not read again with each byte.
     extensions = _extensions(fields)
     name, alpn, versions = (extensions.get(kind) for kind in (_SERVER_NAME, _ALPN, _SUPPORTED_VERSIONS))
     return ClientHello(
@@ -160,7 +168,7 @@ def _extensions(fields: _Fields) -> dict[int, bytes]:
 
 
 def _only_vector(extension: bytes, size: int) -> _Fields:
-    """The vector that is all of an extension; it may not be empty in any that is read here."""
+    """The vector that fills a whole extension; an empty one is not allowed in any extension that is read here."""
     outer = _Fields(extension, len(extension))
     inner = outer.vector(size, least=1)
     if outer.left:
@@ -176,7 +184,7 @@ def _host_name(extension: bytes) -> str | None:
         if kind == 0:
             if found is not None or len(name) > _NAME_LIMIT or not all(0x21 <= byte <= 0x7E for byte in name):
                 raise _Malformed
-            # DNS makes no difference between a and A, and neither may a router's table.
+            # In lower case, as DNS ignores case and a router's table should too.
             found = name.decode("ascii").lower()
     return found
 

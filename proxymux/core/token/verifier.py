@@ -56,7 +56,7 @@ class ReplayCache:
 
 @dataclass(frozen=True, slots=True)
 class TokenVerifier:
-    """Opens tokens and checks their claims.  It does not know which one-time tokens were used.
+    """Opens tokens and checks their claims.  Use of one-time tokens is recorded elsewhere.
 
     :param secret: opens old tokens; None if old tokens are not accepted.
     :param digests: key derivations of old tokens.

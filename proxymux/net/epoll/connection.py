@@ -26,7 +26,7 @@ _ERROR: Final = select.EPOLLERR
 
 
 class EpollConnection:
-    """A :class:`~proxymux.net.connection.Connection` on a plain socket.
+    """A :class:`~proxymux.net.connection.Connection` on a plain socket.  Reading is paused at first.
 
     :param hub: watches the socket.
     :param sock: connected and non-blocking.
@@ -252,7 +252,7 @@ class EpollConnection:
         self._error = error
         self._drop_send_buffer()
         self._flushed = None
-        # EPIPE is the reset by a peer that had sent FIN: what it sent was meant to arrive.
+        # EPIPE is the reset by a peer that had sent FIN: the bytes before the FIN are still delivered.
         if self.is_finished or not (self.is_patient or error.errno == errno.EPIPE):
             self.fail(error)
         elif not self.is_ending:
@@ -295,7 +295,7 @@ class EpollConnection:
 
     def _close(self) -> None:
         if not self.is_finished:
-            # The kernel answers a close with unread bytes by a reset; the peer is to see a FIN first.
+            # The kernel answers a close with unread bytes by a reset; so FIN is sent first.
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError:
