@@ -5,6 +5,7 @@ They are polled once a turn of the reactor, so that a test and the proxy under t
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import hashlib
@@ -406,3 +407,12 @@ class Net:
         """Close every socket."""
         for each in self._sockets:
             each.close()
+
+
+def of_one_port(net: Net, first: str, second: str) -> tuple[Upstream, Upstream]:
+    """Two upstreams on different addresses and the same port, which may be taken on one of them."""
+    for _ in range(100):
+        upstream = net.upstream(first)
+        with contextlib.suppress(OSError):
+            return upstream, net.upstream(second, port=upstream.port)
+    raise AssertionError("no port is free on both addresses")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import re
 import socket
@@ -27,7 +26,7 @@ from proxymux.core.token.sealed import Keys
 from proxymux.tap.gateway import Options, make_gateway
 from tests.net.certificates import Authority, Credentials
 from tests.net.conftest import LOOPBACK, RELAYS, ClockedReactor, Names, Running
-from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, settle, together, until
+from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
 from tests.net.test_faults import as_time_passes
 
 SECRET: Final = "p0S8rX680*48"
@@ -693,15 +692,6 @@ async def test_an_allowed_port_goes_and_another_does_not(gateway: StartGateway, 
     await finish(client, await served(client, target))
     client = await proxy.shows(old(other.remote))
     assert await told(client) == b"401"
-
-
-def of_one_port(net: Net, first: str, second: str) -> tuple[Upstream, Upstream]:
-    """Two upstreams on different addresses and the same port, which may be taken on one of them."""
-    for _ in range(100):
-        upstream = net.upstream(first)
-        with contextlib.suppress(OSError):
-            return upstream, net.upstream(second, port=upstream.port)
-    raise AssertionError("no port is free on both addresses")
 
 
 @in_reactor

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.ports import free_port
 from bench.tagged import CODECS, Plan, Result, ask
-from tests.system.conftest import Server, Start
+from tests.system.conftest import Server, Start, free_port
 from tests.system.pools import pool
 
 BENCH = Path(__file__).parents[2] / "bench"
