@@ -72,6 +72,7 @@ async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
     return results
 
 
+@functools.lru_cache(maxsize=8)  # to make it takes longer than to relay it
 def noise(size: int, seed: str = "") -> bytes:
     """Bytes in which no part is like another, the same at every run."""
     return hashlib.shake_128(f"noise {seed}".encode()).digest(size)
