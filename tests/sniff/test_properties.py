@@ -101,7 +101,7 @@ def words() -> st.SearchStrategy[bytes]:
     return st.lists(st.sampled_from(WORDS), max_size=14).map(b"".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(st.binary(max_size=80) | changed() | words(), st.binary(max_size=20))
 def test_no_bytes_raise_and_more_bytes_never_change_an_answer(data: bytes, more: bytes) -> None:
     for sniffer in SNIFFERS.values():
