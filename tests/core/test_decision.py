@@ -526,7 +526,7 @@ _results = st.recursive(
 )
 
 
-@settings(database=None, deadline=None, max_examples=500)
+@settings(database=None, deadline=None, max_examples=250)
 @given(st.one_of(_results, st.dictionaries(_keys, _results)))
 def test_any_result_is_a_decision_or_a_bad_result(result: object) -> None:
     try:

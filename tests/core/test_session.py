@@ -1144,7 +1144,7 @@ def _inputs(data: st.DataObject, session: Session) -> Iterator[tuple[Input, Any]
         yield what, data.draw(_values.get(what, st.none()))
 
 
-@settings(database=None, deadline=None, max_examples=600)
+@settings(database=None, deadline=None, max_examples=300)
 @given(st.data(), st.booleans(), st.booleans(), st.sampled_from([None, b"400", b""]))
 def test_whatever_happens_a_session_ends_exactly_once_and_loses_no_byte(
     data: st.DataObject, greets: bool, obedient: bool, undecided_reply: bytes | None

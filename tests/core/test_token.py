@@ -603,7 +603,7 @@ def test_good_ids(kid: str) -> None:
 # Random lines
 
 
-@settings(database=None, deadline=None, max_examples=2000)
+@settings(database=None, deadline=None, max_examples=800)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -630,7 +630,7 @@ def test_a_random_line_is_a_bad_token_or_a_ticket_and_nothing_else(line: bytes) 
         assert [str(read_address(each)) for each in targets] == targets
 
 
-@settings(database=None, deadline=None, max_examples=500)
+@settings(database=None, deadline=None, max_examples=200)
 @given(
     st.dictionaries(
         st.one_of(st.sampled_from("tencaj"), st.text(max_size=3)),
@@ -651,7 +651,7 @@ def test_whatever_claims_there_are_they_are_read_or_bad(claims: dict[str, Any]) 
     assert ticket.expires == claims["e"]
 
 
-@settings(database=None, deadline=None, max_examples=1000)
+@settings(database=None, deadline=None, max_examples=500)
 @given(
     st.one_of(
         st.text("ab-_.:[]%019 ", max_size=30),

@@ -96,7 +96,7 @@ def test_mariadb_queries_are_logged_with_their_times(begin: Begin, db: MariaDb) 
     proxy = begin("mariadb_watch.py", {"3306": str(db.port), "3307": "0"})
     assert db.query(proxy.port, "SHOW TABLES; SELECT SLEEP(0.3), 'and this'") == "0\tand this\n"
     found = proxy.wait_for_log(r"\"SELECT SLEEP\(0\.3\), 'and this'\" took ([\d.]+) ms, \d+ bytes")
-    assert 300 <= float(found[1]) < 5000
+    assert float(found[1]) >= 300
     proxy.wait_for_log(r"'SHOW TABLES' took [\d.]+ ms")
     assert db.password not in proxy.log()
 
@@ -163,7 +163,8 @@ def test_opensearch_is_asked_through_four_connections(begin: Begin, search: int,
     bulk.write_text('{"index": {}}\n' * 200_000)
     got = curl("--data-binary", f"@{bulk}", f"http://127.0.0.1:{proxy.port}/_bulk")
     assert json.loads(got.stdout) == {"items": 200_000, "size": bulk.stat().st_size}
-    proxy.wait_for_log(r"POST /_bulk HTTP/1.1 took 0\.\d s")
+    found = proxy.wait_for_log(r"POST /_bulk HTTP/1.1 took (\d+\.\d) s")
+    assert float(found[1]) >= 0.2
 
 
 # Redis

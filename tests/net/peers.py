@@ -5,6 +5,7 @@ They are polled once a turn of the reactor, so that a test and the proxy under t
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import hashlib
@@ -71,6 +72,7 @@ async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
     return results
 
 
+@functools.lru_cache(maxsize=8)  # to make it takes longer than to relay it
 def noise(size: int, seed: str = "") -> bytes:
     """Bytes in which no part is like another, the same at every run."""
     return hashlib.shake_128(f"noise {seed}".encode()).digest(size)
@@ -406,3 +408,12 @@ class Net:
         """Close every socket."""
         for each in self._sockets:
             each.close()
+
+
+def of_one_port(net: Net, first: str, second: str) -> tuple[Upstream, Upstream]:
+    """Two upstreams on different addresses and the same port, which may be taken on one of them."""
+    for _ in range(100):
+        upstream = net.upstream(first)
+        with contextlib.suppress(OSError):
+            return upstream, net.upstream(second, port=upstream.port)
+    raise AssertionError("no port is free on both addresses")

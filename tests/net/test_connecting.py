@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from proxymux import Forward
 from tests.net.conftest import LOOPBACK, Callback, Running, Start
-from tests.net.peers import Net, Peer, Upstream, in_reactor, noise, settle, together, until
+from tests.net.peers import Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
 
 RETRIES = 10
 DAY = 86400.0
@@ -257,8 +257,7 @@ async def test_where_one_address_of_a_name_refuses_the_next_is_tried_at_once(sta
 
 @in_reactor
 async def test_where_one_address_of_a_name_hangs_the_next_is_tried_beside_it(start: Start, net: Net) -> None:
-    target = net.upstream("127.0.0.3")
-    busy = net.upstream("127.0.0.2", port=target.port)
+    target, busy = of_one_port(net, "127.0.0.3", "127.0.0.2")
     busy.fill_queue()
     proxy = start(lambda data: {"remote": f"db.example:{target.port}"})
     proxy.names.addresses["db.example"] = [["127.0.0.2", "127.0.0.3"]]
@@ -282,8 +281,7 @@ async def test_a_name_whose_addresses_all_refuse_has_failed_once(start: Start, n
 
 @in_reactor
 async def test_a_name_whose_addresses_all_hang_has_timed_out(start: Start, net: Net) -> None:
-    busy = net.upstream("127.0.0.2")
-    also_busy = net.upstream("127.0.0.3", port=busy.port)
+    busy, also_busy = of_one_port(net, "127.0.0.2", "127.0.0.3")
     busy.fill_queue()
     also_busy.fill_queue()
     proxy = start(lambda data: {"remote": f"db.example:{busy.port}", "retries": 0, "connect_timeout": 2})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,9 +16,8 @@ from twisted.python.failure import Failure
 from proxymux import Forward, Reject
 from proxymux.core.outcome import Record
 from tests.conftest import open_sockets
-from tests.net import peers
 from tests.net.conftest import RELAYS, Asked, Callback, Join, Running, Start
-from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, settle, together, turns, until
+from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, settle, together, turns, until
 
 DAY: Final = 86400.0
 #: Bytes after which a flow is bulk to any relay.
@@ -27,9 +25,6 @@ BULK: Final = 8 * MEGABYTE
 #: More than two kernels and a proxy take for a peer that does not read.
 OFFERED: Final = 64 * MEGABYTE
 DRAIN: Final = 10.0
-
-#: To make it takes longer than to relay it.
-noise = functools.lru_cache(maxsize=16)(peers.noise)
 
 
 @pytest.fixture(params=RELAYS)

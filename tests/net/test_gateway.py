@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import re
 import socket
@@ -27,7 +26,7 @@ from proxymux.core.token.sealed import Keys
 from proxymux.tap.gateway import Options, make_gateway
 from tests.net.certificates import Authority, Credentials
 from tests.net.conftest import LOOPBACK, RELAYS, ClockedReactor, Names, Running
-from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, settle, together, until
+from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
 from tests.net.test_faults import as_time_passes
 
 SECRET: Final = "p0S8rX680*48"
@@ -412,31 +411,32 @@ async def test_max_buffer_that_is_shorter_than_a_token_is_400(gateway: StartGate
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"", "401 neither a sealed token nor one of OpenSSL's"),
-        (b" ", "401 not base64"),
-        (b"abc", "401 not base64"),
-        (b"GET / HTTP/1.1", "401 not base64"),
-        (b"\x16\x03\x01\0\xff", "401 not base64"),
-        (old("127.0.0.1:1", "another"), WRONG),
-        (old(""), WRONG),
-        (old("127.0.0.1"), WRONG),
-        (old("127.0.0.1:0"), WRONG),
-        (old("127.0.0.1:99999"), WRONG),
-        (old(":80"), WRONG),
-        (old(" 127.0.0.1:1"), WRONG),
-        (old("127.0.0.1:1\n"), WRONG),
-        (old("127.0.0.1:http"), WRONG),
-        (old("unix:/run/a"), WRONG),
-        (seal_legacy("127.0.0.1:1", SECRET.encode(), "sha256", bytes(8)).encode(), WRONG),
-        (sealed("a:1", e=0), "401 expired: "),
-        (sealed("a:1", n=2**39), "401 not yet valid: "),
-        (sealed("a:1", c="192.0.2.0/24"), "401 for another client"),
-        (sealed("a:1", a="eu"), "401 for another audience (--audience)"),
-        (sealed("a:1")[:-20], "401 damaged, or sealed with another key of that id"),
-        (b"pm1.k2.AAAA", "401 no key of that id"),
-        (b"pm1.", "401 not a token"),
+        pytest.param(b"", "401 neither a sealed token nor one of OpenSSL's", id="empty"),
+        pytest.param(b" ", "401 not base64", id="a space"),
+        pytest.param(b"abc", "401 not base64", id="three letters"),
+        pytest.param(b"GET / HTTP/1.1", "401 not base64", id="HTTP"),
+        pytest.param(b"\x16\x03\x01\0\xff", "401 not base64", id="TLS"),
+        pytest.param(old("127.0.0.1:1", "another"), WRONG, id="another secret"),
+        pytest.param(old(""), WRONG, id="no address"),
+        pytest.param(old("127.0.0.1"), WRONG, id="no port"),
+        pytest.param(old("127.0.0.1:0"), WRONG, id="port 0"),
+        pytest.param(old("127.0.0.1:99999"), WRONG, id="port too high"),
+        pytest.param(old(":80"), WRONG, id="no host"),
+        pytest.param(old(" 127.0.0.1:1"), WRONG, id="a space before"),
+        pytest.param(old("127.0.0.1:1\n"), WRONG, id="a newline behind"),
+        pytest.param(old("127.0.0.1:http"), WRONG, id="port by name"),
+        pytest.param(old("unix:/run/a"), WRONG, id="Unix socket"),
+        pytest.param(
+            seal_legacy("127.0.0.1:1", SECRET.encode(), "sha256", bytes(8)).encode(), WRONG, id="another digest"
+        ),
+        pytest.param(sealed("a:1", e=0), "401 expired: ", id="expired"),
+        pytest.param(sealed("a:1", n=2**39), "401 not yet valid: ", id="not yet valid"),
+        pytest.param(sealed("a:1", c="192.0.2.0/24"), "401 for another client", id="another client"),
+        pytest.param(sealed("a:1", a="eu"), "401 for another audience (--audience)", id="another audience"),
+        pytest.param(sealed("a:1")[:-20], "401 damaged, or sealed with another key of that id", id="damaged"),
+        pytest.param(b"pm1.k2.AAAA", "401 no key of that id", id="no such key"),
+        pytest.param(b"pm1.", "401 not a token", id="prefix alone"),
     ],
-    ids=lambda each: repr(each)[:24],
 )
 @in_reactor
 async def test_what_is_wrong_with_a_token_is_401_and_the_log_says_what(
@@ -692,15 +692,6 @@ async def test_an_allowed_port_goes_and_another_does_not(gateway: StartGateway, 
     await finish(client, await served(client, target))
     client = await proxy.shows(old(other.remote))
     assert await told(client) == b"401"
-
-
-def of_one_port(net: Net, first: str, second: str) -> tuple[Upstream, Upstream]:
-    """Two upstreams on different addresses and the same port, which may be taken on one of them."""
-    for _ in range(100):
-        upstream = net.upstream(first)
-        with contextlib.suppress(OSError):
-            return upstream, net.upstream(second, port=upstream.port)
-    raise AssertionError("no port is free on both addresses")
 
 
 @in_reactor

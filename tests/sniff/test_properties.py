@@ -101,7 +101,7 @@ def words() -> st.SearchStrategy[bytes]:
     return st.lists(st.sampled_from(WORDS), max_size=14).map(b"".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(st.binary(max_size=80) | changed() | words(), st.binary(max_size=20))
 def test_no_bytes_raise_and_more_bytes_never_change_an_answer(data: bytes, more: bytes) -> None:
     for sniffer in SNIFFERS.values():
@@ -174,6 +174,8 @@ def ways_on(name: str, data: bytes) -> Iterator[bytes]:
         yield from ends(b"\5" + b"\1" * 256)
     elif name == "socks5_request":
         yield from ends(b"\5\1\0\1\1\2\3\4\0P", b"\5\1\0\3" + b"\1a\0P", b"a" * 257, b"a" * 255 + b"\0P")
+        # No label is longer than 63 bytes, and none is empty.
+        yield from ends(b"a." * 127 + b"a\0P", b"a." * 127 + b"aa\0P")
     elif name == "postgres":
         heads = [b"\0\0\0\x08\4\xd2\x16\x2f", b"\0\0\0\x08\4\xd2\x16\x30", packet(CANCEL, bytes(8)), startup()]
         heads += [b"\0\0\x0e\xff\0\3\0\0", b"\0\0\1\x08\4\xd2\x16\x2e"]
@@ -198,6 +200,8 @@ def is_promised(name: str, data: bytes) -> bool:
 
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=12) | changed() | words())
+@example(b"\5\1\0\3\x40")
+@example(b"\5\1\0\3\xff")
 def test_what_is_need_data_may_still_become_a_value(data: bytes) -> None:
     for length in range(min(len(data), 60) + 1):
         begun = data[:length]

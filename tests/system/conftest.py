@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -29,11 +32,30 @@ def need(program: str) -> str:
     return path
 
 
+def _ports() -> Iterator[int]:
+    """Ports below those that the kernel gives to outgoing connections, which could take one before its server does.
+
+    Of several processes of one run, each has its own; which of them is the first is left to chance, for another run
+    beside this one.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    own = range(10_000 + number, max(lowest_ephemeral, 20_000), count)
+    first = random.SystemRandom().randrange(len(own))
+    yield from itertools.cycle([*own[first:], *own[:first]])
+
+
+_next_ports = _ports()
+
+
 def free_port() -> int:
-    """A port for a server that cannot choose one by itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for a server that cannot choose one by itself, or that nobody listens on."""
+    for port in _next_ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is always a next one")
 
 
 def answers(port: int) -> bool:

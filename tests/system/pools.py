@@ -7,9 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.ports import free_port
 from tests.conftest import until
-from tests.system.conftest import Server, Start, Twistd, need
+from tests.system.conftest import Server, Start, Twistd, free_port, need
 
 
 def pool(start: Start, port: int, count: int, *arguments: str) -> Twistd:

@@ -485,6 +485,7 @@ def objects(proxy: Twistd) -> Counter[str]:
     return Counter(json.loads(proxy.ask(b"COUNT")))
 
 
+@pytest.mark.slow
 def test_ten_thousand_connections_leave_nothing_behind(start: Start, listener: socket.socket, relay: str) -> None:
     proxy = start(COUNTING % listener.getsockname()[1], "--relay", relay, "--decide-timeout", "5")
     outcomes: Counter[str] = Counter()
@@ -530,6 +531,7 @@ def lines(proxy: Twistd) -> int:
 ROUNDS: Final = 300
 
 
+@pytest.mark.slow
 def test_chatty_connections_beside_bulk_all_go_on(start: Start, listener: socket.socket, relay: str) -> None:
     """Counted, not timed: what bulk may pass while everybody is served once, and how often one is before another is."""
     proxy = start(forward(listener.getsockname()[1]), "--relay", relay)
@@ -588,6 +590,7 @@ SLEEPERS: Final = 60
 KEPT: Final = 256 << 10
 
 
+@pytest.mark.slow
 def test_peers_that_never_read_cost_a_bounded_amount_each_and_nobody_else(
     start: Start, listener: socket.socket, relay: str
 ) -> None:

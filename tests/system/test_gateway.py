@@ -246,6 +246,7 @@ def silent_clients(proxy: Twistd, count: int) -> list[socket.socket]:
     return [proxy.connect() for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_400_silent_clients_do_not_keep_a_good_one_out(gateway: Gateway, echo: int) -> None:
     """With room for some 20 of them: each leaves when it is told that its time is up."""
     proxy = gateway("--secret", SECRET, "--decide-timeout", "0.2", descriptors=64)

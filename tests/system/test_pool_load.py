@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.ports import free_port
 from bench.tagged import CODECS, Plan, Result, ask
-from tests.system.conftest import Server, Start
+from tests.system.conftest import Server, Start, free_port
 from tests.system.pools import pool
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -37,6 +36,7 @@ async def all_ask(port: int, codec: str, depth: int) -> list[Result]:
     return await asyncio.gather(*(ask(port, codec, plan) for plan in plans))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_byte_goes_to_its_owner_and_in_order(start: Start, server: Server, mode: str, codec: str) -> None:
@@ -50,6 +50,7 @@ def test_every_byte_goes_to_its_owner_and_in_order(start: Start, server: Server,
     assert Counter(record["outcome"] for record in proxy.records(2 * CLIENTS)) == {"completed": 2 * CLIENTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("codec", "mode"), [("resp", "async"), ("http", "funnel")])
 def test_upstreams_that_are_killed_cost_what_they_had_and_no_wrong_byte(codec: str, mode: str) -> None:
     """A short run of what the whole one is for; how long a recovery may take is for a machine that is not loaded."""

@@ -75,7 +75,7 @@ def funnel(start: Start, upstream: int, count: int = 4, *arguments: str) -> Twis
     return pool(start, upstream, count, "--codec", "resp", *arguments)
 
 
-@pytest.mark.parametrize("depth", ["1", "16"])
+@pytest.mark.parametrize("depth", [pytest.param("1", marks=pytest.mark.slow), "16"])
 @pytest.mark.parametrize("mode", MODES)
 def test_redis_benchmark_is_answered_in_every_mode(
     start: Start, upstream: int, direct: Connection, mode: tuple[str, ...], depth: str
