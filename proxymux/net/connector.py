@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet import error
 
@@ -17,6 +17,7 @@ from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection, explain
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, DialListener, TargetCheck, TargetDenied, TlsFailed
+from proxymux.settings import Settings
 
 #: Seconds between two rounds, as the ancestor waited.
 PAUSE: Final = 0.1
@@ -81,36 +82,33 @@ class Connector:
     """Connects to targets.
 
     :param driver: connects to addresses.
-    :param timeout: seconds for each attempt, where the decision does not say.
-    :param send_proxy: PROXY protocol version that upstreams are sent, where the decision does not say; None is none.
+    :param settings: hold where the decision does not say.
     :param check: asked about every IP address before it is connected to, or None.
     """
 
     def __init__(
         self,
         driver: Driver,
-        timeout: float,
-        send_proxy: Literal["v1", "v2"] | None = None,
+        settings: Settings,
         check: TargetCheck | None = None,
     ) -> None:
         self._driver = driver
         self._dialler = Dialler(driver.reactor, driver.timers, check)
-        self._timeout = timeout
-        self._send_proxy = send_proxy
+        self._settings = settings
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
         """Begin to connect; it is begun when :meth:`Connecting.start` is called."""
         return Connecting(
             self._driver,
             self._dialler,
-            forward.connect_timeout or self._timeout,
+            forward.connect_timeout or self._settings.connect_timeout,
             self._header(forward, client),
             forward,
             listener,
         )
 
     def _header(self, forward: Forward, client: Client) -> bytes:
-        version = self._send_proxy if forward.send_proxy is None else forward.send_proxy
+        version = self._settings.send_proxy if forward.send_proxy is None else forward.send_proxy
         if not version:
             return b""
         return encode(version, _header_address(client.address), _header_address(client.local))

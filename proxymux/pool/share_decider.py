@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 from zope.interface import implementer
 
@@ -13,18 +13,15 @@ from proxymux.interfaces import IDecider
 
 @implementer(IDecider)
 class ShareDecider:
-    """Sends every client to the same targets, before it has said a word.
-
-    :param send_proxy: the PROXY header that upstreams get, or None.
-    """
+    """Sends every client to the same targets, before it has said a word."""
 
     greets = True
     undecided_reply = None
     place = "pool"
 
-    def __init__(self, name: str, targets: list[str], send_proxy: Literal["v1", "v2"] | None) -> None:
+    def __init__(self, name: str, targets: Sequence[str]) -> None:
         self.name = name
-        self._decision = Forward(targets, send_proxy=send_proxy)
+        self._decision = Forward(targets)
 
     def accepted(self, client: Client) -> Decision:
         return self._decision

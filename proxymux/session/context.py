@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.admission import Admission
+from proxymux.core.decision import Forward
 from proxymux.core.events import Events
+from proxymux.core.identity import Client
+from proxymux.interfaces import IDecider
 from proxymux.net.connection import Connection
-from proxymux.net.connector import Connector
+from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.timers import Timers
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a session may take.  Times are in seconds, sizes in bytes; None is off."""
-
-    decide_timeout: float = 30.0
-    max_buffer: int = 65536
-    idle_timeout: float | None = None
+from proxymux.settings import Settings
 
 
 class ClientExchange(Protocol):
@@ -49,6 +44,23 @@ class ClientExchange(Protocol):
         """End it now; nobody is told."""
 
 
+class ComingUpstream(Protocol):
+    """An upstream that a client is to get."""
+
+    def start(self) -> None:
+        """Begin, if it was not cancelled before."""
+
+    def cancel(self) -> None:
+        """It is not wanted any more; nobody is told."""
+
+
+class UpstreamSource(Protocol):
+    """Gets upstreams for clients."""
+
+    def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> ComingUpstream:
+        """Begin to get one; it is begun when :meth:`ComingUpstream.start` is called."""
+
+
 #: Joins a client and an upstream.
 Join = Callable[[Connection, Connection, JoinOptions], ClientExchange]
 
@@ -61,7 +73,7 @@ class Context:
     :param clock: measures.
     :param timers: wait.
     :param wall: seconds since the epoch.
-    :param decider: an :class:`~proxymux.interfaces.IDecider`; a reload puts another in its place.
+    :param decider: decides; a reload puts another in its place.
     :param join: carries the bytes of a client and its upstream.
     """
 
@@ -69,10 +81,10 @@ class Context:
     clock: IReactorTime
     timers: Timers
     wall: Callable[[], float]
-    decider: Any
-    connector: Connector
+    decider: IDecider
+    connector: UpstreamSource
     join: Join
     admission: Admission
-    limits: Limits
+    settings: Settings
     events: Events
     log: Logger

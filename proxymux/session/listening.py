@@ -29,6 +29,7 @@ from proxymux.net.driver import Driver
 from proxymux.net.reactor.tls import admit_any_alpn
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.runner import SessionRunner
+from proxymux.settings import Settings
 
 _PROXY_PREFIX = "haproxy:"
 
@@ -38,15 +39,13 @@ class Listener:
     """Where a service listens.
 
     :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
-    :param backlog: length of the listen queue where the description does not say.
-    :param trusted: who may send a PROXY header.
+    :param settings: those of the service.
     :param ipv6_only: take no IPv4 clients on an IPv6 address.
     :param reuse: other processes may listen there too, and the system divides the clients among them (SO_REUSEPORT).
     """
 
     description: str
-    backlog: int
-    trusted: Networks
+    settings: Settings
     reuse: bool = False
     ipv6_only: bool = False
 
@@ -98,7 +97,7 @@ class Listener:
 
     def backlog_of(self, given: int) -> int:
         """The listen queue's length, ``given`` being the endpoint's own."""
-        return given if "backlog=" in self.description else self.backlog
+        return given if "backlog=" in self.description else self.settings.backlog
 
 
 class _Listening:
@@ -116,7 +115,8 @@ class _Listening:
     def _opens(self, factory: Any) -> Any:
         if not self._listener.takes_header:
             return factory
-        return HeaderFactory(self._driver.timers, self._begin, factory, self._listener.trusted)
+        trusted = Networks(self._listener.settings.trust_proxy)
+        return HeaderFactory(self._driver.timers, self._begin, factory, trusted)
 
     def _accept(self, port: Any, factory: Any) -> Any:
         is_plain = isinstance(factory, (ArrivalFactory, HeaderFactory)) and factory.takes_plain

@@ -22,9 +22,8 @@ from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
 from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
-from proxymux.net.connector import Connecting
 from proxymux.net.exchange import JoinOptions
-from proxymux.session.context import Context
+from proxymux.session.context import ComingUpstream, Context
 from proxymux.session.identity import introduced_by, secured_on
 from proxymux.session.timings import Timings
 
@@ -97,7 +96,7 @@ class SessionRunner:
         self._context = context
         self._decider = context.decider  # a reload is for the sessions after it
         self._over = over
-        self._session = Session(context.limits.max_buffer, context.decider.greets, context.decider.undecided_reply)
+        self._session = Session(context.settings.max_buffer, context.decider.greets, context.decider.undecided_reply)
         self._inbox: list[tuple[Input, Any]] = []
         self._is_busy = False
         self._connection: Connection | None = None
@@ -105,7 +104,7 @@ class SessionRunner:
         self._counted = False
         self._admitted: str | None = None
         self._pending = Pending()
-        self._connecting: Connecting | None = None
+        self._connecting: ComingUpstream | None = None
         self._upstream: Connection | None = None
         self._exchange: Any = None
         self._timer: Timer | None = None
@@ -300,7 +299,7 @@ class SessionRunner:
             command.data,
             command.client_finished,
             command.forward.inactivity_timeout,
-            self._context.limits.idle_timeout,
+            self._context.settings.idle_timeout or None,
             self._relay_ended,
         )
         assert self._connection is not None
@@ -372,7 +371,7 @@ class SessionRunner:
         self._lingers = command.deadline is Deadline.LINGER
         if command.deadline is None or self._lingers:
             return  # a close that is done at once needs no deadline
-        seconds = self._context.limits.decide_timeout
+        seconds = self._context.settings.decide_timeout
         self._timer = self._context.timers.after(seconds, self._expired, seconds)
 
     def _expired(self, seconds: float) -> None:

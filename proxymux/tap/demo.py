@@ -14,11 +14,12 @@ from twisted.protocols.basic import LineReceiver
 
 from proxymux.core.decision import NEED_DATA, Forward, Reject
 from proxymux.core.identity import Client
+from proxymux.net.driver import make_driver
 from proxymux.router.loading import from_object
 from proxymux.router.router_decider import RouterDecider
 from proxymux.settings import Settings
 from proxymux.sniff import http_request
-from proxymux.tap.wiring import make_driver, make_log, make_service
+from proxymux.tap.wiring import make_log, make_service
 
 _HELLO = """\
 
@@ -79,21 +80,31 @@ class _DemoRouter:
         return Forward(f"127.0.0.1:{port.getHost().port}")
 
 
-class _Demo(MultiService):
-    """The upstreams and the router, started in this order."""
+class Demo(MultiService):
+    """The upstreams and the router, started in this order.
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    :param reactor: Twisted's.
+    :raises ConfigError: if the system does not have what the settings ask for.
+    """
+
+    def __init__(self, reactor: object, settings: Settings) -> None:
         super().__init__()
-        self._reactor = reactor
         self._router = _DemoRouter()
         log = make_log(settings.log_level)
         loaded = replace(from_object(self._router, "demo", __file__), name="demo")
         driver = make_driver(reactor, settings, log)
+        self._reactor = driver.reactor
         self._proxy = make_service(
             driver, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
         )
-        self._proxy.check()
         self._proxy.setServiceParent(self)
+
+    def check(self) -> None:
+        """See whether it could start.
+
+        :raises ConfigError: if it could not.
+        """
+        self._proxy.check()
 
     def privilegedStartService(self) -> None:
         for colour in ("red", "blue"):
@@ -110,6 +121,6 @@ class _Demo(MultiService):
         print(_HELLO.format(address=self._proxy.addresses[0]), file=sys.__stdout__, flush=True)
 
 
-def make_demo(reactor: Any, settings: Settings) -> MultiService:
+def make_demo(reactor: object, settings: Settings) -> Demo:
     """The demonstration."""
-    return _Demo(reactor, settings)
+    return Demo(reactor, settings)

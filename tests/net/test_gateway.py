@@ -75,7 +75,7 @@ def gateway(net: Net, relay: str, tmp_path: Any) -> Iterator[StartGateway]:
 
         globalLogPublisher.addObserver(observe)
         running.append((made, observe))
-        made.service = make_gateway(made.reactor, options.secret_source, options.gateway, options.shared)
+        made.service = make_gateway(made.reactor, options.settings)
         made.events.on("ended", lambda logger, record: made.records.append(record))
         made.events.on("connect_failed", lambda logger, target, reason: made.failed_attempts.append((target, reason)))
         made.service.check()
