@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from twisted.internet import error
 
@@ -277,7 +277,7 @@ def _outcome(problem: Exception) -> Outcome:
     return Outcome.BAD_HANDSHAKE if isinstance(problem, TargetDenied) else Outcome.UNREACHABLE
 
 
-def _reason(problem: Any) -> str:
+def _reason(problem: Exception) -> str:
     if isinstance(problem, (error.ConnectionRefusedError, ConnectionRefusedError)):
         return "connection refused"
     if isinstance(problem, error.DNSLookupError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from proxymux.settings import Settings
 
@@ -28,7 +28,7 @@ class SocketOptions:
         """Those that the settings ask for."""
         return cls(settings.tcp_keepalive, settings.tcp_user_timeout)
 
-    def apply(self, sock: Any) -> None:
+    def apply(self, sock: socket.SocketType) -> None:
         """Set it on a TCP socket."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -40,7 +40,7 @@ class SocketOptions:
             _set(sock, "TCP_USER_TIMEOUT", int(self.user_timeout * 1000))
 
 
-def _set(sock: Any, name: str, value: int) -> None:
+def _set(sock: socket.SocketType, name: str, value: int) -> None:
     option = getattr(socket, name, None)
     if option is not None:  # not every system has each of them
         sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final, Literal
 
 from proxymux.core.target import parse_target
@@ -84,3 +84,13 @@ class PoolSettings(Settings):
     def chosen_mode(self) -> Mode:
         """The mode that was asked for, or else the one by the ancestor's rule."""
         return self.mode or mode_by_rule(len(self.target), self.max_connections)
+
+    @property
+    def of_sessions(self) -> PoolSettings:
+        """These settings as sessions take them.
+
+        In proxy mode what an inactive upstream is, a client and its upstream are together.
+        """
+        if self.chosen_mode != "proxy" or self.idle_timeout:
+            return self
+        return replace(self, idle_timeout=self.inactivity_timeout / 1000)

@@ -54,7 +54,7 @@ def load(name: str) -> Router:
     return from_object(*find(name))
 
 
-def from_object(found: Any, name: str, filename: str) -> Router:
+def from_object(found: object, name: str, filename: str) -> Router:
     """The router that a module, an object with the functions, or a ``proxy`` function is.
 
     :raises RouterError: if it is none.
@@ -74,12 +74,12 @@ def from_object(found: Any, name: str, filename: str) -> Router:
     )
 
 
-def _optional(found: Any, name: str, filename: str, most: int) -> Hook | None:
+def _optional(found: object, name: str, filename: str, most: int) -> Hook | None:
     function = getattr(found, name, None)
     return None if function is None else _hook(name, function, filename, most)
 
 
-def _hook(name: str, function: Any, filename: str, most: int) -> Hook:
+def _hook(name: str, function: object, filename: str, most: int) -> Hook:
     code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
     place = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else filename
     if not callable(function):

@@ -12,12 +12,17 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IOpenSSLContextFactory,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -84,9 +89,9 @@ class Listener:
             f"{self.description}: cannot listen on {reason}; choose an address that is free and that you may use",
         )
 
-    def _endpoint(self, reactor: Any) -> Any:
+    def _endpoint(self, reactor: object) -> IStreamServerEndpoint:
         try:
-            return serverFromString(reactor, self.description.removeprefix(_PROXY_PREFIX))
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, self.description.removeprefix(_PROXY_PREFIX))
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(
@@ -94,6 +99,7 @@ class Listener:
                 f"{self.description!r}: {reason}; a Twisted server endpoint such as tcp:8000 or"
                 " tcp:8000:interface=127.0.0.1 is accepted",
             ) from error
+        return endpoint
 
     def backlog_of(self, given: int) -> int:
         """The listen queue's length, ``given`` being the endpoint's own."""
@@ -109,21 +115,21 @@ class _Listening:
         self._listener = listener
         self._begin = begin
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._reactor, name)
 
-    def _opens(self, factory: Any) -> Any:
+    def _opens(self, factory: IProtocolFactory) -> IProtocolFactory:
         if not self._listener.takes_header:
             return factory
         trusted = Networks(self._listener.settings.trust_proxy)
         return HeaderFactory(self._driver.timers, self._begin, factory, trusted)
 
-    def _accept(self, port: Any, factory: Any) -> Any:
-        is_plain = isinstance(factory, (ArrivalFactory, HeaderFactory)) and factory.takes_plain
-        self._driver.accept(port, factory, factory.welcome if is_plain else None)
+    def _accept(self, port: IListeningPort, factory: IProtocolFactory) -> IListeningPort:
+        ours = factory if isinstance(factory, (ArrivalFactory, HeaderFactory)) else None
+        self._driver.accept(port, factory, ours.welcome if ours is not None and ours.takes_plain else None)
         return port
 
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         backlog = self._listener.backlog_of(backlog)
         opens = self._opens(factory)
         if self._listener.reuse or self._listener.ipv6_only:
@@ -134,21 +140,28 @@ class _Listening:
             return self._accept(adopted, opens)
         return self._accept(self._reactor.listenTCP(port, opens, backlog=backlog, interface=interface), opens)
 
-    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> Any:
+    def listenSSL(
+        self,
+        port: int,
+        factory: IProtocolFactory,
+        contextFactory: IOpenSSLContextFactory,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> IListeningPort:
         admit_any_alpn(contextFactory)
         secure = TLSMemoryBIOFactory(contextFactory, False, factory)
         secure.noisy = False
         return self.listenTCP(port, secure, backlog, interface)
 
     def listenUNIX(
-        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
-    ) -> Any:
+        self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+    ) -> IListeningPort:
         backlog = self._listener.backlog_of(backlog)
         opens = self._opens(factory)
         port = self._reactor.listenUNIX(address, opens, backlog=backlog, mode=mode, wantPID=wantPID)
         return self._accept(port, opens)
 
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory) -> IListeningPort:
         opens = self._opens(factory)
         return self._accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, opens), opens)
 
@@ -160,19 +173,21 @@ class _Checking:
         self._clock = clock
         self._reuse = reuse
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._clock, name)
 
-    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> None:
+    def listenTCP(self, port: int, factory: object, backlog: int = 50, interface: str = "") -> None:
         _bound(interface, port, self._reuse).close()
 
-    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = "") -> None:
+    def listenSSL(
+        self, port: int, factory: object, contextFactory: object, backlog: int = 50, interface: str = ""
+    ) -> None:
         if hasattr(contextFactory, "getContext"):  # which need not be, in a plug-in's endpoint
             contextFactory.getContext()  # or else the first client would find a key that does not fit its certificate
         self.listenTCP(port, factory, backlog, interface)
 
     def listenUNIX(
-        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
+        self, address: str, factory: object, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> None:
         folder = os.path.dirname(address) or "."
         try:
@@ -185,7 +200,7 @@ class _Checking:
         except OSError as error:
             raise CannotListenError(address, None, error) from error
 
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> None:
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: object) -> None:
         try:
             os.fstat(fileDescriptor)
         except OSError as error:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import DeferredList
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 
-from proxymux.core.decision import NEED_DATA, Forward, Reject
+from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject
 from proxymux.core.identity import Client
 from proxymux.net.driver import make_driver
 from proxymux.router.loading import from_object
@@ -38,7 +39,6 @@ Stop it with Ctrl-C.
 class _Upstream(LineReceiver):
     """An HTTP server of one page."""
 
-    transport: Any
     MAX_LENGTH = 8192
 
     def __init__(self, colour: str) -> None:
@@ -48,6 +48,7 @@ class _Upstream(LineReceiver):
         if not line:
             body = f"this is the {self._colour} upstream\n".encode()
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            assert self.transport is not None
             self.transport.write(head + body)
             self.transport.loseConnection()
 
@@ -66,9 +67,9 @@ class _DemoRouter:
     """Picks the upstream whose colour the path names."""
 
     def __init__(self) -> None:
-        self.ports: dict[str, Any] = {}
+        self.ports: dict[str, IListeningPort] = {}
 
-    def proxy(self, data: bytes, client: Client) -> Any:
+    def proxy(self, data: bytes, client: Client) -> Decision:
         request = http_request(data)
         if request is NEED_DATA:
             return NEED_DATA
@@ -77,7 +78,9 @@ class _DemoRouter:
         port = self.ports.get(request.path.strip("/"))
         if port is None:
             return Reject(b"HTTP/1.1 404 Not Found\r\nContent-Length: 24\r\n\r\ntry /red or /blue, then\n")
-        return Forward(f"127.0.0.1:{port.getHost().port}")
+        address = port.getHost()
+        assert isinstance(address, IPv4Address)
+        return Forward(f"127.0.0.1:{address.port}")
 
 
 class Demo(MultiService):
@@ -113,9 +116,10 @@ class Demo(MultiService):
         super().privilegedStartService()
         self._reactor.callWhenRunning(self._greet)
 
-    def stopService(self) -> Any:
-        stopped = super().stopService()
-        return stopped.addCallback(lambda _: DeferredList([p.stopListening() for p in self._router.ports.values()]))
+    def stopService(self) -> Deferred[object]:
+        stopped: Deferred[object] = super().stopService()
+        ports = self._router.ports.values()
+        return stopped.addCallback(lambda _: DeferredList([maybeDeferred(port.stopListening) for port in ports]))
 
     def _greet(self) -> None:
         print(_HELLO.format(address=self._proxy.addresses[0]), file=sys.__stdout__, flush=True)

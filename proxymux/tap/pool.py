@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from proxymux.pool.ancestor import read_pool_settings
@@ -100,13 +99,11 @@ def make_pool(reactor: object, settings: PoolSettings, log: Logger | None = None
     leases, connector, join = make_mode(settings, load_codec(settings.codec), driver, events, log)
     if settings.listeners is not None:
         load_listeners(events, settings.listeners)
-    if settings.chosen_mode == "proxy" and not settings.idle_timeout:
-        settings = replace(settings, idle_timeout=settings.inactivity_timeout / 1000)
     return make_service(
         driver,
         "pool",
         lambda: ShareDecider(f"pool ({settings.chosen_mode})", settings.target),
-        settings,
+        settings.of_sessions,
         log,
         events=events,
         connector=connector,

@@ -120,6 +120,27 @@ def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert options.settings.max_connections == 9
 
 
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        (("--mode", "proxy", "--inactivity-timeout", "2500"), 2.5),
+        (("--mode", "proxy", "--inactivity-timeout", "2500", "--idle-timeout", "9"), 9),
+        (("--mode", "proxy"), 0),
+        (("--mode", "funnel", "--inactivity-timeout", "2500"), 0),
+    ],
+)
+def test_in_proxy_mode_a_client_and_its_upstream_are_inactive_together(
+    arguments: tuple[str, ...], seconds: float
+) -> None:
+    assert parse(*LISTEN, *TWO, *arguments).settings.of_sessions.idle_timeout == seconds
+
+
+def test_the_ancestors_async_is_for_funnel_mode_and_no_mistake_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENVIRONMENT, "EXCHANGE_FUNNEL_ASYNC": "1", "LOCAL_MAX_CONNECTIONS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert (parse().settings.async_, parse().settings.chosen_mode) == (True, "proxy")
+
+
 def test_an_error_of_the_environment_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
