@@ -37,7 +37,7 @@ A router file may import everything that is named here; a ``.tac`` file wants :f
 from __future__ import annotations
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
 from proxymux.core.identity import Client
@@ -63,8 +63,9 @@ __all__ = [
 _SERVICES = {"Router": "router", "Gateway": "gateway", "Multiplexer": "pool"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # A service needs Twisted and OpenSSL; a router file that only decides is not to load them.
     if name in _SERVICES:
-        return getattr(_import_module(f"proxymux.tap.{_SERVICES[name]}"), name)
+        service: object = getattr(_import_module(f"proxymux.tap.{_SERVICES[name]}"), name)
+        return service
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,159 +1,174 @@
-"""Settings: the options that every service shares, read once from text into values."""
+"""Settings: what a service is told, each thing in one place.
+
+A setting stands in a class once.  The command line with its help, the keyword arguments of a ``.tac`` file, the
+messages about bad values and the option tables of the docs are made from it, and what acts on it reads it here.
+The settings of each service are a subclass: :class:`proxymux.router.settings.RouterSettings`,
+:class:`proxymux.gateway.settings.GatewaySettings` and :class:`proxymux.pool.settings.PoolSettings`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final, Literal
 
 from proxymux.core.admission import Network, parse_network
-from proxymux.core.decision import MAX_SECONDS
 from proxymux.core.excerpt import excerpt
-from proxymux.errors import BadAddress, ConfigError
+from proxymux.errors import ConfigError
+from proxymux.fields import (
+    Choice,
+    Count,
+    Duration,
+    OptionalChoice,
+    OptionalCount,
+    OptionalDuration,
+    OptionalText,
+    Setting,
+    Values,
+)
 
-LOOPBACK = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
+ProxyVersion = Literal["v1", "v2"]
+LogLevel = Literal["debug", "info", "warn", "error"]
+Relay = Literal["auto", "fd", "transport"]
 
-#: The largest count; what the system takes is a C int.
-_MOST = 2**31 - 1
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= MAX_SECONDS:
-        raise ValueError
-    return value
-
-
-def some_seconds(text: str) -> float:
-    """A number of seconds greater than 0."""
-    value = _seconds(text)
-    if not value:
-        raise ValueError
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isascii() or not text.isdecimal() or len(text) > 10 or not 1 <= int(text) <= _MOST:
-        raise ValueError
-    return int(text)
+_VERSIONS: Final[tuple[ProxyVersion, ...]] = ("v1", "v2")
+_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "warn", "error")
+_RELAYS: Final[tuple[Relay, ...]] = ("auto", "fd", "transport")
+#: The largest number of seconds for which the system can be told to wait before it probes a peer.
+_MOST_KEEPALIVE: Final = 32767
+LAST_PORT: Final = 65535
 
 
-def count_or_off(text: str) -> int | None:
-    """A whole number of at least 1, or None for ``off``."""
-    return None if text == "off" else count(text)
+def some(text: str) -> str:
+    """A text that is not empty.
 
-
-def _keepalive(text: str) -> int | None:
-    value = count_or_off(text)
-    if value is not None and value > 32767:  # what the system takes
-        raise ValueError
-    return value
-
-
-def _user_timeout(text: str) -> float | None:
-    if text == "off":
-        return None
-    value = float(text)
-    if not 0.001 <= value <= 86400:
-        raise ValueError
-    return value
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    """One of these words."""
-
-    def choose(text: str) -> str:
-        if text not in choices:
-            raise ValueError
-        return text
-
-    return choose
-
-
-def _path(text: str) -> str:
+    :raises ValueError: if it is.
+    """
     if not text:
         raise ValueError
     return text
 
 
-def _option(default: Any, read: Callable[[str], Any], accepted: str) -> Any:
-    return field(default=default, metadata={"read": read, "accepted": accepted, "many": False})
-
-
-def _options(default: Any, read: Callable[[str], Any], accepted: str) -> Any:
-    """One that may be given more than once."""
-    return field(default=default, metadata={"read": read, "accepted": accepted, "many": True})
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(kw_only=True)
 class Settings:
-    """The shared options.  A name here with dashes for its underscores is the option's."""
+    """The settings that all services share.
 
-    listen: tuple[str, ...] = _options((), _path, "Twisted server endpoints")
-    trust_proxy: tuple[Network, ...] = _options(LOOPBACK, parse_network, "CIDRs")
-    allow: tuple[Network, ...] = _options((), parse_network, "CIDRs")
-    deny: tuple[Network, ...] = _options((), parse_network, "CIDRs")
-    deny_file: tuple[str, ...] = _options((), _path, "files")
-    max_connections: int | None = _option(None, count_or_off, "a whole number of at least 1, or off")
-    max_per_client: int | None = _option(None, count_or_off, "a whole number of at least 1, or off")
-    decide_timeout: float = _option(30.0, some_seconds, "a number of seconds greater than 0")
-    max_buffer: int = _option(65536, count, "a whole number of bytes of at least 1")
-    backlog: int = _option(4096, count, "a whole number of at least 1")
-    idle_timeout: float = _option(0.0, _seconds, "a number of seconds of at least 0; 0 is off")
-    drain_timeout: float = _option(10.0, _seconds, "a number of seconds of at least 0")
-    send_proxy: Literal["v1", "v2"] | None = _option(None, one_of("v1", "v2"), "v1 or v2")
-    access_log: str | None = _option(None, _path, "a file or -")
-    log_level: str = _option("info", one_of("debug", "info", "warn", "error"), "debug, info, warn or error")
-    relay: str = _option("auto", one_of("auto", "fd", "transport"), "auto, fd or transport")
-    tcp_keepalive: int | None = _option(None, _keepalive, "a whole number of seconds from 1 to 32767, or off")
-    tcp_user_timeout: float | None = _option(None, _user_timeout, "a number of seconds from 0.001 to 86400, or off")
-
-
-def read_settings(given: Mapping[str, Any]) -> Settings:
-    """The settings that ``given`` names, the rest by default.
-
-    :param given: values by the names of :class:`Settings`, as text or as they are; None and an empty list are "not
-        given".
-    :raises ConfigError: for a value that is not accepted, and for a name that there is not.
+    :raises ConfigError: naming the option that has a bad value.
     """
-    known = {each.name: each for each in fields(Settings)}
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        if name not in known:
-            raise ConfigError(name, f"there is no such option; {', '.join(known)} are")
-        if value is None or value == [] or value == ():
-            continue
-        values[name] = _read("--" + name.replace("_", "-"), known[name].metadata, value)
-    return Settings(**values)
+
+    listen: Values[str] = Values(
+        (),
+        some,
+        "Twisted server endpoint; haproxy: before it takes PROXY protocol headers",
+        "Twisted server endpoints",
+        metavar="ENDPOINT",
+    )
+    trust_proxy: Values[Network] = Values(
+        ("127.0.0.0/8", "::1/128"),
+        parse_network,
+        "CIDR that may send a PROXY header on a haproxy: listener",
+        "CIDRs",
+        Network,
+        metavar="CIDR",
+        shown="loopback",
+    )
+    allow: Values[Network] = Values(
+        (), parse_network, "CIDR that may connect", "CIDRs", Network, metavar="CIDR", shown="all"
+    )
+    deny: Values[Network] = Values(
+        (), parse_network, "CIDR that may not connect; wins over --allow", "CIDRs", Network, metavar="CIDR"
+    )
+    deny_file: Values[str] = Values(
+        (), some, "file of one CIDR a line, # comments; read again on HUP", "files", metavar="FILE"
+    )
+    max_connections: OptionalCount = OptionalCount(None, "clients at once")
+    max_per_client: OptionalCount = OptionalCount(None, "clients at once from one address")
+    decide_timeout: Duration = Duration(30, "until a client must have led to a decision")
+    max_buffer: Count = Count(65536, "kept of a client while undecided; more closes it", unit="bytes")
+    backlog: Count = Count(4096, "clients that the listen queue holds")
+    idle_timeout: Duration = Duration(0, "without a byte either way that end a connection", is_zero_off=True)
+    drain_timeout: Duration = Duration(10, "that TERM and INT wait for connections to end", takes_zero=True)
+    send_proxy: OptionalChoice[ProxyVersion] = OptionalChoice(
+        None, _VERSIONS, "PROXY protocol header to every upstream", shown="off"
+    )
+    access_log: OptionalText = OptionalText(
+        None, "file, or - for stdout, that gets one JSON line a connection", "a file or -", metavar="FILE", shown="off"
+    )
+    log_level: Choice[LogLevel] = Choice("info", _LEVELS, "what the text log has, and worse")
+    relay: Choice[Relay] = Choice("auto", _RELAYS, "what carries the bytes")
+    tcp_keepalive: OptionalCount = OptionalCount(
+        None, "of silence until a peer is probed", unit="seconds", high=_MOST_KEEPALIVE
+    )
+    tcp_user_timeout: OptionalDuration = OptionalDuration(
+        None, "that sent bytes may go unacknowledged", low=0.001, high=86400
+    )
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where to listen."""
+        return self.listen
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds for one attempt to connect, where the decision does not say; the ancestor's."""
+        return 20.0
+
+    @classmethod
+    def fields(cls) -> tuple[Setting[object, object], ...]:
+        """All settings, in the order of the constructor."""
+        return tuple(getattr(cls, each.name) for each in fields(cls))
+
+    @classmethod
+    def check_names(cls, names: Iterable[str]) -> None:
+        """See that there are such settings.
+
+        :raises ConfigError: for the first that there is not, naming the nearest that there is.
+        """
+        known = [each.name for each in cls.fields()]
+        for name in names:
+            if name not in known:
+                meant = nearest(name, known)
+                raise ConfigError(name, f"there is no such option; {meant or ', '.join(known) + ' are'}")
+
+    @classmethod
+    def read(cls, given: Mapping[str, object]) -> Self:
+        """The settings that ``given`` names, the rest by default.
+
+        :param given: values by name, as text or as they are; None and an empty list are "not given".
+        :raises ConfigError: for a value that is not accepted, and for a name that there is not.
+        """
+        cls.check_names(given)
+        make: Callable[..., Self] = cls
+        return make(**{name: value for name, value in given.items() if value is not None and value not in ([], ())})
 
 
-def read_option(option: str, text: str, read: Callable[[str], Any], accepted: str) -> Any:
-    """The value of one of a service's own options.
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Which of ``known`` may be meant by a name that is none of them, as the end of a message; empty if none may."""
+    found = difflib.get_close_matches(name, known, 1)
+    return f"{found[0]} may be meant" if found else ""
 
-    :param read: raises ValueError for a text that is not accepted.
-    :param accepted: in words.
-    :raises ConfigError: naming the option.
+
+def address_endpoint(option: str, text: str) -> str:
+    """The server endpoint for ``HOST:PORT``.
+
+    :raises ConfigError: naming ``option``, if it is not that.
     """
-    return _read(option, {"read": read, "accepted": accepted, "many": False}, text)
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not colon or not host:
+        raise ConfigError(option, f"{excerpt(text)} is not accepted; HOST:PORT such as 0.0.0.0:8000 is")
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > LAST_PORT:
+        raise ConfigError(option, f"{excerpt(port)} is not accepted; a port from 0 to {LAST_PORT} is")
+    return host_endpoint(host, int(port))
 
 
-def _read(option: str, metadata: Mapping[str, Any], value: object) -> Any:
-    texts = value if metadata["many"] and isinstance(value, (list, tuple)) else [value]
-    try:
-        read = tuple(metadata["read"](_text(text, metadata["many"])) for text in texts)
-    except BadAddress as error:
-        raise ConfigError(option, str(error)) from None
-    except (ValueError, TypeError, OverflowError):
-        raise ConfigError(option, f"{excerpt(value)} is not accepted; {metadata['accepted']} is") from None
-    return read if metadata["many"] else read[0]
-
-
-def _text(value: object, textual: bool) -> str:
-    """What was given, as text; a number may stand for itself where a number is wanted."""
-    if isinstance(value, str):
-        return value
-    if textual or isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError
-    return repr(value)
+def host_endpoint(host: str, port: int) -> str:
+    """The server endpoint for a host, which is an IP address or a name of this machine, and a port."""
+    escaped = host.replace("\\", "\\\\").replace(":", "\\:")
+    return f"tcp:{port}:interface={escaped}"

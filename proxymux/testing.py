@@ -41,8 +41,9 @@ from proxymux.net.reactor.relay import join_connections
 from proxymux.net.timers import Timers
 from proxymux.router.loading import Router, from_object, load
 from proxymux.router.router_decider import RouterDecider
-from proxymux.session.context import Context, Limits
+from proxymux.session.context import Context
 from proxymux.session.runner import SessionRunner
+from proxymux.settings import Settings
 
 #: A client for routers that ask for one.
 CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
@@ -182,7 +183,7 @@ def _context(decider: _Asked, connecting: _Connecting) -> Context:
         connector=connecting,
         join=functools.partial(join_connections, timers),
         admission=Admission(),
-        limits=Limits(),
+        settings=Settings(),
         events=Events(lambda *_: None, lambda *_: None),
         log=log,
     )

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import ipaddress
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import proxymux
 from proxymux.errors import ConfigError
-from proxymux.settings import Settings, read_settings
+from proxymux.settings import Settings
 
+DOCS = Path(proxymux.__file__).parents[1] / "docs"
 LAN = ipaddress.ip_network("10.0.0.0/8")
 
 DEFAULTS: dict[str, Any] = {
@@ -101,23 +105,33 @@ BAD: list[tuple[str, Any]] = [
 ]
 
 
+def option_tables() -> Any:
+    """The script that makes the docs' tables of options."""
+    spec = importlib.util.spec_from_file_location("option_tables", DOCS / "option_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_the_shared_options_are_these_with_these_defaults() -> None:
     assert {each.name: getattr(Settings(), each.name) for each in dataclasses.fields(Settings)} == DEFAULTS
 
 
 def test_nothing_given_is_all_defaults() -> None:
-    assert read_settings({}) == Settings()
+    assert Settings.read({}) == Settings()
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 @pytest.mark.parametrize("nothing", [None, [], ()], ids=repr)
 def test_what_is_given_as_nothing_is_its_default(name: str, nothing: Any) -> None:
-    assert read_settings({name: nothing}) == Settings()
+    assert Settings.read({name: nothing}) == Settings()
 
 
 @pytest.mark.parametrize(("name", "given_", "value"), GOOD)
 def test_a_good_value_is_read_and_nothing_else_changes(name: str, given_: Any, value: Any) -> None:
-    read = read_settings({name: given_})
+    read = Settings.read({name: given_})
     assert read == dataclasses.replace(Settings(), **{name: value})
     assert type(getattr(read, name)) is type(value)
 
@@ -126,7 +140,7 @@ def test_a_good_value_is_read_and_nothing_else_changes(name: str, given_: Any, v
 def test_a_bad_value_is_refused_in_one_short_line_that_names_the_option(name: str, given_: Any) -> None:
     option = "--" + name.replace("_", "-")
     with pytest.raises(ConfigError) as refusal:
-        read_settings({name: given_})
+        Settings.read({name: given_})
     assert refusal.value.option == option
     text = str(refusal.value)
     assert text == f"{option}: {refusal.value.problem}"
@@ -154,7 +168,7 @@ def test_a_bad_value_is_refused_in_one_short_line_that_names_the_option(name: st
 )
 def test_the_message_says_what_is_wrong_and_what_is_accepted(name: str, bad: str, accepted: str) -> None:
     with pytest.raises(ConfigError) as refusal:
-        read_settings({name: bad})
+        Settings.read({name: bad})
     assert "'x'" in refusal.value.problem
     assert accepted in refusal.value.problem
 
@@ -162,13 +176,52 @@ def test_the_message_says_what_is_wrong_and_what_is_accepted(name: str, bad: str
 @pytest.mark.parametrize("name", ["nonsense", "max-connections", "Listen", "_listen", "router"])
 def test_an_option_that_there_is_not_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="there is no such option") as refusal:
-        read_settings({name: "1"})
+        Settings.read({name: "1"})
     assert refusal.value.option == name
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("lissten", "listen"), ("max_conections", "max_connections"), ("decide-timeout", "decide_timeout")],
+)
+def test_the_nearest_option_is_named(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        Settings.read({name: "1"})
+    assert str(refusal.value) == f"{name}: there is no such option; {meant} may be meant"
+
+
+def test_settings_do_not_change() -> None:
+    read = Settings.read({"backlog": 5})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        read.backlog = 6
+    assert read.backlog == 5
+
+
+@pytest.mark.parametrize("name", [name for name, value in DEFAULTS.items() if value is None])
+def test_off_stays_off_in_a_copy(name: str) -> None:
+    kind = dataclasses.make_dataclass("Kind", [(name, object, getattr(Settings, name))], bases=(Settings,))
+    other = dataclasses.replace(kind(**{name: None}), backlog=5)
+    assert getattr(other, name) is None
+
+
+@pytest.mark.parametrize("page", ["operations", "router", "gateway", "pool"])
+def test_the_docs_have_a_table_that_is_made(page: str) -> None:
+    source = (DOCS / f"{page}.rst").read_text()
+    assert ".. options:: " in source
+    made = option_tables().expand(source)
+    assert ".. options:: " not in made
+    assert ".. list-table::" in made
+
+
+def test_a_table_has_every_option_with_its_default_and_meaning() -> None:
+    made = option_tables().table(Settings)
+    for each in Settings.fields():
+        assert f"- ``{each.option} {each.metavar}``\n     - {each.default_text}\n" in made
 
 
 def test_all_can_be_given_at_once() -> None:
     given_ = {name: value for name, value, _ in GOOD}
-    assert read_settings(given_) == Settings(**{name: value for name, _, value in GOOD})
+    assert Settings.read(given_) == Settings(**{name: value for name, _, value in GOOD})
 
 
 _values = st.one_of(
@@ -186,7 +239,7 @@ _values = st.one_of(
 @given(st.sampled_from(list(DEFAULTS)), st.one_of(_values, st.lists(_values, max_size=3)))
 def test_any_value_is_accepted_or_refused_by_name(name: str, value: Any) -> None:
     try:
-        read_settings({name: value})
+        Settings.read({name: value})
     except ConfigError as error:
         refusal = error
     else:

@@ -12,7 +12,8 @@ from proxymux.core.token import Claims, read_address
 from proxymux.core.token.legacy import DIGESTS, Digest, open_legacy, seal_legacy
 from proxymux.core.token.sealed import PREFIX
 from proxymux.errors import BadToken, ConfigError
-from proxymux.tap.gateway import SECRET_VARIABLE, SecretSource, read_keys
+from proxymux.gateway.keys import SecretSource, read_keys
+from proxymux.gateway.settings import SECRET_VARIABLE
 
 
 def seal(options: argparse.Namespace) -> int:

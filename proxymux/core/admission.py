@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable
+from typing import Protocol
 
 from proxymux.errors import BadAddress
 
@@ -86,6 +87,26 @@ class Networks:
         return bool(self._by_prefix)
 
 
+class AdmissionSettings(Protocol):
+    """The settings that say who may come in."""
+
+    @property
+    def allow(self) -> tuple[Network, ...]:
+        """Networks that may connect; empty is all."""
+
+    @property
+    def deny(self) -> tuple[Network, ...]:
+        """Networks that may not; it wins over ``allow``."""
+
+    @property
+    def max_connections(self) -> int | None:
+        """Clients at once."""
+
+    @property
+    def max_per_client(self) -> int | None:
+        """Clients at once from one address."""
+
+
 class Admission:
     """Admits or refuses clients, and counts those that are connected.
 
@@ -111,6 +132,11 @@ class Admission:
         self._per_client = per_client
         self._present = 0
         self._by_address: Counter[str] = Counter()
+
+    @classmethod
+    def of(cls, settings: AdmissionSettings) -> Admission:
+        """The admission that the settings ask for."""
+        return cls(settings.allow, settings.deny, settings.max_connections, settings.max_per_client)
 
     def deny(self, networks: Iterable[Network]) -> None:
         """Replace the denied networks.  Clients that are connected already stay."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from twisted.internet import error
 
@@ -17,6 +17,7 @@ from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection, explain
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, DialListener, TargetCheck, TargetDenied, TlsFailed
+from proxymux.settings import Settings
 
 #: Seconds between two rounds of attempts, as in the ancestor.
 PAUSE: Final = 0.1
@@ -88,36 +89,33 @@ class Connector:
     """Connects to the targets of decisions.
 
     :param driver: dials addresses.
-    :param timeout: seconds for each attempt, where the decision does not say.
-    :param send_proxy: version of the PROXY header for upstreams, where the decision does not say; None is no header.
+    :param settings: hold where the decision does not say.
     :param check: called with every IP address before it is tried; None allows all.
     """
 
     def __init__(
         self,
         driver: Driver,
-        timeout: float,
-        send_proxy: Literal["v1", "v2"] | None = None,
+        settings: Settings,
         check: TargetCheck | None = None,
     ) -> None:
         self._driver = driver
         self._dialler = Dialler(driver.reactor, driver.timers, check)
-        self._timeout = timeout
-        self._send_proxy = send_proxy
+        self._settings = settings
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
         """A connect as ``forward`` says, on behalf of ``client``; the caller starts it by :meth:`Connecting.start`."""
         return Connecting(
             self._driver,
             self._dialler,
-            forward.connect_timeout or self._timeout,
+            forward.connect_timeout or self._settings.connect_timeout,
             self._header(forward, client),
             forward,
             listener,
         )
 
     def _header(self, forward: Forward, client: Client) -> bytes:
-        version = self._send_proxy if forward.send_proxy is None else forward.send_proxy
+        version = self._settings.send_proxy if forward.send_proxy is None else forward.send_proxy
         if not version:
             return b""
         return encode(version, _header_address(client.address), _header_address(client.local))

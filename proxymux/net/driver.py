@@ -24,8 +24,9 @@ from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
 from proxymux.net.reactor.driver import ReactorDriver
 from proxymux.net.reactor.twisted_types import Reactor
-from proxymux.net.socket_options import DEFAULT_OPTIONS, SocketOptions
+from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
+from proxymux.settings import Settings
 
 
 class Driver(Protocol):
@@ -84,18 +85,18 @@ class Driver(Protocol):
 
 def make_driver(
     reactor: Reactor,
-    relay: str,
+    settings: Settings,
     log: Logger,
-    socket_options: SocketOptions = DEFAULT_OPTIONS,
     buffer_size: int = BUFFER_SIZE,
 ) -> Driver:
     """The driver that the operator chooses with ``--relay``.
 
-    :param relay: ``transport``, ``fd``, or ``auto``, which is ``fd`` where the system has epoll.
-    :param socket_options: of every TCP connection.
+    ``auto`` is ``fd`` where the system has epoll.
+
     :param buffer_size: bytes of one read.
-    :raises ConfigError: if ``relay`` is ``fd`` and the system has no epoll.
+    :raises ConfigError: if it is ``fd`` and the system has no epoll.
     """
+    relay, socket_options = settings.relay, SocketOptions.of(settings)
     if relay == "fd" and not hasattr(select, "epoll"):
         raise ConfigError("--relay", "fd: this system has no epoll; auto or transport is accepted")
     driver = ReactorDriver(reactor, log, socket_options)

@@ -6,6 +6,8 @@ import socket
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from proxymux.settings import Settings
+
 #: Keep-alive probes that go unanswered before a connection is lost.
 PROBES: Final = 3
 
@@ -25,6 +27,11 @@ class SocketOptions:
     keepalive: int | None = None
     user_timeout: float | None = None
 
+    @classmethod
+    def of(cls, settings: Settings) -> SocketOptions:
+        """The options that the settings ask for."""
+        return cls(settings.tcp_keepalive, settings.tcp_user_timeout)
+
     def apply(self, sock: _Socket) -> None:
         """Set the options on a TCP socket, with TCP_NODELAY and SO_KEEPALIVE."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -35,9 +42,6 @@ class SocketOptions:
             _set(sock, "TCP_KEEPCNT", PROBES)
         if self.user_timeout is not None:
             _set(sock, "TCP_USER_TIMEOUT", int(self.user_timeout * 1000))
-
-
-DEFAULT_OPTIONS: Final = SocketOptions()
 
 
 def _set(sock: _Socket, name: str, value: int) -> None:

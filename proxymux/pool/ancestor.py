@@ -1,50 +1,67 @@
-"""The pool's configuration as its ancestor has it, in the environment or in an object, and its rule for the mode."""
+"""The pool's configuration as its ancestor has it, in the environment or in an object."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, TypedDict, TypeVar
 
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import ConfigError
+from proxymux.pool.settings import HOW_TO, PoolSettings
+from proxymux.settings import LAST_PORT, LogLevel, host_endpoint
 
-Mode = Literal["proxy", "fifo", "funnel"]
-
-_LEVELS: Final = {"0": "error", "1": "error", "2": "info", "3": "debug"}
+_LEVELS: Final[dict[str, LogLevel]] = {"0": "error", "1": "error", "2": "info", "3": "debug"}
 _FLAGS: Final = {"0": False, "1": True, "": False, "false": False, "true": True}
 #: Targets that a pool may have.
 MAX_TARGETS: Final = 10_000
+#: What the environment need not say where options say it.
+_ANY_ADDRESS: Final = {"LOCAL_HOST": "0.0.0.0", "LOCAL_PORT": "0"}
+
+Choice = TypeVar("Choice")
 
 
-@dataclass(frozen=True, slots=True)
-class AncestorConfig:
-    """What the ancestor could be told; None is "not given".
+class AncestorValues(TypedDict, total=False):
+    """What the ancestor could be told, as settings of ours; None is "not given"."""
 
-    :param inactivity: milliseconds; None is off.
-    :param max_connections: clients at once; None is off.
+    target: tuple[str, ...]
+    listen: str | None
+    ipv6_only: bool
+    max_connections: int | None
+    async_: bool
+    inactivity_timeout: int | None
+    keep_alive: bool
+    log_level: LogLevel | None
+
+
+def read_pool_settings(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> PoolSettings:
+    """The settings that are given, and the rest as it is said in the ancestor's ways.
+
+    :param given: options by the names of :class:`~proxymux.pool.settings.PoolSettings`; they win.
+    :param config: the ancestor's configuration object, or None.
+    :param environment: has the ancestor's variables, which are looked at if there is neither that nor a target.
+    :raises ConfigError: naming the option, key or variable that is missing or not accepted.
     """
-
-    targets: tuple[str, ...] = ()
-    host: str | None = None
-    port: int | None = None
-    ipv6_only: bool = False
-    max_connections: int | None = None
-    is_async: bool = False
-    inactivity: int | None = None
-    keep_alive: bool = False
-    log_level: str | None = None
+    settings = PoolSettings.read({**_said(given, config, environment), **given})
+    if given.get("async_"):
+        if settings.chosen_mode != "funnel":
+            raise ConfigError("--async", f"is for funnel mode; this is {settings.chosen_mode} mode, see --mode")
+        if settings.codec == "raw":
+            raise ConfigError("--async", "needs to know where replies end; give a --codec that does")
+    return settings
 
 
-def mode_by_rule(targets: int, max_connections: int | None) -> Mode:
-    """The mode for a number of targets and of clients, by the ancestor's rule."""
-    if targets == max_connections:
-        return "proxy"
-    return "fifo" if targets == 1 else "funnel"
+def _said(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> AncestorValues:
+    if config is not None:
+        return from_object(config)
+    if given.get("target"):
+        return {}
+    if "PROXY_CONNECTIONS_CNT" not in environment:
+        raise ConfigError("--target", f"missing; {HOW_TO}")
+    return from_environment({**(_ANY_ADDRESS if given.get("listen") else {}), **environment})
 
 
-def from_environment(environment: Mapping[str, str]) -> AncestorConfig:
+def from_environment(environment: Mapping[str, str]) -> AncestorValues:
     """Read the ancestor's variables; one that is empty is not set.
 
     :raises ConfigError: naming the variable that is missing or not accepted.
@@ -60,20 +77,19 @@ def from_environment(environment: Mapping[str, str]) -> AncestorConfig:
     ]
     if beyond:
         raise ConfigError("PROXY_CONNECTIONS_CNT", f"is {count}, but {min(beyond)} is set too; make them agree")
-    return AncestorConfig(
-        tuple(targets),
-        _required("LOCAL_HOST", given),
-        _port("LOCAL_PORT", _required("LOCAL_PORT", given)),
-        _flag("LOCAL_IPV6_ONLY", given.get("LOCAL_IPV6_ONLY")),
-        _limit("LOCAL_MAX_CONNECTIONS", given.get("LOCAL_MAX_CONNECTIONS")),
-        _flag("EXCHANGE_FUNNEL_ASYNC", given.get("EXCHANGE_FUNNEL_ASYNC")),
-        _limit("PROXY_INACTIVE_TIMEOUT", given.get("PROXY_INACTIVE_TIMEOUT")),
-        any(_flag(name, given.get(name)) for name in (f"TARGET_CONN_{n}_KEEP_ALIVE" for n in range(1, count + 1))),
-        _level("LOG_LEVEL", given.get("LOG_LEVEL")),
+    return AncestorValues(
+        target=tuple(targets),
+        listen=host_endpoint(_required("LOCAL_HOST", given), _port("LOCAL_PORT", _required("LOCAL_PORT", given))),
+        ipv6_only=_flag("LOCAL_IPV6_ONLY", given.get("LOCAL_IPV6_ONLY")),
+        max_connections=_limit("LOCAL_MAX_CONNECTIONS", given.get("LOCAL_MAX_CONNECTIONS")),
+        async_=_flag("EXCHANGE_FUNNEL_ASYNC", given.get("EXCHANGE_FUNNEL_ASYNC")),
+        inactivity_timeout=_limit("PROXY_INACTIVE_TIMEOUT", given.get("PROXY_INACTIVE_TIMEOUT")),
+        keep_alive=any(_flag(name, given.get(name)) for name in _keep_alive_names(count)),
+        log_level=_level("LOG_LEVEL", given.get("LOG_LEVEL")),
     )
 
 
-def from_object(config: Any) -> AncestorConfig:
+def from_object(config: object) -> AncestorValues:
     """Read the ancestor's configuration object: a mapping, or anything with its keys as attributes.
 
     :raises ConfigError: naming the key that is missing or not accepted.
@@ -93,21 +109,25 @@ def from_object(config: Any) -> AncestorConfig:
         if host is None or port is None:
             raise ConfigError(name, "has no host or no port")
         targets.append(_target(str(host), f"{name}: port", port))
-    return AncestorConfig(
-        tuple(targets),
-        None if _get(config, "localServerHost") is None else str(_get(config, "localServerHost")),
-        None if _get(config, "localServerPort") is None else _port("localServerPort", _get(config, "localServerPort")),
-        _flag("localServerIpv6Only", _get(config, "localServerIpv6Only")),
-        _limit("localServerMaxConnections", _get(config, "localServerMaxConnections")),
-        _flag("exchangeFunnelAsync", _get(config, "exchangeFunnelAsync")),
-        _limit("proxyInactivityTimeout", _get(config, "proxyInactivityTimeout")),
-        any(_flag("keepAlive", _get(server, "keepAlive")) for server in servers),
-        _level("logLevel", _get(config, "logLevel")),
+    host, port = _get(config, "localServerHost"), _get(config, "localServerPort")
+    return AncestorValues(
+        target=tuple(targets),
+        listen=None if port is None else host_endpoint(str(host or "0.0.0.0"), _port("localServerPort", port)),
+        ipv6_only=_flag("localServerIpv6Only", _get(config, "localServerIpv6Only")),
+        max_connections=_limit("localServerMaxConnections", _get(config, "localServerMaxConnections")),
+        async_=_flag("exchangeFunnelAsync", _get(config, "exchangeFunnelAsync")),
+        inactivity_timeout=_limit("proxyInactivityTimeout", _get(config, "proxyInactivityTimeout")),
+        keep_alive=any(_flag("keepAlive", _get(server, "keepAlive")) for server in servers),
+        log_level=_level("logLevel", _get(config, "logLevel")),
     )
 
 
-def _get(found: Any, name: str) -> Any:
+def _get(found: object, name: str) -> object:
     return found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+
+
+def _keep_alive_names(count: int) -> list[str]:
+    return [f"TARGET_CONN_{number}_KEEP_ALIVE" for number in range(1, count + 1)]
 
 
 def _required(name: str, given: Mapping[str, str]) -> str:
@@ -116,45 +136,45 @@ def _required(name: str, given: Mapping[str, str]) -> str:
     return given[name]
 
 
-def _whole(name: str, value: Any, low: int, high: int, accepted: str) -> int:
+def _whole(name: str, value: object, low: int, high: int, accepted: str) -> int:
     text = str(value) if not isinstance(value, bool) else ""
     if not re.fullmatch(r"-?[0-9]{1,10}", text, re.ASCII) or not low <= int(text) <= high:
         raise ConfigError(name, f"{excerpt(value)} is not accepted; {accepted} is")
     return int(text)
 
 
-def _count(name: str, value: Any) -> int:
+def _count(name: str, value: object) -> int:
     if value is None:
         raise ConfigError(name, "is required")
     return _whole(name, value, 1, MAX_TARGETS, f"a number of targets from 1 to {MAX_TARGETS}")
 
 
-def _port(name: str, value: Any) -> int:
-    return _whole(name, value, 0, 65535, "a port from 0 to 65535")
+def _port(name: str, value: object) -> int:
+    return _whole(name, value, 0, LAST_PORT, f"a port from 0 to {LAST_PORT}")
 
 
-def _limit(name: str, value: Any) -> int | None:
+def _limit(name: str, value: object) -> int | None:
     if value is None:
         return None
     number = _whole(name, value, -(2**31), 2**31 - 1, "a whole number, or -1 for off")
     return number if number > 0 else None
 
 
-def _choice(name: str, value: Any, choices: Mapping[str, Any], accepted: str) -> Any:
+def _choice(name: str, value: object, choices: Mapping[str, Choice], accepted: str) -> Choice:
     text = str(value).lower() if not isinstance(value, bool) else str(int(value))
     if text not in choices:
         raise ConfigError(name, f"{excerpt(value)} is not accepted; {accepted} is")
     return choices[text]
 
 
-def _flag(name: str, value: Any) -> bool:
-    return value is not None and bool(_choice(name, value, _FLAGS, "0 or 1"))
+def _flag(name: str, value: object) -> bool:
+    return value is not None and _choice(name, value, _FLAGS, "0 or 1")
 
 
-def _level(name: str, value: Any) -> str | None:
-    return None if value is None else str(_choice(name, value, _LEVELS, "0, 1, 2 or 3"))
+def _level(name: str, value: object) -> LogLevel | None:
+    return None if value is None else _choice(name, value, _LEVELS, "0, 1, 2 or 3")
 
 
-def _target(host: str, name: str, port: Any) -> str:
-    number = _whole(name, port, 1, 65535, "a port from 1 to 65535")
+def _target(host: str, name: str, port: object) -> str:
+    number = _whole(name, port, 1, LAST_PORT, f"a port from 1 to {LAST_PORT}")
     return f"[{host}]:{number}" if ":" in host and not host.startswith("[") else f"{host}:{number}"

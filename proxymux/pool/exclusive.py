@@ -73,7 +73,7 @@ class Waiting(Work):
     def given(self, slot: Slot) -> None:
         """There is a slot."""
         self._slot = slot
-        forward = Forward(slot.target, retries=0, send_proxy=self._forward.send_proxy)
+        forward = Forward(slot.target, retries=0)
         self._connecting = self._leases.connector.connect(forward, self._client, self)
         self._connecting.start()
 

@@ -1,13 +1,94 @@
-"""The modes of the pool: how its clients are joined, to the pool or to an upstream."""
+"""The modes of the pool: how a client gets an upstream, and how it is joined to it."""
 
 from __future__ import annotations
 
+import random
+from dataclasses import dataclass
+
+from twisted.logger import Logger
+
+from proxymux.core.codecs import Codec
+from proxymux.core.decision import Decision, Forward, Share
 from proxymux.core.events import Events
+from proxymux.core.leasing import Leasing
+from proxymux.core.target import Target, parse_target
 from proxymux.net.connection import Connection
+from proxymux.net.connector import Connector
+from proxymux.net.driver import Driver
 from proxymux.net.exchange import JoinOptions
 from proxymux.pool.exchange import DetachedExchange
+from proxymux.pool.exclusive import ExclusiveLeases
+from proxymux.pool.leases import Leases
+from proxymux.pool.observed import ObservedRelay
 from proxymux.pool.pool import Pool
-from proxymux.session.context import ClientExchange, Join
+from proxymux.pool.settings import PoolSettings
+from proxymux.session.context import ClientExchange, Join, JoinPool, UpstreamSource
+
+#: Codecs whose servers take the next request before they have answered the one before, as far as is known.
+_PIPELINED = ("resp", "memcache")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMode:
+    """What a pool service is in its mode.
+
+    :param decision: what is decided on every client.
+    :param leases: the slots that clients share.
+    :param connector: gets a client its upstream; None where clients share upstreams.
+    :param join: joins a client to its upstream; likewise.
+    :param join_pool: has a client share upstreams; None where each has its own.
+    """
+
+    decision: Decision
+    leases: Leases
+    connector: UpstreamSource | None = None
+    join: Join | None = None
+    join_pool: JoinPool | None = None
+
+
+def exclusive_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Events, log: Logger) -> PoolMode:
+    """Proxy mode: a client has its upstream for itself."""
+    targets = _targets(settings)
+    leasing = _leasing(settings, targets, pipelined=False, exclusive=True)
+    leases = ExclusiveLeases(driver.timers, Connector(driver, settings), leasing)
+    observed = ObservedRelay(driver.reactor, driver.timers, settings.raw_gap / 1000, events, log)
+    return PoolMode(Forward(targets), leases, leases, PipedRelay(driver.join, observed.join, events).join)
+
+
+def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Events, log: Logger) -> PoolMode:
+    """FIFO and Funnel mode: clients share upstreams."""
+    targets = _targets(settings)
+    is_fifo = settings.chosen_mode == "fifo"
+    pipelined = not codec.gap and (settings.async_ or (is_fifo and settings.codec in _PIPELINED))
+    pool = Pool(
+        driver.reactor,
+        driver.timers,
+        Connector(driver, settings),
+        codec,
+        _leasing(settings, targets, pipelined=pipelined, exclusive=False),
+        events,
+        log,
+        driver.call_soon,
+        settings,
+    )
+    batches = pipelined or settings.codec in _PIPELINED
+    relay = DetachedRelay(pool, driver.join, pipelined, batches, len(targets) > 1)
+    return PoolMode(Share(targets), pool, join_pool=relay.join)
+
+
+def _targets(settings: PoolSettings) -> tuple[Target, ...]:
+    return tuple(map(parse_target, settings.target))
+
+
+def _leasing(settings: PoolSettings, targets: tuple[Target, ...], *, pipelined: bool, exclusive: bool) -> Leasing:
+    return Leasing(
+        targets,
+        pipelined=pipelined,
+        exclusive=exclusive,
+        queue_limit=settings.queue_limit,
+        queue_timeout=settings.queue_timeout,
+        jitter=lambda: random.uniform(0.5, 1.5),
+    )
 
 
 class DetachedRelay:

@@ -21,6 +21,7 @@ from proxymux.net.timers import Timers
 from proxymux.pool.batch import Batch
 from proxymux.pool.leases import Leases
 from proxymux.pool.response import Response
+from proxymux.pool.settings import PoolSettings
 from proxymux.pool.upstream import Upstream
 
 _NOBODY = Client(("", 0), ("", 0))
@@ -34,11 +35,6 @@ class Pool(Leases):
     :param clock: for what has to be finer than the timers are.
     :param connector: connects.
     :param soon: has a function called when what is ready now has been looked at.
-    :param is_ordered: serve all requests in the order in which they came, whosever they are.
-    :param raw_gap: seconds of silence that end a reply whose end cannot be seen.
-    :param request_timeout: seconds until a reply must be whole.
-    :param idle_timeout: seconds after which an upstream that is of no use is closed, or None.
-    :param warmup: open all slots before there is a client.
     """
 
     def __init__(
@@ -51,28 +47,26 @@ class Pool(Leases):
         events: Events,
         log: Logger,
         soon: Callable[[Callable[[], None]], None],
-        *,
-        is_ordered: bool,
-        raw_gap: float,
-        request_timeout: float,
-        idle_timeout: float | None,
-        warmup: bool,
+        settings: PoolSettings,
     ) -> None:
         super().__init__(timers, leasing)
         self.clock = clock
         self.codec = codec
         self.soon = soon
-        self.request_timeout = request_timeout
-        self.codec_gap = raw_gap if codec.gap else 0.0
-        self.is_ordered = is_ordered
+        self.request_timeout = settings.request_timeout
+        #: Seconds of silence that end a reply whose end cannot be seen.
+        self._raw_gap = settings.raw_gap / 1000
+        self.codec_gap = self._raw_gap if codec.gap else 0.0
+        #: All requests are served in the order in which they came, whosever they are.
+        self.is_ordered = settings.chosen_mode == "fifo"
         #: How many batches there were, where they are served in the order in which they came.
         self.sequences = 0
-        self._raw_gap = raw_gap
         self._connector = connector
         self._events = events
         self._log = log
-        self._idle_timeout = idle_timeout
-        self._warmup = warmup
+        #: Seconds after which an upstream that is of no use is closed; 0 is off.
+        self._inactivity_timeout = settings.inactivity_timeout / 1000
+        self._warmup = settings.warmup
         self._upstreams: dict[Slot, Upstream] = {}
         self._connecting: dict[Slot, Connecting] = {}
         self._idle_timer: Timer | None = None
@@ -83,7 +77,7 @@ class Pool(Leases):
         super().start()
         if self._warmup:
             self.carry_out(self.leasing.start(self.now()))
-        if self._idle_timeout is not None:
+        if self._inactivity_timeout:
             self._idle_timer = self.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
 
     def stop(self) -> None:
@@ -215,9 +209,8 @@ class Pool(Leases):
         self.carry_out(self.leasing.failed(slot, self.now()))
 
     def _look_for_idle(self) -> None:
-        assert self._idle_timeout is not None
         self._idle_timer = self.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
-        latest = self.now() - self._idle_timeout
+        latest = self.now() - self._inactivity_timeout
         for upstream in tuple(self._upstreams.values()):
             if not upstream.slot.outstanding and upstream.used_at <= latest:
                 upstream.close("")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import os
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 
 from proxymux.errors import RouterError
+from proxymux.user_code import find
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +55,6 @@ def load(name: str) -> Router:
     return from_object(*find(name))
 
 
-def find(name: str) -> tuple[object, str, str]:
-    """Run a file or module, and return the module or attribute, a name for logs, and the file.
-
-    :param name: a file, ``package.module`` or ``package.module:attribute``.
-    :raises RouterError: if there is no such module or attribute, or the module cannot be run.
-    """
-    if name.endswith(".py") or os.sep in name or os.path.exists(name):
-        return _from_file(name)
-    module_name, _, attribute = name.partition(":")
-    module = _from_module(module_name)
-    found: object = module
-    for part in attribute.split(".") if attribute else ():
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise RouterError(f"{module.__file__}: there is no {attribute!r} in it") from None
-    return found, attribute or module_name, str(module.__file__)
-
-
 def from_object(found: object, name: str, filename: str) -> Router:
     """The router in a module, in an object that has the functions as attributes, or of a ``proxy`` function alone.
 
@@ -97,70 +73,6 @@ def from_object(found: object, name: str, filename: str) -> Router:
         _optional(found, "proxy_connect_error", filename, 2),
         _optional(found, "proxy_inactivity_error", filename, 2),
     )
-
-
-def _from_file(path: str) -> tuple[ModuleType, str, str]:
-    try:
-        with open(path, "rb") as file:
-            source = file.read()
-    except OSError as error:
-        raise RouterError(f"{path}: {error.strerror}; name the file that defines proxy(data)") from None
-    name = os.path.basename(path).removesuffix(".py")
-    folder = os.path.dirname(os.path.abspath(path))
-    if folder not in sys.path:
-        sys.path.append(folder)  # last: modules beside a router can be imported, but hide no others
-    return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
-
-
-def _from_module(name: str) -> ModuleType:
-    # A module is always run from its source: a reload must neither change the module object in use nor use byte code,
-    # whose time stamp has a resolution of one second.
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    importlib.invalidate_caches()
-    if name.startswith("."):
-        raise RouterError(f"{name}: a relative name has nothing to be relative to; name a file or an importable module")
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError) as error:
-        raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
-    except BaseException as error:  # raised by the package that contains the module
-        raise _cannot_run(error, None, name) from None
-    if spec is None or spec.origin is None or not spec.has_location:
-        raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
-    with open(spec.origin, "rb") as file:
-        return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
-
-
-def _run(module: ModuleType, path: str, source: bytes) -> ModuleType:
-    module.__file__ = path
-    with _registered(module.__name__, module):
-        try:
-            exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
-        except BaseException as error:  # a router may even call exit()
-            raise _cannot_run(error, path, path) from None
-    return module
-
-
-def _cannot_run(error: BaseException, path: str | None, name: str) -> RouterError:
-    if isinstance(error, SyntaxError) and error.filename and (path is None or error.filename == path):
-        return RouterError(f"{error.filename}:{error.lineno}: {error.msg}")
-    return RouterError(f"{place_of(error, path) or name}: {describe(error)}")
-
-
-@contextmanager
-def _registered(name: str, module: ModuleType) -> Iterator[None]:
-    """Register a module in ``sys.modules`` while it runs, which dataclasses need; on an error, undo that."""
-    before = sys.modules.get(name)
-    sys.modules[name] = module
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            del sys.modules[name]
-        else:
-            sys.modules[name] = before
-        raise
 
 
 def _optional(found: object, name: str, filename: str, most: int) -> Hook | None:
@@ -188,24 +100,3 @@ def _hook(name: str, function: object, filename: str, most: int) -> Hook:
         name, "(remote) or (remote, client)"
     )
     raise RouterError(f"{place}: {name}{signature} cannot be called; {name}{accepts} can")
-
-
-def place_of(error: BaseException, filename: str | None) -> str | None:
-    """``file:line`` of the innermost frame of an error's traceback in ``filename``; None if there is no such frame.
-
-    :param filename: None for the innermost frame in any file.
-    """
-    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    own = [place for place in frames if filename in (None, place[0])]
-    if not own:
-        return None
-    return f"{own[-1][0]}:{own[-1][1]}"
-
-
-def describe(error: BaseException) -> str:
-    """The type and the text of an exception, in one line; never raises."""
-    try:
-        text = " ".join(str(error).split())
-    except BaseException:
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -16,7 +16,8 @@ from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client
 from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
-from proxymux.router.loading import Hook, Router, describe, place_of
+from proxymux.router.loading import Hook, Router
+from proxymux.user_code import describe, place_of
 
 #: Seconds of one call above which a plain function is reported to block the other clients.
 SLOW = 0.05

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -14,19 +14,12 @@ from proxymux.core.decision import Forward
 from proxymux.core.events import Events
 from proxymux.core.identity import Client
 from proxymux.core.outcome import Observer
+from proxymux.interfaces import IDecider
 from proxymux.net.connection import Connection
 from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.timers import Timers
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a session may take.  Times are in seconds, sizes in bytes; None is off."""
-
-    decide_timeout: float = 30.0
-    max_buffer: int = 65536
-    idle_timeout: float | None = None
+from proxymux.settings import Settings
 
 
 class ClientExchange(Protocol):
@@ -83,7 +76,7 @@ class Context:
     :param clock: measures.
     :param timers: wait.
     :param wall: seconds since the epoch.
-    :param decider: an :class:`~proxymux.interfaces.IDecider`; a reload puts another in its place.
+    :param decider: decides; a reload puts another in its place.
     :param join: carries the bytes of a client and its upstream.
     """
 
@@ -91,11 +84,11 @@ class Context:
     clock: IReactorTime
     timers: Timers
     wall: Callable[[], float]
-    decider: Any
+    decider: IDecider
     connector: UpstreamSource
     join: Join
     admission: Admission
-    limits: Limits
+    settings: Settings
     events: Events
     log: Logger
     #: What a decision to share leads to; None for services that have no pool.

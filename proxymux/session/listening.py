@@ -35,6 +35,7 @@ from proxymux.net.driver import Driver
 from proxymux.net.reactor.tls import admit_any_alpn
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.runner import SessionRunner
+from proxymux.settings import Settings
 
 _PROXY_PREFIX = "haproxy:"
 
@@ -44,16 +45,14 @@ class Listener:
     """An endpoint that a service listens on.
 
     :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
-    :param backlog: length of the listen queue where the description does not say.
-    :param trusted: networks whose clients may send a PROXY header.
+    :param settings: those of the service.
     :param reuse: other processes may listen on the same port, and the system divides the clients among them
         (SO_REUSEPORT).
     :param ipv6_only: accept no IPv4 clients on an IPv6 address.
     """
 
     description: str
-    backlog: int
-    trusted: Networks
+    settings: Settings
     reuse: bool = False
     ipv6_only: bool = False
 
@@ -105,7 +104,7 @@ class Listener:
 
     def backlog_of(self, given: int) -> int:
         """The length of the listen queue; ``given`` is the endpoint's own, which may be Twisted's default."""
-        return given if "backlog=" in self.description else self.backlog
+        return given if "backlog=" in self.description else self.settings.backlog
 
 
 class _ListeningReactor:
@@ -164,7 +163,9 @@ class _ListeningReactor:
     def _with_header(self, factory: IProtocolFactory) -> ServerFactory:
         """``factory``, behind one that reads the PROXY header where the listener takes one."""
         if self._listener.takes_header:
-            factory = HeaderFactory(self._driver.timers, self._begin, factory, self._listener.trusted)
+            factory = HeaderFactory(
+                self._driver.timers, self._begin, factory, Networks(self._listener.settings.trust_proxy)
+            )
         return cast("ServerFactory", factory)  # as Twisted's annotations have it, though any factory will do
 
     def _accept(self, port: IListeningPort, factory: IProtocolFactory) -> IListeningPort:

@@ -96,7 +96,7 @@ class SessionRunner:
         self._context = context
         self._decider = context.decider  # a reload is for the sessions after it
         self._over = over
-        self._session = Session(context.limits.max_buffer, context.decider.greets, context.decider.undecided_reply)
+        self._session = Session(context.settings.max_buffer, context.decider.greets, context.decider.undecided_reply)
         self._inbox: list[tuple[Input, Any]] = []
         self._is_busy = False
         self._connection: Connection | None = None
@@ -312,7 +312,7 @@ class SessionRunner:
 
     def _join_options(self, data: bytes, client_finished: bool, first_byte_timeout: float | None) -> JoinOptions:
         return JoinOptions(
-            data, client_finished, first_byte_timeout, self._context.limits.idle_timeout, self._relay_ended
+            data, client_finished, first_byte_timeout, self._context.settings.idle_timeout or None, self._relay_ended
         )
 
     def _relay_ended(self, end: RelayEnd, connection: Connection) -> None:
@@ -381,7 +381,7 @@ class SessionRunner:
         self._lingers = command.deadline is Deadline.LINGER
         if command.deadline is None or self._lingers:
             return  # a close that is done at once needs no deadline
-        seconds = self._context.limits.decide_timeout
+        seconds = self._context.settings.decide_timeout
         self._timer = self._context.timers.after(seconds, self._expired, seconds)
 
     def _expired(self, seconds: float) -> None:

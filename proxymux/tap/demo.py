@@ -5,20 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import DeferredList
-from twisted.internet.protocol import Factory
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import ServerFactory
 from twisted.protocols.basic import LineReceiver
 
-from proxymux.core.decision import NEED_DATA, Forward, Reject
+from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject
 from proxymux.core.identity import Client
+from proxymux.net.driver import make_driver
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.router.loading import from_object
 from proxymux.router.router_decider import RouterDecider
 from proxymux.settings import Settings
 from proxymux.sniff import http_request
-from proxymux.tap.wiring import make_driver, make_log, make_service
+from proxymux.tap.wiring import make_log, make_service
 
 _HELLO = """\
 
@@ -37,7 +40,6 @@ Stop it with Ctrl-C.
 class _Upstream(LineReceiver):
     """An HTTP server of one page."""
 
-    transport: Any
     MAX_LENGTH = 8192
 
     def __init__(self, colour: str) -> None:
@@ -47,11 +49,12 @@ class _Upstream(LineReceiver):
         if not line:
             body = f"this is the {self._colour} upstream\n".encode()
             head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+            assert self.transport is not None
             self.transport.write(head + body)
             self.transport.loseConnection()
 
 
-class _UpstreamFactory(Factory):
+class _UpstreamFactory(ServerFactory):
     noisy = False
 
     def __init__(self, colour: str) -> None:
@@ -65,9 +68,9 @@ class _DemoRouter:
     """Picks the upstream whose colour the path names."""
 
     def __init__(self) -> None:
-        self.ports: dict[str, Any] = {}
+        self.ports: dict[str, IListeningPort] = {}
 
-    def proxy(self, data: bytes, client: Client) -> Any:
+    def proxy(self, data: bytes, client: Client) -> Decision:
         request = http_request(data)
         if request is NEED_DATA:
             return NEED_DATA
@@ -76,24 +79,36 @@ class _DemoRouter:
         port = self.ports.get(request.path.strip("/"))
         if port is None:
             return Reject(b"HTTP/1.1 404 Not Found\r\nContent-Length: 24\r\n\r\ntry /red or /blue, then\n")
-        return Forward(f"127.0.0.1:{port.getHost().port}")
+        address = port.getHost()
+        assert isinstance(address, IPv4Address)
+        return Forward(f"127.0.0.1:{address.port}")
 
 
-class _Demo(MultiService):
-    """The upstreams and the router, started in this order."""
+class Demo(MultiService):
+    """The upstreams and the router, started in this order.
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    :param reactor: Twisted's.
+    :raises ConfigError: if the system does not have what the settings ask for.
+    """
+
+    def __init__(self, reactor: Reactor, settings: Settings) -> None:
         super().__init__()
-        self._reactor = reactor
         self._router = _DemoRouter()
         log = make_log(settings.log_level)
         loaded = replace(from_object(self._router, "demo", __file__), name="demo")
         driver = make_driver(reactor, settings, log)
+        self._reactor = driver.reactor
         self._proxy = make_service(
             driver, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
         )
-        self._proxy.check()
         self._proxy.setServiceParent(self)
+
+    def check(self) -> None:
+        """See whether it could start.
+
+        :raises ConfigError: if it could not.
+        """
+        self._proxy.check()
 
     def privilegedStartService(self) -> None:
         for colour in ("red", "blue"):
@@ -102,14 +117,15 @@ class _Demo(MultiService):
         super().privilegedStartService()
         self._reactor.callWhenRunning(self._greet)
 
-    def stopService(self) -> Any:
-        stopped = super().stopService()
-        return stopped.addCallback(lambda _: DeferredList([p.stopListening() for p in self._router.ports.values()]))
+    def stopService(self) -> Deferred[object]:
+        stopped: Deferred[object] = super().stopService()
+        ports = self._router.ports.values()
+        return stopped.addCallback(lambda _: DeferredList([maybeDeferred(port.stopListening) for port in ports]))
 
     def _greet(self) -> None:
         print(_HELLO.format(address=self._proxy.addresses[0]), file=sys.__stdout__, flush=True)
 
 
-def make_demo(reactor: Any, settings: Settings) -> MultiService:
+def make_demo(reactor: Reactor, settings: Settings) -> Demo:
     """The demonstration."""
-    return _Demo(reactor, settings)
+    return Demo(reactor, settings)

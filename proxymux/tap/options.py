@@ -1,17 +1,34 @@
-"""The options that all services share.  Importing this, and ``--help``, load nothing heavy."""
+"""The command line, made from settings.  Importing this, and ``--help``, load nothing heavy."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Final, Generic, NoReturn, Protocol, TypeVar
 
 from twisted.python import usage
 
-from proxymux.core.excerpt import excerpt
-from proxymux.errors import ConfigError, ProxymuxError
-from proxymux.settings import Settings, read_settings
+from proxymux.errors import ProxymuxError
+from proxymux.fields import Setting
+from proxymux.settings import Settings, nearest
+
+
+class Startable(Protocol):
+    """A service that can say whether it could start."""
+
+    def check(self) -> None:
+        """See whether it could.
+
+        :raises ProxymuxError: if it could not.
+        """
+
+
+S = TypeVar("S", bound=Settings)
+Made = TypeVar("Made", bound=Startable)
+_CHECK: Final = "check"
+#: What an option is that is not on the command line: one value, several, a flag.
+_NOT_GIVEN: Final[tuple[object, ...]] = (None, [], 0)
 
 
 def fail(error: object) -> NoReturn:
@@ -20,93 +37,48 @@ def fail(error: object) -> NoReturn:
     raise SystemExit(1)
 
 
-def _repeatable(name: str, help_line: str) -> Callable[[Any, str], None]:
-    def add(self: SharedOptions, value: str) -> None:
-        self[name].append(value)
+class SettingsOptions(usage.Options, Generic[S]):
+    """Options for the settings of a service.
 
-    add.__doc__ = help_line
-    return add
-
-
-def address_endpoint(option: str, text: str) -> str:
-    """The server endpoint for ``HOST:PORT``.
-
-    :raises ConfigError: naming ``option``, if it is not that.
+    A subclass names their class as ``kind``, and may have further options of its own, for what is no setting.
     """
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if not colon or not host:
-        raise ConfigError(option, f"{excerpt(text)} is not accepted; HOST:PORT such as 0.0.0.0:8000 is")
-    return host_endpoint(option, host, port)
 
+    kind: ClassVar[type[Settings]]
+    optParameters: ClassVar[list[list[str | None]]] = []
+    optFlags: ClassVar[list[list[str | None]]] = []
+    #: What the command line has led to, when it has been parsed.
+    settings: S
 
-def host_endpoint(option: str, host: str, port: str) -> str:
-    """The server endpoint for a host, which is an IP address or a name of this machine, and a port.
-
-    :raises ConfigError: naming ``option``, if the port is none.
-    """
-    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise ConfigError(option, f"{excerpt(port)} is not accepted; a port from 0 to 65535 is")
-    escaped = host.replace("\\", "\\\\").replace(":", "\\:")
-    return f"tcp:{port}:interface={escaped}"
-
-
-class SharedOptions(usage.Options):
-    """Options of every service."""
-
-    optParameters: ClassVar[list[list[Any]]] = [
-        ["max-connections", None, None, "clients at once; one over is closed [default: off]"],
-        ["max-per-client", None, None, "clients at once from one address [default: off]"],
-        ["decide-timeout", None, None, "seconds until a client must have led to a decision [default: 30, gateway 10]"],
-        ["max-buffer", None, None, "bytes kept of a client while undecided; more closes it [default: 65536]"],
-        ["backlog", None, None, "length of the listen queue [default: 4096]"],
-        ["idle-timeout", None, None, "seconds without a byte either way that end a connection, 0 is off [default: 0]"],
-        ["drain-timeout", None, None, "seconds that TERM and INT wait for connections to end [default: 10]"],
-        ["send-proxy", None, None, "PROXY protocol header to every upstream: v1 or v2 [default: off]"],
-        ["access-log", None, None, "file, or - for stdout, that gets one JSON line a connection [default: off]"],
-        ["log-level", None, None, "debug, info, warn or error [default: info]"],
-        ["relay", None, None, "what carries the bytes: auto, fd or transport [default: auto]"],
-        [
-            "tcp-keepalive",
-            None,
-            None,
-            "seconds of silence until a peer is probed, or off [default: off, gateway 15]",
-        ],
-        ["tcp-user-timeout", None, None, "seconds that sent bytes may go unacknowledged, or off [default: off]"],
-    ]
-    optFlags: ClassVar[list[list[Any]]] = [
-        ["check", None, "check everything, print ok or what is wrong, and exit without listening"]
-    ]
-
-    opt_listen = _repeatable(
-        "listen",
-        "Twisted server endpoint; haproxy: before it takes PROXY protocol headers. Repeatable."
-        " [default: --host and --port, or --addr]",
-    )
-    opt_trust_proxy = _repeatable(
-        "trust-proxy", "CIDR that may send a PROXY header on a haproxy: listener. Repeatable. [default: loopback]"
-    )
-    opt_allow = _repeatable("allow", "CIDR that may connect. Repeatable. [default: all]")
-    opt_deny = _repeatable("deny", "CIDR that may not connect; wins over --allow. Repeatable. [default: none]")
-    opt_deny_file = _repeatable(
-        "deny-file", "file of one CIDR a line, # comments; read again on HUP. Repeatable. [default: none]"
-    )
-
-    _REPEATABLE = ("listen", "trust-proxy", "allow", "deny", "deny-file")
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        shown = [each for each in cls.kind.fields() if each.is_option]
+        plain = [each for each in shown if each.takes_value and not each.is_repeatable]
+        cls.optParameters = [
+            *cls.__dict__.get("optParameters", ()),
+            *([each.key, None if each.old_name else each.short, None, each.help_line] for each in plain),
+            *([each.old_name, each.short, None, _old_name(each)] for each in plain if each.old_name),
+        ]
+        cls.optFlags = [
+            *cls.__dict__.get("optFlags", ()),
+            *([each.key, each.short, each.help_line] for each in shown if not each.takes_value),
+            [_CHECK, None, "check everything, print ok or what is wrong, and exit without listening"],
+        ]
+        for each in shown:
+            if each.is_repeatable:
+                setattr(cls, f"opt_{each.key.replace('-', '_')}", _adding(each))
 
     def __init__(self) -> None:
         super().__init__()
-        for name in self._REPEATABLE:
-            self[name] = []
+        for each in self.kind.fields():
+            if each.is_repeatable:
+                self[each.key] = []
 
-    def parseOptions(self, options: Any = None) -> None:
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse; a bad option is one line on standard error and exit status 1."""
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            # getopt's words begin with "option", ours with the option.
-            fail(re.sub(r"^option (--?\S+) ", r"\1: ", str(error)) + "; see --help")
+            fail(f"{self._in_our_words(str(error))}; see --help")
         except ProxymuxError as error:
             fail(error)
 
@@ -118,12 +90,65 @@ class SharedOptions(usage.Options):
         if arguments:
             raise usage.UsageError(f"{arguments[0]}: is no option")
 
-    def settings(self, listen: list[str]) -> Settings:
-        """The shared options' values.
+    def postOptions(self) -> None:
+        """Read the settings.
 
-        :param listen: where to listen.
+        :raises UsageError: if the options make no sense together.
         :raises ConfigError: naming the option that has a bad value.
         """
-        names = [parameter[0] for parameter in SharedOptions.optParameters] + list(self._REPEATABLE)
-        given = {name.replace("-", "_"): self[name] for name in names}
-        return read_settings({**given, "listen": listen})
+        self.settings = self.read(self._given())
+
+    def read(self, given: Mapping[str, object]) -> S:
+        """The settings for what was given, by name."""
+        raise NotImplementedError
+
+    def _given(self) -> dict[str, object]:
+        given = {}
+        for each in self.kind.fields():
+            if not each.is_option:
+                continue
+            if each.old_name is not None and self[each.old_name]:
+                if self[each.key]:
+                    raise usage.UsageError(f"--{each.old_name}: is the {_old_name(each)}; give one of them")
+                self[each.key] = self[each.old_name]
+            value = self[each.key]
+            if value not in _NOT_GIVEN:
+                given[each.name] = value
+            if each.is_secret:
+                self[each.key] = None  # what twistd keeps of the command line, and may show, has it no more
+        return given
+
+    def _in_our_words(self, problem: str) -> str:
+        # getopt's words begin with "option", ours with the option.
+        ours = re.sub(r"^option (--?\S+) ", r"\1: ", problem)
+        unknown = re.match(r"--(\S+): not recognized$", ours)
+        meant = nearest(unknown[1], [name.removesuffix("=") for name in self.longOpt]) if unknown else ""
+        return f"{ours}; --{meant}" if meant else ours
+
+
+def make_checked(options: usage.Options, make: Callable[[], Made]) -> Made:
+    """The service that a command line asks for.
+
+    :raises SystemExit: if there can be none, or no more than ``--check`` is asked for.
+    """
+    try:
+        service = make()
+        service.check()
+    except ProxymuxError as error:
+        fail(error)
+    if options[_CHECK]:
+        print("ok")
+        raise SystemExit(0)
+    return service
+
+
+def _old_name(setting: Setting[object, object]) -> str:
+    return f"old name of {setting.option}"
+
+
+def _adding(setting: Setting[object, object]) -> Callable[[usage.Options, str], None]:
+    def add(self: usage.Options, value: str) -> None:
+        self[setting.key].append(value)
+
+    add.__doc__ = setting.help_line
+    return add

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from proxymux.core.events import EVENTS
-from proxymux.errors import BadCodec, ConfigError, ProxymuxError, RouterError
-from proxymux.pool.ancestor import from_object
-from proxymux.settings import Settings
-from proxymux.tap.options import SharedOptions, fail
-from proxymux.tap.pool_settings import PoolSettings, given
+from proxymux.pool.ancestor import read_pool_settings
+from proxymux.pool.settings import PoolSettings
+from proxymux.tap.keywords import takes
+from proxymux.tap.options import SettingsOptions, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
     from twisted.logger import Logger
 
+    from proxymux.net.reactor.twisted_types import Reactor
     from proxymux.service import ProxyService
 
-#: Codecs whose servers take the next request before they have answered the one before, as far as is known.
-_PIPELINED: Final = ("resp", "memcache")
 
-
-class Options(SharedOptions):
+class Options(SettingsOptions[PoolSettings]):
     """Command line of ``twistd proxymux-pool``."""
 
+    kind = PoolSettings
     synopsis = "[options] --listen ENDPOINT --target HOST:PORT …"
     longdesc = (
         "A connection multiplexer: many clients share few upstream connections. Each --target is one connection. With"
@@ -34,206 +31,77 @@ class Options(SharedOptions):
         " environment variables. Signals: QUIT waits for every connection to end, TERM and INT for --drain-timeout, a"
         " second one ends them now; HUP reloads the deny files; USR1 reopens log files."
     )
-    optParameters: ClassVar[list[list[Any]]] = [
-        ["mode", None, None, "proxy, fifo or funnel [default: by the numbers of targets and of connections]"],
-        [
-            "codec",
-            None,
-            None,
-            "raw, line, length:N, resp, http, memcache, modbus or package.module:attr [default: raw]",
-        ],
-        ["raw-gap", None, None, "milliseconds of silence that end a reply, where no codec can tell [default: 5]"],
-        ["inactivity-timeout", None, None, "milliseconds until an idle upstream is closed, 0 is off [default: 0]"],
-        ["queue-limit", None, None, "requests, or clients in proxy mode, that may wait [default: 1024]"],
-        ["queue-timeout", None, None, "seconds that they may wait [default: 30]"],
-        ["request-timeout", None, None, "seconds until a reply must be whole [default: 60]"],
-        ["config-object", None, None, "package.module:ATTR, the ancestor's configuration object"],
-        [
-            "listeners",
-            None,
-            None,
-            "file or module whose functions are named after events: connected, request …",
-        ],
-    ]
-    optFlags: ClassVar[list[list[Any]]] = [
-        ["async", None, "funnel: send requests on upstreams that have not answered the one before"],
-        ["keep-alive", None, "TCP keep-alive on upstreams; it is always on, see --tcp-keepalive"],
-        ["warmup", None, "connect to all targets before there are clients"],
-    ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self["target"] = []
+    def read(self, given: Mapping[str, object]) -> PoolSettings:
+        """The settings for what was given, the rest in the ancestor's ways.
 
-    def opt_target(self, value: str) -> None:
-        """HOST:PORT that may have one connection; repeat it for more, to the same or to others."""
-        self["target"].append(value)
-
-    def postOptions(self) -> None:
-        """Look at what the options say together.
-
-        :raises ConfigError: if that makes no sense.
+        :raises ConfigError: naming the option, or the variable, that is missing or has a bad value.
         """
-        self.pool = PoolSettings(self, given(self, os.environ))
-        for name, value in self.pool.defaults.items():
-            if self[name] is None:
-                self[name] = value
-        self.shared = self.settings(self.pool.listen)
+        return _read(given)
+
+
+def _read(given: Mapping[str, object]) -> PoolSettings:
+    config, name = given.get("config"), given.get("config_object")
+    if config is None and name is not None:
+        from proxymux.pool.loading import load_config
+
+        config = load_config(str(name))
+    return read_pool_settings(given, config, os.environ)
 
 
 def makeService(options: Options) -> IService:
     """The service that the command line asks for."""
-    from twisted.internet import reactor
+    from proxymux.net.reactor.twisted_types import installed_reactor
 
-    try:
-        service = make_pool(reactor, options.pool, options.shared)
-        service.check()
-    except ProxymuxError as error:
-        fail(error)
-    if options["check"]:
-        print("ok")
-        raise SystemExit(0)
-    return service
+    return make_checked(options, lambda: make_pool(installed_reactor(), options.settings))
 
 
-def Multiplexer(config: Any = None, warmup: bool = False, **settings: Any) -> ProxyService:
+@takes(PoolSettings, _read)
+def Multiplexer(settings: PoolSettings) -> ProxyService:
     """A pool service for a ``.tac`` file.
 
-    :param config: the ancestor's configuration object; None is to read its environment variables, unless ``settings``
-        has targets.
-    :param warmup: connect to all targets before there are clients.
-    :param settings: the options with underscores for dashes, for example ``codec="resp"``.
+    Its arguments are the options, with underscores for dashes (and ``async_``), after the ancestor's configuration
+    object, if there is one: ``Multiplexer(config, warmup=True, codec="resp")``. Without that and without a ``target``
+    the ancestor's environment variables are read.
+
     :raises ProxymuxError: if a value is not accepted.
     """
-    from twisted.internet import reactor
+    from proxymux.net.reactor.twisted_types import installed_reactor
 
-    options = Options()
-    options["warmup"] = warmup
-    for name, value in settings.items():
-        option = name.strip("_").replace("_", "-")
-        if option not in options:
-            raise ConfigError(name, "there is no such option")
-        many = isinstance(options[option], list)
-        one = value if value is None or isinstance(value, (str, bool)) else str(value)
-        options[option] = ([value] if isinstance(value, str) else list(value)) if many else one
-    pool = PoolSettings(options, given(options, os.environ) if config is None else from_object(config))
-    for name, value in pool.defaults.items():
-        if options[name] is None:
-            options[name] = value
-    service = make_pool(reactor, pool, options.settings(pool.listen))
+    service = make_pool(installed_reactor(), settings)
     service.check()
     return service
 
 
-def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger | None = None) -> ProxyService:
+def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = None) -> ProxyService:
     """Put a pool service together.
 
     :param log: where it logs to; None is to twistd's log, from the level that the settings say.
     :raises ProxymuxError: if its codec or its listeners cannot be loaded.
     """
-    import random
-
-    from proxymux.core.decision import Forward, Share
-    from proxymux.core.leasing import Leasing
-    from proxymux.core.target import parse_target
-    from proxymux.net.connector import Connector
-    from proxymux.pool.exclusive import ExclusiveLeases
+    from proxymux.net.driver import make_driver
     from proxymux.pool.fixed_decider import FixedDecider
-    from proxymux.pool.modes import DetachedRelay, PipedRelay
-    from proxymux.pool.observed import ObservedRelay
-    from proxymux.pool.pool import Pool
-    from proxymux.tap.wiring import CONNECT_TIMEOUT, make_driver, make_events, make_log, make_service
+    from proxymux.pool.loading import load_codec, load_listeners
+    from proxymux.pool.modes import exclusive_mode, shared_mode
+    from proxymux.tap.wiring import make_events, make_log, make_service
 
     log = log or make_log(settings.log_level)
     driver = make_driver(reactor, settings, log)
     events = make_events(log)
-    codec = load_codec(own.codec)
-    pipelined = not codec.gap and (own.is_async or (own.mode == "fifo" and own.codec in _PIPELINED))
-    exclusive = own.mode == "proxy"
-    targets = tuple(map(parse_target, own.targets))
-    decision: Any = Forward(targets, send_proxy=settings.send_proxy) if exclusive else Share(targets)
-    join = join_pool = None
-    leasing = Leasing(
-        targets,
-        pipelined=pipelined,
-        exclusive=exclusive,
-        queue_limit=own.queue_limit,
-        queue_timeout=own.queue_timeout,
-        jitter=lambda: random.uniform(0.5, 1.5),
-    )
-    connector = Connector(driver, CONNECT_TIMEOUT, settings.send_proxy)
-    if exclusive:
-        leases: Any = ExclusiveLeases(driver.timers, connector, leasing)
-        connector = leases
-        observed = ObservedRelay(reactor, driver.timers, own.raw_gap, events, log)
-        join = PipedRelay(driver.join, observed.join, events).join
-        if own.inactivity is not None and not settings.idle_timeout:
-            settings = replace(settings, idle_timeout=own.inactivity)
-    else:
-        leases = Pool(
-            reactor, driver.timers, connector, codec, leasing, events, log, driver.call_soon,
-            is_ordered=own.mode == "fifo", raw_gap=own.raw_gap, request_timeout=own.request_timeout,
-            idle_timeout=own.inactivity, warmup=own.warmup,
-        )  # fmt: skip
-        join_pool = DetachedRelay(
-            leases, driver.join, pipelined, pipelined or own.codec in _PIPELINED, len(own.targets) > 1
-        ).join
-    if own.listeners is not None:
-        _subscribe(events, own.listeners)
+    make_mode = exclusive_mode if settings.chosen_mode == "proxy" else shared_mode
+    mode = make_mode(settings, load_codec(settings.codec), driver, events, log)
+    if settings.listeners is not None:
+        load_listeners(events, settings.listeners)
     return make_service(
         driver,
         "pool",
-        lambda: FixedDecider(f"pool ({own.mode})", decision),
-        settings,
+        lambda: FixedDecider(f"pool ({settings.chosen_mode})", mode.decision),
+        settings.of_sessions,
         log,
         events=events,
-        connector=connector,
-        join=join,
-        join_pool=join_pool,
-        leases=leases,
-        ipv6_only=own.ipv6_only,
+        connector=mode.connector,
+        join=mode.join,
+        join_pool=mode.join_pool,
+        leases=mode.leases,
+        ipv6_only=settings.ipv6_only,
     )
-
-
-def load_codec(name: str) -> Any:
-    """The codec of that name, one of ours or the user's.
-
-    :raises ConfigError: if there is none.
-    """
-    from proxymux.core.codecs import make_codec
-
-    try:
-        if ":" not in name or name.startswith("length:"):
-            return make_codec(name)
-    except BadCodec as error:
-        raise ConfigError("--codec", str(error)) from None
-    from proxymux.router.loading import find
-
-    try:
-        found, _, _ = find(name)
-    except RouterError as error:
-        raise ConfigError("--codec", str(error)) from None
-    try:
-        codec = found() if isinstance(found, type) else found
-    except Exception as error:  # the user's constructor may do anything
-        raise ConfigError("--codec", f"{name}: {type(error).__name__}: {error}") from None
-    missing = [f"{each}()" for each in ("requests", "replies", "failure") if not callable(getattr(codec, each, None))]
-    missing += [each for each in ("name", "gap") if not hasattr(codec, each)]
-    if missing:
-        raise ConfigError("--codec", f"{name}: it has no {missing[0]}; see docs/pool.rst for what a codec has")
-    return codec
-
-
-def _subscribe(events: Any, name: str) -> None:
-    from proxymux.router.loading import find
-
-    try:
-        found, _, filename = find(name)
-    except RouterError as error:
-        raise ConfigError("--listeners", str(error)) from None
-    functions = {event: getattr(found, event, None) for event in EVENTS}
-    heard = {event: function for event, function in functions.items() if callable(function)}
-    if not heard:
-        raise ConfigError("--listeners", f"{filename}: it defines none of {', '.join(EVENTS)}")
-    for event, function in heard.items():
-        events.on(event, function)

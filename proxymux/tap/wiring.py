@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import (
@@ -19,27 +18,23 @@ from twisted.logger import (
 
 from proxymux.admin.access_log import AccessLog, check_path
 from proxymux.admin.statistics import Statistics
-from proxymux.core.admission import Admission, Networks
+from proxymux.core.admission import Admission
 from proxymux.core.events import EventListener, Events
 from proxymux.gateway.pid_file import PidFile
+from proxymux.interfaces import IDecider
 from proxymux.net.connector import Connector
 from proxymux.net.driver import Driver
-from proxymux.net.driver import make_driver as new_driver
-from proxymux.net.epoll.hub import BUFFER_SIZE
 from proxymux.net.happy_eyeballs import TargetCheck
-from proxymux.net.socket_options import SocketOptions
 from proxymux.pool.leases import Leases
 from proxymux.process import Process
 from proxymux.service import ProxyService
-from proxymux.session.context import Context, Join, JoinPool, Limits, UpstreamSource
+from proxymux.session.context import Context, Join, JoinPool, UpstreamSource
 from proxymux.session.listening import Listener
+from proxymux.settings import LogLevel as LogLevelName
 from proxymux.settings import Settings
 
-#: Seconds for one attempt to connect, where the decision does not say; the ancestor's.
-CONNECT_TIMEOUT = 20.0
 
-
-def make_log(level: str) -> Logger:
+def make_log(level: LogLevelName) -> Logger:
     """The text log, from ``level`` upwards."""
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
     return Logger("proxymux", observer=FilteringLogObserver(globalLogPublisher, [predicate]))
@@ -52,7 +47,7 @@ def make_events(log: Logger) -> Events:
         name = getattr(listener, "__qualname__", repr(listener))
         log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
 
-    def spawn(listener: EventListener, awaitable: Any) -> None:
+    def spawn(listener: EventListener, awaitable: Awaitable[object]) -> None:
         async def see_through() -> None:
             try:
                 await awaitable
@@ -64,25 +59,13 @@ def make_events(log: Logger) -> Events:
     return Events(report, spawn)
 
 
-def make_driver(reactor: Any, settings: Settings, log: Logger, buffer_size: int = BUFFER_SIZE) -> Driver:
-    """What carries the connections of a service.
-
-    :param buffer_size: bytes that the fd relay reads at once.
-    :raises ConfigError: if the system does not have it.
-    """
-    return new_driver(
-        reactor, settings.relay, log, SocketOptions(settings.tcp_keepalive, settings.tcp_user_timeout), buffer_size
-    )
-
-
 def make_service(
     driver: Driver,
     name: str,
-    decider: Callable[[], Any],
+    decider: Callable[[], IDecider],
     settings: Settings,
     log: Logger,
     *,
-    connect_timeout: float = CONNECT_TIMEOUT,
     reuse: bool = False,
     ipv6_only: bool = False,
     pid_file: PidFile | None = None,
@@ -96,7 +79,6 @@ def make_service(
 ) -> ProxyService:
     """A service that decides by what ``decider`` makes, now and at every reload.
 
-    :param connect_timeout: seconds for one attempt to connect, where the decision does not say.
     :param reuse: share the port with other processes.
     :param connector: gets upstreams; None is to connect to what the decision says.
     :param join: joins clients to them; None is the driver's.
@@ -112,20 +94,19 @@ def make_service(
         timers=driver.timers,
         wall=time.time,
         decider=decider(),
-        connector=connector or Connector(driver, connect_timeout, settings.send_proxy, target_check),
+        connector=connector or Connector(driver, settings, target_check),
         join=join or driver.join,
         join_pool=join_pool,
-        admission=Admission(settings.allow, settings.deny, settings.max_connections, settings.max_per_client),
-        limits=Limits(settings.decide_timeout, settings.max_buffer, settings.idle_timeout or None),
+        admission=Admission.of(settings),
+        settings=settings,
         events=events or make_events(log),
         log=log,
     )
-    trusted = Networks(settings.trust_proxy)
     return ProxyService(
         reactor,
         context,
         driver,
-        [Listener(each, settings.backlog, trusted, reuse, ipv6_only) for each in settings.listen],
+        [Listener(each, settings, reuse, ipv6_only) for each in settings.endpoints],
         Process.of(reactor),
         settings.drain_timeout,
         _access_log(settings, log),

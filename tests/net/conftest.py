@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import pytest
 import pytest_twisted
@@ -17,13 +17,15 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLo
 from zope.interface import implementer
 
 from proxymux.core.outcome import Record
-from proxymux.pool.ancestor import AncestorConfig
+from proxymux.net.driver import make_driver
+from proxymux.net.reactor.twisted_types import Reactor
+from proxymux.pool.ancestor import AncestorValues
+from proxymux.pool.settings import PoolSettings
 from proxymux.router.loading import from_object
 from proxymux.router.router_decider import RouterDecider
-from proxymux.settings import read_settings
-from proxymux.tap.pool import Options, make_pool
-from proxymux.tap.pool_settings import PoolSettings
-from proxymux.tap.wiring import make_driver, make_service
+from proxymux.settings import Settings
+from proxymux.tap.pool import make_pool
+from proxymux.tap.wiring import make_service
 from tests.net.certificates import Authority, Credentials
 from tests.net.peers import Net, Peer, Upstream, settle, until
 
@@ -32,7 +34,7 @@ RELAYS: Final = ["fd", "transport"]
 FOLDER: Final = pathlib.Path(__file__).parent
 LOOPBACK: Final = "tcp:0:interface=127.0.0.1"
 #: A pool's configuration where all is said by options.
-NOTHING: Final = AncestorConfig()
+NOTHING: Final = AncestorValues()
 
 
 @implementer(IHostnameResolver)
@@ -230,7 +232,7 @@ class StartPool(Protocol):
         self,
         *targets: Upstream | str,
         listen: str | list[str] = LOOPBACK,
-        config: AncestorConfig = ...,
+        config: AncestorValues = ...,
         **options: Any,
     ) -> Running: ...
 
@@ -319,8 +321,8 @@ def start(net: Net, relay: str, services: list[Running]) -> Start:
         def decider() -> RouterDecider:
             return RouterDecider(from_object(router, "router", filename), clock.seconds, log)
 
-        shared = read_settings({"listen": listen, "relay": relay, **settings})
-        driver = make_driver(running.reactor, shared, log)
+        shared = Settings.read({"listen": listen, "relay": relay, **settings})
+        driver = make_driver(cast("Reactor", running.reactor), shared, log)
         running.start(make_service(driver, "router", decider, shared, log))
         services.append(running)
         return running
@@ -335,21 +337,15 @@ def start_pool(net: Net, relay: str, services: list[Running]) -> StartPool:
     def start_pool(
         *targets: Upstream | str,
         listen: str | list[str] = LOOPBACK,
-        config: AncestorConfig = NOTHING,
+        config: AncestorValues = NOTHING,
         **given: Any,
     ) -> Running:
         clock, names = Clock(), Names()
         running = Running(net, SimpleNamespace(), ClockedReactor(clock, names), clock, names)
-        options = Options()
-        options["target"] = [target if isinstance(target, str) else target.remote for target in targets]
-        options["listen"] = [listen] if isinstance(listen, str) else listen
-        for name, value in {"relay": relay, **given}.items():
-            option = name.strip("_").replace("_", "-")
-            assert option in options
-            options[option] = value if isinstance(value, (str, bool)) else str(value)
-        own = PoolSettings(options, config)
+        where = [target if isinstance(target, str) else target.remote for target in targets]
+        settings = PoolSettings.read({**config, "target": where, "listen": listen, "relay": relay, **given})
         log = Logger("proxymux", observer=running)
-        running.start(make_pool(running.reactor, own, options.settings(own.listen), log))
+        running.start(make_pool(cast("Reactor", running.reactor), settings, log))
         services.append(running)
         return running
 

@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 import pytest_twisted
@@ -23,6 +23,7 @@ from zope.interface import implementer
 from proxymux.core.token import legacy as legacy_form
 from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.tap.gateway import Options, make_gateway
 from tests.net.certificates import Authority, Credentials
 from tests.net.conftest import LOOPBACK, RELAYS, ClockedReactor, Names, Running
@@ -74,7 +75,7 @@ def gateway(net: Net, relay: str, tmp_path: Any) -> Iterator[StartGateway]:
 
         globalLogPublisher.addObserver(observe)
         running.append((made, observe))
-        made.service = make_gateway(made.reactor, options.secret_source, options.gateway, options.shared)
+        made.service = make_gateway(cast("Reactor", made.reactor), options.settings)
         made.events.on("ended", lambda logger, record: made.records.append(record))
         made.events.on("connect_failed", lambda logger, target, reason: made.failed_attempts.append((target, reason)))
         made.service.check()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxymux.core.outcome import Outcome
-from proxymux.pool.ancestor import AncestorConfig
+from proxymux.pool.ancestor import AncestorValues
 from tests.net.conftest import RELAYS, StartPool
 from tests.net.peers import Net, in_reactor, settle, until
 from tests.net.pools import GAP, TICK, asked, clients, is_silent, opened, pass_time, serves, state
@@ -185,7 +185,7 @@ async def test_clients_that_come_by_unix_sockets_are_served(start_pool: StartPoo
 @pytest.mark.parametrize("only", [True, False])
 @in_reactor
 async def test_the_ancestors_switch_for_ipv6_alone_keeps_ipv4_out(start_pool: StartPool, net: Net, only: bool) -> None:
-    pool = start_pool(net.upstream(), listen=r"tcp:0:interface=\:\:", config=AncestorConfig(ipv6_only=only))
+    pool = start_pool(net.upstream(), listen=r"tcp:0:interface=\:\:", config=AncestorValues(ipv6_only=only))
     port = pool.address.rpartition(":")[2]
     await net.connect(f"[::1]:{port}")
     if only:

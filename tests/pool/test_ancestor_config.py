@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxymux.errors import ConfigError
-from proxymux.pool.ancestor import MAX_TARGETS, AncestorConfig, from_environment, from_object, mode_by_rule
+from proxymux.pool.ancestor import MAX_TARGETS, AncestorValues, from_environment, from_object
+from proxymux.pool.settings import mode_by_rule
 
 #: The ancestor's own example, as its fifth test has it.
 ENVIRONMENT = {
@@ -31,7 +32,22 @@ OBJECT: dict[str, Any] = {
     "proxyConnectionsCount": 1,
     "targetServers": [{"host": "localhost", "port": 7711, "keepAlive": False}],
 }
-EXPECTED = AncestorConfig(("localhost:7711",), "localhost", 5511, log_level="debug")
+NOTHING = AncestorValues(
+    target=(),
+    listen=None,
+    ipv6_only=False,
+    max_connections=None,
+    async_=False,
+    inactivity_timeout=None,
+    keep_alive=False,
+    log_level=None,
+)
+EXPECTED: dict[str, Any] = {
+    **NOTHING,
+    "target": ("localhost:7711",),
+    "listen": "tcp:5511:interface=localhost",
+    "log_level": "debug",
+}
 
 
 def complaint(environment: dict[str, str]) -> str:
@@ -71,8 +87,8 @@ def test_2_what_is_optional_may_be_missing_or_empty(name: str, empty: bool) -> N
     if empty:
         environment[name] = ""
     config = from_environment(environment)
-    assert config.targets == EXPECTED.targets
-    assert config.log_level == (None if name == "LOG_LEVEL" else "debug")
+    assert config["target"] == EXPECTED["target"]
+    assert config["log_level"] == (None if name == "LOG_LEVEL" else "debug")
 
 
 def test_5_the_environment_becomes_its_configuration() -> None:
@@ -91,26 +107,26 @@ def test_5_the_environment_becomes_its_configuration() -> None:
         ("LOCAL_MAX_CONNECTIONS", "-1", "max_connections", None),
         ("LOCAL_MAX_CONNECTIONS", "-2", "max_connections", None),
         ("LOCAL_MAX_CONNECTIONS", "0", "max_connections", None),
-        ("EXCHANGE_FUNNEL_ASYNC", "1", "is_async", True),
-        ("EXCHANGE_FUNNEL_ASYNC", "true", "is_async", True),
-        ("PROXY_INACTIVE_TIMEOUT", "30000", "inactivity", 30000),
-        ("PROXY_INACTIVE_TIMEOUT", "-1", "inactivity", None),
+        ("EXCHANGE_FUNNEL_ASYNC", "1", "async_", True),
+        ("EXCHANGE_FUNNEL_ASYNC", "true", "async_", True),
+        ("PROXY_INACTIVE_TIMEOUT", "30000", "inactivity_timeout", 30000),
+        ("PROXY_INACTIVE_TIMEOUT", "-1", "inactivity_timeout", None),
         ("TARGET_CONN_1_KEEP_ALIVE", "1", "keep_alive", True),
-        ("LOCAL_PORT", "0", "port", 0),
-        ("TARGET_HOST_1", "10.0.0.1", "targets", ("10.0.0.1:7711",)),
-        ("TARGET_HOST_1", "::1", "targets", ("[::1]:7711",)),
-        ("TARGET_HOST_1", "[::1]", "targets", ("[::1]:7711",)),
+        ("LOCAL_PORT", "0", "listen", "tcp:0:interface=localhost"),
+        ("TARGET_HOST_1", "10.0.0.1", "target", ("10.0.0.1:7711",)),
+        ("TARGET_HOST_1", "::1", "target", ("[::1]:7711",)),
+        ("TARGET_HOST_1", "[::1]", "target", ("[::1]:7711",)),
     ],
 )
 def test_a_variable_becomes_its_field(name: str, value: str, field: str, expected: Any) -> None:
-    assert getattr(from_environment({**ENVIRONMENT, name: value}), field) == expected
+    assert dict(from_environment({**ENVIRONMENT, name: value}))[field] == expected
 
 
 def test_the_targets_keep_their_order() -> None:
     environment = {**ENVIRONMENT, "PROXY_CONNECTIONS_CNT": "12"}
     for number in range(1, 13):
         environment |= {f"TARGET_HOST_{number}": f"10.0.0.{number}", f"TARGET_PORT_{number}": str(number)}
-    assert from_environment(environment).targets == tuple(f"10.0.0.{number}:{number}" for number in range(1, 13))
+    assert from_environment(environment)["target"] == tuple(f"10.0.0.{number}:{number}" for number in range(1, 13))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +187,7 @@ def test_the_object_may_be_a_mapping_or_have_attributes(make: Any) -> None:
 
 def test_what_the_object_does_not_say_is_not_given() -> None:
     config = from_object({"proxyConnectionsCount": 1, "targetServers": [{"host": "a", "port": 1}]})
-    assert config == AncestorConfig(("a:1",))
+    assert config == {**NOTHING, "target": ("a:1",)}
 
 
 @pytest.mark.parametrize(
@@ -181,15 +197,15 @@ def test_what_the_object_does_not_say_is_not_given() -> None:
         ("localServerMaxConnections", -1, "max_connections", None),
         ("localServerIpv6Only", True, "ipv6_only", True),
         ("localServerIpv6Only", 1, "ipv6_only", True),
-        ("exchangeFunnelAsync", True, "is_async", True),
-        ("proxyInactivityTimeout", 200, "inactivity", 200),
-        ("localServerPort", "5511", "port", 5511),
+        ("exchangeFunnelAsync", True, "async_", True),
+        ("proxyInactivityTimeout", 200, "inactivity_timeout", 200),
+        ("localServerPort", "5511", "listen", "tcp:5511:interface=localhost"),
         ("targetServers", [{"host": "a", "port": 1, "keepAlive": True}], "keep_alive", True),
-        ("targetServers", ({"host": "a", "port": "1"},), "targets", ("a:1",)),
+        ("targetServers", ({"host": "a", "port": "1"},), "target", ("a:1",)),
     ],
 )
 def test_a_key_becomes_its_field(key: str, value: Any, field: str, expected: Any) -> None:
-    assert getattr(from_object({**OBJECT, key: value}), field) == expected
+    assert dict(from_object({**OBJECT, key: value}))[field] == expected
 
 
 def test_6_a_count_without_as_many_targets_is_refused() -> None:

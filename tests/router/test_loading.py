@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from proxymux.errors import RouterError
-from proxymux.router.loading import Router, describe, from_object, load
+from proxymux.router.loading import Router, from_object, load
+from proxymux.user_code import describe
 from tests.router.conftest import Write
 
 GOOD = "def proxy(data):\n    return {'close': b'file ' + data}\n"

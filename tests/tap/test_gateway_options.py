@@ -12,9 +12,11 @@ from typing import Any, Final
 import pytest
 
 from proxymux.errors import ConfigError
-from proxymux.settings import Settings
-from proxymux.tap.gateway import SECRET_VARIABLE, Gateway, GatewaySettings, Options, SecretSource, makeService
+from proxymux.gateway.keys import SecretSource
+from proxymux.gateway.settings import SECRET_VARIABLE, GatewaySettings
+from proxymux.tap.gateway import Gateway, Options, makeService
 from tests.tap.test_options import SHARED
+from tests.test_settings import DEFAULTS
 
 SECRET: Final = "p0S8rX680*48"
 KEY: Final = base64.b64encode(bytes(32)).decode()
@@ -36,8 +38,8 @@ def parse(*arguments: str) -> Options:
     return options
 
 
-def own(*arguments: str) -> GatewaySettings:
-    return parse(*arguments).gateway
+def settings(*arguments: str) -> GatewaySettings:
+    return parse(*arguments).settings
 
 
 def begin(*arguments: str, start: bool) -> None:
@@ -114,8 +116,8 @@ def test_help_has_no_option_that_is_not_tested_here(help_lines: dict[str, str]) 
 
 
 def test_defaults_that_differ_from_other_services_are_in_the_help(help_lines: dict[str, str]) -> None:
-    assert "gateway 10" in help_lines["--decide-timeout"]
-    assert "gateway 15" in help_lines["--tcp-keepalive"]
+    assert "[default: 10]" in help_lines["--decide-timeout"]
+    assert "[default: 15]" in help_lines["--tcp-keepalive"]
 
 
 def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,19 +131,24 @@ def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
-    options = parse()
-    assert options.shared == Settings(listen=("tcp:0:interface=0.0.0.0",), decide_timeout=10.0, tcp_keepalive=15)
-    assert vars(options.gateway) == {
-        "digests": ("md5",),
+    read = settings()
+    assert read.endpoints == ("tcp:0:interface=0.0.0.0",)
+    differs = {name for name in DEFAULTS if getattr(read, name) != DEFAULTS[name]}
+    assert {name: getattr(read, name) for name in differs} == {"decide_timeout": 10.0, "tcp_keepalive": 15}
+    assert {name: value for name, value in vars(read).items() if name not in DEFAULTS} == {
+        "secret": None,
+        "secret_file": None,
+        "addr": None,
+        "digest": ("md5",),
         "legacy": True,
         "reuse": False,
-        "attempts": 1,
+        "retry": 1,
         "timeout": 3.0,
         "buffer": 65536,
-        "failures": 600,
+        "max_failures": 600,
         "audience": None,
         "key_file": None,
-        "pid_file": str(folder / "gateway.pid"),
+        "gateway_pidfile": str(folder / "gateway.pid"),
         "allow_target": (),
         "deny_target": (),
     }
@@ -150,36 +157,36 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "name", "value"),
     [
-        (["--digest", "sha256"], "digests", ("sha256",)),
-        (["--digest", "pbkdf2", "--digest", "md5"], "digests", ("pbkdf2", "md5")),
+        (["--digest", "sha256"], "digest", ("sha256",)),
+        (["--digest", "pbkdf2", "--digest", "md5"], "digest", ("pbkdf2", "md5")),
         (["--legacy", "off"], "legacy", False),
         (["--reuse", "1"], "reuse", True),
         (["--reuse=0"], "reuse", False),
-        (["--retry", "5"], "attempts", 5),
+        (["--retry", "5"], "retry", 5),
         (["--timeout", "0.25"], "timeout", 0.25),
         (["--buffer", "1024"], "buffer", 1024),
         (["--buffer", "16777216"], "buffer", 16 << 20),
-        (["--max-failures", "1"], "failures", 1),
-        (["--max-failures", "off"], "failures", None),
+        (["--max-failures", "1"], "max_failures", 1),
+        (["--max-failures", "off"], "max_failures", None),
         (["--audience", "eu"], "audience", "eu"),
-        (["--gateway-pidfile", "off"], "pid_file", None),
-        (["--gateway-pidfile", "/run/g.pid"], "pid_file", "/run/g.pid"),
+        (["--gateway-pidfile", "off"], "gateway_pidfile", None),
+        (["--gateway-pidfile", "/run/g.pid"], "gateway_pidfile", "/run/g.pid"),
     ],
 )
 def test_an_option_becomes_its_setting(arguments: list[str], name: str, value: Any) -> None:
-    assert getattr(own(*arguments), name) == value
+    assert getattr(settings(*arguments), name) == value
 
 
 def test_files_are_those_of_the_directory_it_was_started_in(folder: Path) -> None:
     """twistd changes the directory, and a reload comes later."""
-    settings = own("--key-file", "keys", "--gateway-pidfile", "run/g.pid")
-    assert settings.key_file == str(folder / "keys")
-    assert settings.pid_file == str(folder / "run" / "g.pid")
+    read = settings("--key-file", "keys", "--gateway-pidfile", "run/g.pid")
+    assert read.key_file == str(folder / "keys")
+    assert read.gateway_pidfile == str(folder / "run" / "g.pid")
 
 
 def test_shared_options_win_over_the_gateways_defaults() -> None:
-    shared = parse("--decide-timeout", "3", "--tcp-keepalive", "off", "--tcp-user-timeout", "20").shared
-    assert (shared.decide_timeout, shared.tcp_keepalive, shared.tcp_user_timeout) == (3.0, None, 20.0)
+    read = settings("--decide-timeout", "3", "--tcp-keepalive", "off", "--tcp-user-timeout", "20")
+    assert (read.decide_timeout, read.tcp_keepalive, read.tcp_user_timeout) == (3.0, None, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -193,16 +200,16 @@ def test_shared_options_win_over_the_gateways_defaults() -> None:
     ],
 )
 def test_addr_makes_a_listen(arguments: list[str], listen: list[str]) -> None:
-    assert parse(*arguments).shared.listen == tuple(listen)
+    assert settings(*arguments).endpoints == tuple(listen)
 
 
 def test_target_rules_are_repeatable() -> None:
-    settings = own(
+    read = settings(
         "--allow-target", "10.0.0.0/8:80", "--allow-target", "[fd00::/8]:1-2", "--deny-target", "10.1.0.0/16"
     )
-    assert [str(rule.network) for rule in settings.allow_target] == ["10.0.0.0/8", "fd00::/8"]
-    assert [rule.ports for rule in settings.allow_target] == [((80, 80),), ((1, 2),)]
-    assert [str(rule.network) for rule in settings.deny_target] == ["10.1.0.0/16"]
+    assert [str(rule.network) for rule in read.allow_target] == ["10.0.0.0/8", "fd00::/8"]
+    assert [rule.ports for rule in read.allow_target] == [((80, 80),), ((1, 2),)]
+    assert [str(rule.network) for rule in read.deny_target] == ["10.1.0.0/16"]
 
 
 # What is not accepted
@@ -286,8 +293,8 @@ def test_what_cannot_be_started_says_so(
 def test_the_options_do_not_keep_the_secret() -> None:
     options = parse("--secret", SECRET)
     assert SECRET not in str(dict(options))
-    assert SECRET not in repr(options.secret_source)
-    assert options.secret_source.read() == SECRET.encode()
+    assert SECRET not in repr(options.settings)
+    assert options.settings.secret == SECRET
 
 
 def test_the_variable_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +357,7 @@ def test_an_application_file_may_make_one(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "option"),
+    ("given", "option"),
     [
         ({"nonsense": 1}, "nonsense"),
         ({"retry": 0}, "--retry"),
@@ -359,7 +366,7 @@ def test_an_application_file_may_make_one(folder: Path) -> None:
         ({"secret": None}, "Missing secret"),
     ],
 )
-def test_an_application_file_is_told_what_is_wrong(settings: dict[str, Any], option: str) -> None:
+def test_an_application_file_is_told_what_is_wrong(given: dict[str, Any], option: str) -> None:
     with pytest.raises(ConfigError) as refusal:
-        Gateway(**{"secret": SECRET, "addr": "127.0.0.1:0", **settings})
+        Gateway(**{"secret": SECRET, "addr": "127.0.0.1:0", **given})
     assert refusal.value.option == option

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxymux.settings import Settings
+from proxymux.router.settings import RouterSettings
 from proxymux.tap.router import Options, makeService
 
 ROUTER = "def proxy(data):\n    return {'close': data}\n"
@@ -33,8 +33,8 @@ def parse(*arguments: str) -> Options:
     return options
 
 
-def shared(*arguments: str) -> Settings:
-    return parse("--router", "router.py", *arguments).shared
+def settings(*arguments: str) -> RouterSettings:
+    return parse("--router", "router.py", *arguments).settings
 
 
 def begin(*arguments: str, start: bool) -> None:
@@ -138,7 +138,7 @@ def test_help_has_no_option_that_is_not_tested_here(help_lines: dict[str, str]) 
 
 @pytest.mark.parametrize("option", [option for option, (_, default) in SHARED.items() if default.isdecimal()])
 def test_a_default_in_the_help_is_the_default_there_is(option: str, help_lines: dict[str, str]) -> None:
-    default = getattr(Settings(), option.removeprefix("--").replace("-", "_"))
+    default = getattr(RouterSettings(), option.removeprefix("--").replace("-", "_"))
     assert float(SHARED[option][1]) == default
 
 
@@ -161,7 +161,8 @@ def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 def test_without_options_it_listens_where_the_ancestor_did() -> None:
-    assert shared() == Settings(listen=("tcp:5432:interface=0.0.0.0",))
+    assert settings() == RouterSettings("router.py")
+    assert settings().endpoints == ("tcp:5432:interface=0.0.0.0",)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_without_options_it_listens_where_the_ancestor_did() -> None:
     ],
 )
 def test_host_and_port_make_a_listen(arguments: list[str], listen: list[str]) -> None:
-    assert shared(*arguments).listen == tuple(listen)
+    assert settings(*arguments).endpoints == tuple(listen)
 
 
 @pytest.mark.parametrize("option", ["--router", "--config", "-c"])
@@ -209,23 +210,23 @@ def test_the_router_has_an_old_name(option: str) -> None:
     ],
 )
 def test_an_option_becomes_its_setting(arguments: list[str], name: str, value: Any) -> None:
-    assert getattr(shared(*arguments), name) == value
+    assert getattr(settings(*arguments), name) == value
 
 
 def test_cidrs_are_repeatable() -> None:
-    settings = shared("--allow", "10.0.0.0/8", "--allow", "::1", "--deny", "10.1.0.0/16", "--trust-proxy", "192.0.2.1")
-    assert [str(network) for network in settings.allow] == ["10.0.0.0/8", "::1/128"]
-    assert [str(network) for network in settings.deny] == ["10.1.0.0/16"]
-    assert [str(network) for network in settings.trust_proxy] == ["192.0.2.1/32"]
+    read = settings("--allow", "10.0.0.0/8", "--allow", "::1", "--deny", "10.1.0.0/16", "--trust-proxy", "192.0.2.1")
+    assert [str(network) for network in read.allow] == ["10.0.0.0/8", "::1/128"]
+    assert [str(network) for network in read.deny] == ["10.1.0.0/16"]
+    assert [str(network) for network in read.trust_proxy] == ["192.0.2.1/32"]
 
 
 def test_two_command_lines_share_nothing() -> None:
-    shared("--allow", "10.0.0.0/8", "--listen", "tcp:1")
-    assert shared().allow == ()
+    settings("--allow", "10.0.0.0/8", "--listen", "tcp:1")
+    assert settings().allow == ()
 
 
 def test_the_demo_needs_no_router_and_listens_on_loopback() -> None:
-    assert parse("--demo").shared.listen == ("tcp:0:interface=127.0.0.1",)
+    assert parse("--demo").settings.endpoints == ("tcp:0:interface=127.0.0.1",)
 
 
 # What is wrong with them

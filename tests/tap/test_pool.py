@@ -63,7 +63,7 @@ def parse(*arguments: str) -> Any:
     ],
 )
 def test_the_numbers_make_the_mode_unless_it_is_said(arguments: tuple[str, ...], mode: str) -> None:
-    assert parse(*LISTEN, *arguments).pool.mode == mode
+    assert parse(*LISTEN, *arguments).settings.chosen_mode == mode
 
 
 @pytest.mark.parametrize(
@@ -98,25 +98,47 @@ def test_a_mistake_is_one_line_and_status_1(
 
 def test_send_proxy_is_for_a_client_that_has_an_upstream_alone() -> None:
     options = parse(*LISTEN, *TWO, "--mode", "proxy", "--send-proxy", "v2")
-    assert options.shared.send_proxy == "v2"
+    assert options.settings.send_proxy == "v2"
 
 
 def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**ENVIRONMENT, "LOCAL_MAX_CONNECTIONS": "2", "LOG_LEVEL": "1"}.items():
         monkeypatch.setenv(name, value)
     options = parse()
-    assert options.pool.targets == ["10.0.0.1:1", "[::1]:2"]
-    assert options.pool.listen == ["tcp:0:interface=127.0.0.1"]
-    assert options.pool.mode == "proxy"
-    assert (options.shared.max_connections, options.shared.log_level) == (2, "error")
+    assert options.settings.target == ("10.0.0.1:1", "[::1]:2")
+    assert options.settings.listen == ("tcp:0:interface=127.0.0.1",)
+    assert options.settings.chosen_mode == "proxy"
+    assert (options.settings.max_connections, options.settings.log_level) == (2, "error")
 
 
 def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**ENVIRONMENT, "LOCAL_MAX_CONNECTIONS": "2", "PROXY_INACTIVE_TIMEOUT": "100"}.items():
         monkeypatch.setenv(name, value)
     options = parse("--max-connections", "9", "--listen", "tcp:1", "--inactivity-timeout", "2500", "--mode", "funnel")
-    assert (options.pool.mode, options.pool.listen, options.pool.inactivity) == ("funnel", ["tcp:1"], 2.5)
-    assert options.shared.max_connections == 9
+    assert (options.settings.chosen_mode, options.settings.listen) == ("funnel", ("tcp:1",))
+    assert options.settings.inactivity_timeout == 2500
+    assert options.settings.max_connections == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        (("--mode", "proxy", "--inactivity-timeout", "2500"), 2.5),
+        (("--mode", "proxy", "--inactivity-timeout", "2500", "--idle-timeout", "9"), 9),
+        (("--mode", "proxy"), 0),
+        (("--mode", "funnel", "--inactivity-timeout", "2500"), 0),
+    ],
+)
+def test_in_proxy_mode_a_client_and_its_upstream_are_inactive_together(
+    arguments: tuple[str, ...], seconds: float
+) -> None:
+    assert parse(*LISTEN, *TWO, *arguments).settings.of_sessions.idle_timeout == seconds
+
+
+def test_the_ancestors_async_is_for_funnel_mode_and_no_mistake_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENVIRONMENT, "EXCHANGE_FUNNEL_ASYNC": "1", "LOCAL_MAX_CONNECTIONS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert (parse().settings.async_, parse().settings.chosen_mode) == (True, "proxy")
 
 
 def test_an_error_of_the_environment_names_the_variable(
@@ -133,7 +155,7 @@ def test_a_configuration_object_takes_the_environments_place(folder: Path, monke
     monkeypatch.setenv("PROXY_CONNECTIONS_CNT", "nonsense")
     (folder / "settings_of_ours.py").write_text(f"config = {CONFIG!r}\n")
     options = parse("--config-object", "settings_of_ours:config")
-    assert (options.pool.targets, options.pool.mode) == (["10.0.0.9:9"], "fifo")
+    assert (options.settings.target, options.settings.chosen_mode) == (("10.0.0.9:9",), "fifo")
 
 
 def test_multiplexer_takes_the_ancestors_object_and_our_settings() -> None:

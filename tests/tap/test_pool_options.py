@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from proxymux.errors import ConfigError
-from proxymux.tap.pool import Multiplexer, Options, load_codec, makeService
+from proxymux.pool.loading import load_codec
+from proxymux.tap.pool import Multiplexer, Options, makeService
 
 GIVEN = ("--listen", "tcp:0:interface=127.0.0.1", "--target", "127.0.0.1:1")
 CODECS = """\
@@ -107,7 +108,7 @@ def test_help_has_every_option_with_its_unit_and_default(
 @pytest.mark.parametrize("name", ["codecs_of_ours:Mine", "codecs_of_ours:ready"])
 def test_a_codec_may_be_the_users_class_or_object(name: str) -> None:
     assert load_codec(name).name == "mine"
-    assert parse("--codec", name).pool.codec == name
+    assert parse("--codec", name).settings.codec == name
 
 
 @pytest.mark.parametrize(

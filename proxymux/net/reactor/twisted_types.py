@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from socket import SocketType
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
@@ -98,3 +98,10 @@ class ListeningPort(IListeningPort):
         "type"
     )
     _buildAddr: Callable[[AcceptedAddress], IAddress] = Attribute("callable")
+
+
+def installed_reactor() -> Reactor:
+    """The reactor of this process.  The first call installs Twisted's default one if none was installed before."""
+    from twisted.internet import reactor  # an import that installs it, so that it must not come too early
+
+    return cast("Reactor", reactor)

@@ -1,0 +1,109 @@
+"""What a gateway is told, beside what all services are."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Final
+
+from proxymux.errors import ConfigError
+from proxymux.fields import (
+    AbsoluteFile,
+    Count,
+    Duration,
+    OptionalCount,
+    OptionalText,
+    Secret,
+    Switch,
+    Values,
+    in_words,
+)
+from proxymux.fields.texts import one_of
+from proxymux.gateway.target_rules import TargetRule, parse_target_rule
+from proxymux.settings import Settings, address_endpoint
+
+if TYPE_CHECKING:
+    from proxymux.core.token.legacy import Digest
+
+#: Names the variable that may hold the secret.
+SECRET_VARIABLE: Final = "PROXYMUX_SECRET"
+_ADDRESS: Final = "0.0.0.0:0"
+_DIGESTS: Final[tuple[Digest, ...]] = ("md5", "sha256", "pbkdf2")
+
+
+def _digest(text: str) -> Digest:
+    return one_of(_DIGESTS, text)
+
+
+@dataclass
+class GatewaySettings(Settings):
+    """The settings of a gateway.
+
+    :raises ConfigError: naming the option that has a bad value.
+    """
+
+    secret: Secret = Secret(
+        None, "secret of old tokens; seen by who can list processes: better --secret-file", metavar="S"
+    )
+    _: KW_ONLY
+    secret_file: AbsoluteFile = AbsoluteFile(
+        None, "file with the secret of old tokens", shown=f"the variable {SECRET_VARIABLE}"
+    )
+    key_file: AbsoluteFile = AbsoluteFile(
+        None, "file of keys of sealed tokens, KID BASE64 a line; the first seals, all open"
+    )
+    legacy: Switch = Switch(True, ("on", "off"), "on", "whether old tokens are accepted")
+    digest: Values[Digest] = Values(
+        ("md5",), _digest, f"digest of old tokens, {in_words(_DIGESTS)}", in_words(_DIGESTS), metavar="NAME"
+    )
+    audience: OptionalText = OptionalText(None, "name that a token must name if it names one", metavar="NAME")
+    listen: Values[str] = Settings.listen.with_default((), "--addr")
+    addr: OptionalText = OptionalText(
+        None, "HOST:PORT to listen on; the port is logged", metavar="HOST:PORT", shown=_ADDRESS
+    )
+    reuse: Switch = Switch(False, ("0", "1"), "1", "whether the port is shared with other processes (SO_REUSEPORT)")
+    decide_timeout: Duration = Settings.decide_timeout.with_default(10)
+    tcp_keepalive: OptionalCount = Settings.tcp_keepalive.with_default(15)
+    retry: Count = Count(1, "attempts in all to connect; only time-outs are tried again, at once")
+    timeout: Duration = Duration(
+        3, "for each attempt to connect, the look-up of the name and all its addresses included"
+    )
+    buffer: Count = Count(65536, "that the relay reads at once", unit="bytes", low=1024, high=16 << 20)
+    allow_target: Values[TargetRule] = Values(
+        (),
+        parse_target_rule,
+        "CIDR[:PORTS] that clients may be connected to, after resolution",
+        "CIDR[:PORTS]",
+        TargetRule,
+        metavar="CIDR[:PORTS]",
+        shown="all",
+    )
+    deny_target: Values[TargetRule] = Values(
+        (),
+        parse_target_rule,
+        "CIDR[:PORTS] that they may not be connected to; wins over --allow-target",
+        "CIDR[:PORTS]",
+        TargetRule,
+        metavar="CIDR[:PORTS]",
+    )
+    max_failures: OptionalCount = OptionalCount(600, "bad handshakes a minute until an address waits")
+    gateway_pidfile: AbsoluteFile = AbsoluteFile("gateway.pid", "file that gets the process's number", takes_off=True)
+
+    def __post_init__(self) -> None:
+        if self.secret is not None and self.secret_file is not None:
+            raise ConfigError("--secret-file", "is given beside --secret; give one of them")
+        self._address()
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where to listen: ``--listen``, and ``--addr`` if it is given or there is nothing else."""
+        if self.listen and self.addr is None:
+            return self.listen
+        return (*self.listen, self._address())
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds for one attempt to connect."""
+        return self.timeout
+
+    def _address(self) -> str:
+        return address_endpoint("--addr", _ADDRESS if self.addr is None else self.addr)

@@ -1,0 +1,69 @@
+"""What the pool loads of the user's: a codec, listeners, a configuration object."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from proxymux.core.codecs import Codec, make_codec
+from proxymux.core.events import EVENTS, Events
+from proxymux.errors import BadCodec, ConfigError, RouterError
+from proxymux.user_code import find
+
+
+def load_codec(name: str) -> Codec:
+    """The codec of that name, one of ours or the user's.
+
+    :param name: as for ``--codec``.
+    :raises ConfigError: if there is none.
+    """
+    try:
+        if ":" not in name or name.startswith("length:"):
+            return make_codec(name)
+    except BadCodec as error:
+        raise ConfigError("--codec", str(error)) from None
+    found = _find("--codec", name)[0]
+    try:
+        codec = found() if isinstance(found, type) else found
+    except Exception as error:  # the user's constructor may do anything
+        raise ConfigError("--codec", f"{name}: {type(error).__name__}: {error}") from None
+    missing = [f"{each}()" for each in ("requests", "replies", "failure") if not callable(getattr(codec, each, None))]
+    missing += [each for each in ("name", "gap") if not hasattr(codec, each)]
+    if _is_codec(codec, missing):
+        return codec
+    raise ConfigError("--codec", f"{name}: it has no {missing[0]}; see docs/pool.rst for what a codec has")
+
+
+def load_listeners(events: Events, name: str) -> None:
+    """Have the functions of a file or module that are named after events called at these.
+
+    :param name: as for ``--listeners``.
+    :raises ConfigError: if there are none.
+    """
+    found, filename = _find("--listeners", name)
+    functions = {event: getattr(found, event, None) for event in EVENTS}
+    heard = {event: function for event, function in functions.items() if callable(function)}
+    if not heard:
+        raise ConfigError("--listeners", f"{filename}: it defines none of {', '.join(EVENTS)}")
+    for event, function in heard.items():
+        events.on(event, function)
+
+
+def load_config(name: str) -> object:
+    """The ancestor's configuration object of that name.
+
+    :param name: as for ``--config-object``.
+    :raises ConfigError: if there is none.
+    """
+    return _find("--config-object", name)[0]
+
+
+def _find(option: str, name: str) -> tuple[object, str]:
+    try:
+        found, _, filename = find(name)
+    except RouterError as error:
+        raise ConfigError(option, str(error)) from None
+    return found, filename
+
+
+def _is_codec(found: object, missing: list[str]) -> TypeGuard[Codec]:
+    return not missing

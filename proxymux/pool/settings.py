@@ -1,0 +1,96 @@
+"""What a pool is told, beside what all services are."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Final, Literal
+
+from proxymux.core.target import parse_target
+from proxymux.errors import ConfigError
+from proxymux.fields import Count, Duration, Flag, OptionalChoice, OptionalText, Text, Values, Whatever
+from proxymux.settings import Settings
+
+Mode = Literal["proxy", "fifo", "funnel"]
+
+_MODES: Final[tuple[Mode, ...]] = ("proxy", "fifo", "funnel")
+HOW_TO: Final = "give --target HOST:PORT and --listen, or set PROXY_CONNECTIONS_CNT, TARGET_HOST_1, TARGET_PORT_1 …"
+
+
+def mode_by_rule(targets: int, max_connections: int | None) -> Mode:
+    """The mode for a number of targets and of clients, by the ancestor's rule."""
+    if targets == max_connections:
+        return "proxy"
+    return "fifo" if targets == 1 else "funnel"
+
+
+def _target(text: str) -> str:
+    parse_target(text)
+    return text
+
+
+@dataclass
+class PoolSettings(Settings):
+    """The settings of a pool.
+
+    :raises ConfigError: naming the option that has a bad value, or that does not go with the others.
+    """
+
+    config: Whatever = Whatever(None, "the ancestor's configuration object", metavar="OBJECT", is_option=False)
+    warmup: Flag = Flag("connect to all targets before there are clients, not when they are wanted")
+    _: KW_ONLY
+    target: Values[str] = Values(
+        (), _target, "HOST:PORT to which there may be one connection, or as many as it is repeated", "HOST:PORT",
+        metavar="HOST:PORT",
+    )  # fmt: skip
+    mode: OptionalChoice[Mode] = OptionalChoice(
+        None,
+        _MODES,
+        "how clients share upstreams",
+        ", ".join(_MODES),
+        shown="by the numbers of targets and of connections",
+    )
+    async_: Flag = Flag("funnel: send requests on upstreams that have not answered the one before")
+    codec: Text = Text(
+        "raw", "raw, line, length:N, resp, http, memcache, modbus or package.module:attr", metavar="NAME"
+    )
+    keep_alive: Flag = Flag("TCP keep-alive on upstreams; it is always on, see --tcp-keepalive", shown="on")
+    raw_gap: Duration = Duration(5, "of silence that end a reply, where no codec can tell", unit="milliseconds")
+    inactivity_timeout: Duration = Duration(
+        0,
+        "until an idle upstream is closed, or in proxy mode a silent client with its own",
+        unit="milliseconds",
+        is_zero_off=True,
+    )
+    queue_limit: Count = Count(1024, "requests, or clients in proxy mode, that may wait")
+    queue_timeout: Duration = Duration(30, "that they may wait")
+    request_timeout: Duration = Duration(60, "until a reply must be whole, in fifo and funnel mode")
+    config_object: OptionalText = OptionalText(
+        None, "package.module:ATTR, the ancestor's configuration object", metavar="NAME"
+    )
+    listeners: OptionalText = OptionalText(
+        None, "file or module whose functions are named after events: connected, request …", metavar="MODULE"
+    )
+    ipv6_only: Flag = Flag("take no IPv4 clients on an IPv6 address", is_option=False)
+
+    def __post_init__(self) -> None:
+        if self.chosen_mode == "fifo" and len(self.target) != 1:
+            raise ConfigError("--mode", f"fifo has one target, not {len(self.target)}; funnel is accepted")
+        if self.send_proxy is not None and self.chosen_mode != "proxy":
+            raise ConfigError("--send-proxy", "is for proxy mode: a connection that clients share is no one client's")
+        if not self.listen:
+            raise ConfigError("--listen", f"missing; {HOW_TO}")
+
+    @property
+    def chosen_mode(self) -> Mode:
+        """The mode that was asked for, or else the one by the ancestor's rule."""
+        return self.mode or mode_by_rule(len(self.target), self.max_connections)
+
+    @property
+    def of_sessions(self) -> PoolSettings:
+        """These settings as sessions take them.
+
+        In proxy mode what an inactive upstream is, a client and its upstream are together.
+        """
+        if self.chosen_mode != "proxy" or self.idle_timeout:
+            return self
+        return replace(self, idle_timeout=self.inactivity_timeout / 1000)

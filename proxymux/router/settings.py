@@ -1,0 +1,53 @@
+"""What a router is told, beside what all services are."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Final
+
+from proxymux.fields import OptionalCount, OptionalText, Values
+from proxymux.settings import LAST_PORT, Settings, host_endpoint
+
+_HOST: Final = "0.0.0.0"
+_PORT: Final = 5432
+
+
+@dataclass
+class RouterSettings(Settings):
+    """The settings of a router.
+
+    :raises ConfigError: naming the option that has a bad value.
+    """
+
+    router: OptionalText = OptionalText(
+        None, "router file, or package.module[:attribute]", metavar="FILE", short="c", old_name="config"
+    )
+    _: KW_ONLY
+    listen: Values[str] = Settings.listen.with_default((), "--host and --port")
+    host: OptionalText = OptionalText(
+        None, "address to listen on", "an IP address or name of this machine", metavar="HOST", shown=_HOST, short="h"
+    )
+    port: OptionalCount = OptionalCount(
+        None,
+        "port to listen on",
+        f"a port from 0 to {LAST_PORT}",
+        low=0,
+        high=LAST_PORT,
+        takes_off=False,
+        metavar="PORT",
+        shown=str(_PORT),
+        short="p",
+    )
+    shadow: OptionalText = OptionalText(
+        None, "second router, asked about the same bytes without effect; differences are logged", metavar="FILE"
+    )
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where to listen: ``--listen``, and a host and a port if one of them is given or there is nothing else."""
+        if self.listen and self.host is None and self.port is None:
+            return self.listen
+        return (
+            *self.listen,
+            host_endpoint(_HOST if self.host is None else self.host, _PORT if self.port is None else self.port),
+        )
