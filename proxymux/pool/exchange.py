@@ -264,7 +264,7 @@ class DetachedExchange:
                 return False
             problem = "this command needs an upstream of its own, and there is none to spare"
             request.answer = self._pool.codec.failure(problem)
-            if not request.answer or getattr(self._pool.codec, "ends_at_own", False):
+            if not request.answer or self._pool.codec.ends_at_own:
                 self._bad(BadMessage(problem, request.answer))
                 return False
         self._whole(b"")

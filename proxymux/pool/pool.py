@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from proxymux.core.codecs import Codec
 from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.events import Events
@@ -46,7 +47,7 @@ class Pool(Leases):
         clock: Any,
         timers: Timers,
         connector: Connector,
-        codec: Any,
+        codec: Codec,
         leasing: Leasing,
         events: Events,
         log: Logger,
@@ -195,8 +196,8 @@ class Pool(Leases):
         """A slot has its connection."""
         del self._connecting[slot]
         upstream = self._upstreams[slot] = Upstream(self, slot, connection)
-        if self.codec.gap or self.codec.name == "line":
-            upstream.settle_in(self._raw_gap)  # a greeting would be taken for the first reply
+        if self.codec.silent_first:
+            upstream.settle_in(self._raw_gap)
         else:
             self.opened(upstream)
 

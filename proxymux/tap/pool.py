@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from proxymux.core.events import EVENTS
 from proxymux.errors import BadCodec, ConfigError, ProxymuxError, RouterError
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from twisted.application.service import IService
     from twisted.logger import Logger
 
+    from proxymux.core.codecs import Codec
     from proxymux.service import ProxyService
-
-#: Codecs whose servers take the next request before they have answered the one before, as far as is known.
-_PIPELINED: Final = ("resp", "memcache")
 
 
 class Options(SharedOptions):
@@ -147,7 +145,7 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
     driver = make_driver(reactor, settings, log)
     events = make_events(log)
     codec = load_codec(own.codec)
-    pipelined = not codec.gap and (own.is_async or (own.mode == "fifo" and own.codec in _PIPELINED))
+    pipelined = not codec.gap and (own.is_async or (own.mode == "fifo" and codec.pipelines))
     exclusive = own.mode == "proxy"
     leasing = Leasing(
         map(parse_target, own.targets),
@@ -172,9 +170,8 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
             idle_timeout=own.inactivity, warmup=own.warmup,
         )  # fmt: skip
         connector = Sharing()  # type: ignore[assignment]
-        join = DetachedRelay(
-            leases, driver.join, pipelined, pipelined or own.codec in _PIPELINED, len(own.targets) > 1
-        ).join
+        batches = pipelined or codec.pipelines
+        join = DetachedRelay(leases, driver.join, pipelined, batches, len(own.targets) > 1).join
     if own.listeners is not None:
         _subscribe(events, own.listeners)
     return make_service(
@@ -191,12 +188,12 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
     )
 
 
-def load_codec(name: str) -> Any:
-    """The codec of that name, one of ours or the user's.
+def load_codec(name: str) -> Codec:
+    """The codec of that name, one of ours or the user's; what the user's need not say is filled in.
 
     :raises ConfigError: if there is none.
     """
-    from proxymux.core.codecs import make_codec
+    from proxymux.core.codecs import complete, make_codec
 
     try:
         if ":" not in name or name.startswith("length:"):
@@ -217,7 +214,7 @@ def load_codec(name: str) -> Any:
     missing += [each for each in ("name", "gap") if not hasattr(codec, each)]
     if missing:
         raise ConfigError("--codec", f"{name}: it has no {missing[0]}; see docs/pool.rst for what a codec has")
-    return codec
+    return complete(codec)
 
 
 def _subscribe(events: Any, name: str) -> None:
