@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from proxymux.core.codecs import BODY_LIMIT, Kind, Request
 from proxymux.core.commands import Cause, RelayEnd
-from proxymux.core.leasing import Slot
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.net.connection import UNOWNED, Connection, explain

@@ -12,8 +12,9 @@ from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.events import Events
 from proxymux.core.identity import Client
-from proxymux.core.leasing import Dismiss, Leasing, Slot
+from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import Dismiss, Slot
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection
@@ -185,6 +186,7 @@ class Pool(Leases):
             upstream.settle(batch)
 
     def dismiss(self, order: Dismiss) -> None:
+        assert isinstance(order.work, Batch)
         self.fail(order.work, order.outcome, order.reason)
 
     def open(self, slot: Slot) -> None:
