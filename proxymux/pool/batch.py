@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from proxymux.core.leasing import Slot, Work
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import Slot, Work
 from proxymux.pool.response import Response
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from proxymux.core.codecs import BODY_LIMIT, Kind, Request
 from proxymux.core.commands import Cause, RelayEnd
-from proxymux.core.leasing import Slot
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.net.connection import UNOWNED, Connection, explain
@@ -264,7 +264,7 @@ class DetachedExchange:
                 return False
             problem = "this command needs an upstream of its own, and there is none to spare"
             request.answer = self._pool.codec.failure(problem)
-            if not request.answer or getattr(self._pool.codec, "ends_at_own", False):
+            if not request.answer or self._pool.codec.ends_at_own:
                 self._bad(BadMessage(problem, request.answer))
                 return False
         self._whole(b"")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.identity import Client
-from proxymux.core.leasing import Dismiss, Leasing, Slot, Work
+from proxymux.core.leasing import Leasing
+from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.target import Target
 from proxymux.net.connection import Connection
 from proxymux.net.connector import Connecting, ConnectListener, Connector
@@ -31,8 +32,8 @@ class ExclusiveLeases(Leases):
         work.given(slot)
 
     def dismiss(self, order: Dismiss) -> None:
-        waiting: Waiting = order.work
-        waiting.dismissed(ConnectFailure(order.reason, order.outcome))
+        assert isinstance(order.work, Waiting)
+        order.work.dismissed(ConnectFailure(order.reason, order.outcome))
 
 
 class Waiting(Work):

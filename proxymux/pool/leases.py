@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from proxymux.core.leasing import Dismiss, Give, Leasing, Open, Order, Slot
+from proxymux.core.leasing import Leasing
+from proxymux.core.slots import Dismiss, Give, Open, Order, Slot
 from proxymux.core.wheel import Timer
 from proxymux.net.timers import Timers
 
@@ -91,6 +92,4 @@ class Leases:
 
     def _look_again(self) -> None:
         self._look = None
-        now = self.now()
-        self.carry_out(self.leasing.expire(now))
-        self.carry_out(self.leasing.go_on(now))
+        self.carry_out(self.leasing.go_on(self.now()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from proxymux.core.codecs import Codec, make_codec
+from proxymux.core.codecs import Codec, complete, make_codec
 from proxymux.core.events import EVENTS, Events
 from proxymux.errors import BadCodec, ConfigError, RouterError
 from proxymux.user_code import find
@@ -29,7 +29,7 @@ def load_codec(name: str) -> Codec:
     missing = [f"{each}()" for each in ("requests", "replies", "failure") if not callable(getattr(codec, each, None))]
     missing += [each for each in ("name", "gap") if not hasattr(codec, each)]
     if _is_codec(codec, missing):
-        return codec
+        return complete(codec)
     raise ConfigError("--codec", f"{name}: it has no {missing[0]}; see docs/pool.rst for what a codec has")
 
 

@@ -24,9 +24,6 @@ from proxymux.pool.pool import Pool
 from proxymux.pool.settings import PoolSettings
 from proxymux.session.context import ClientExchange, Join, JoinPool, UpstreamSource
 
-#: Codecs whose servers take the next request before they have answered the one before, as far as is known.
-_PIPELINED = ("resp", "memcache")
-
 
 @dataclass(frozen=True, slots=True)
 class PoolMode:
@@ -59,7 +56,7 @@ def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Ev
     """FIFO and Funnel mode: clients share upstreams."""
     targets = _targets(settings)
     is_fifo = settings.chosen_mode == "fifo"
-    pipelined = not codec.gap and (settings.async_ or (is_fifo and settings.codec in _PIPELINED))
+    pipelined = not codec.gap and (settings.async_ or (is_fifo and codec.pipelines))
     pool = Pool(
         driver.reactor,
         driver.timers,
@@ -71,7 +68,7 @@ def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Ev
         driver.call_soon,
         settings,
     )
-    batches = pipelined or settings.codec in _PIPELINED
+    batches = pipelined or codec.pipelines
     relay = DetachedRelay(pool, driver.join, pipelined, batches, len(targets) > 1)
     return PoolMode(Share(targets), pool, join_pool=relay.join)
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from proxymux.core.codecs import Codec
 from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.events import Events
 from proxymux.core.identity import Client
-from proxymux.core.leasing import Dismiss, Leasing, Slot
+from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import Dismiss, Slot
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection
@@ -42,7 +44,7 @@ class Pool(Leases):
         clock: Any,
         timers: Timers,
         connector: Connector,
-        codec: Any,
+        codec: Codec,
         leasing: Leasing,
         events: Events,
         log: Logger,
@@ -178,6 +180,7 @@ class Pool(Leases):
             upstream.settle(batch)
 
     def dismiss(self, order: Dismiss) -> None:
+        assert isinstance(order.work, Batch)
         self.fail(order.work, order.outcome, order.reason)
 
     def open(self, slot: Slot) -> None:
@@ -189,8 +192,8 @@ class Pool(Leases):
         """A slot has its connection."""
         del self._connecting[slot]
         upstream = self._upstreams[slot] = Upstream(self, slot, connection)
-        if self.codec.gap or self.codec.name == "line":
-            upstream.settle_in(self._raw_gap)  # a greeting would be taken for the first reply
+        if self.codec.silent_first:
+            upstream.settle_in(self._raw_gap)
         else:
             self.opened(upstream)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from proxymux.core.leasing import Slot
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.net.connection import EARLY, UNOWNED, Connection, explain

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from proxymux.core.leasing import DEPTH, FIRST_BACKOFF, LAST_BACKOFF, Dismiss, Give, Leasing, Open, Order, Slot, Work
+from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import DEPTH, FIRST_BACKOFF, LAST_BACKOFF, Dismiss, Give, Open, Order, Slot, Work
 from proxymux.core.target import parse_target
 
 LIMIT = 3

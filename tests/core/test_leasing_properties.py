@@ -8,8 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from proxymux.core.leasing import DEPTH, Dismiss, Give, Leasing, Open, Order, Slot, Work
+from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.slots import DEPTH, Dismiss, Give, Open, Order, Slot, Work
 from proxymux.core.target import parse_target
 from proxymux.core.wheel import ROUNDING
 

@@ -36,6 +36,10 @@ class Partial:
     def failure(self, problem): ...
 
 
+class Sparing(Partial):
+    name, gap = "sparing", True
+
+
 ready = Mine()
 """
 #: The pool's own options, with words that their help must have and their default.
@@ -109,6 +113,11 @@ def test_help_has_every_option_with_its_unit_and_default(
 def test_a_codec_may_be_the_users_class_or_object(name: str) -> None:
     assert load_codec(name).name == "mine"
     assert parse("--codec", name).settings.codec == name
+
+
+def test_what_the_users_codec_does_not_say_is_filled_in() -> None:
+    codec = load_codec("codecs_of_ours:Sparing")
+    assert (codec.name, codec.pipelines, codec.silent_first, codec.ends_at_own) == ("sparing", False, True, False)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,11 @@ class Replies(Due):
 
 class NetString:
     name = "netstring"
-    gap = False
+    gap = False  # the length says where a message ends, and no silence
+    # What may be left out; these are the values that are taken then.
+    pipelines = False  # whether servers read on while they work is not known: one request at a time
+    silent_first = False  # a greeting would not be a netstring
+    ends_at_own = False  # there are no commands that change the connection
 
     def requests(self):
         return Requests()

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import BadCodec
 
-__all__ = ["Codec", "Kind", "ReplyScanner", "Request", "RequestScanner", "make_codec"]
+__all__ = ["Codec", "CodecBase", "Kind", "ReplyScanner", "Request", "RequestScanner", "complete", "make_codec"]
 
 #: Bytes of a message's body, or of a value in it, that a codec lets through unless it is told another limit.
 BODY_LIMIT: Final = 512 * 1024 * 1024
@@ -55,7 +55,7 @@ class Request:
 
     end: int
     kind: Kind = Kind.PLAIN
-    hint: Any = None
+    hint: object = None
     count: int = 1
     answer: bytes = b""
 
@@ -88,8 +88,12 @@ class ReplyScanner(Protocol):
     #: The upstream cannot be used after the reply that ended last.  So it stays.
     must_close: bool
 
+    # Any, as it is each codec's own: no codec ever gets the hint of another.
     def expect(self, hint: Any, count: int = 1) -> None:
-        """A request was sent, or a run of ``count``, to which a reply each will come.  Not called for SILENT ones."""
+        """A request was sent, or a run of ``count``, to which a reply each will come.  Not called for SILENT ones.
+
+        :param hint: that of the :class:`Request`.
+        """
 
     def feed(self, data: bytes) -> list[int]:
         """The offsets in ``data`` where replies end, ascending.
@@ -119,14 +123,22 @@ class ReplyScanner(Protocol):
 class Codec(Protocol):
     """A protocol.  Its scanners hold no reference to each other.
 
-    It may have ``ends_at_own``, True if its request scanners look at nothing after an OWN request: where that is
-    refused, the client's connection ends.
+    A codec of the user's need not have ``pipelines``, ``silent_first`` and ``ends_at_own``: see :func:`complete`.
     """
 
     #: As given to :func:`make_codec`.
     name: str
     #: True if nothing in the bytes says where a reply ends, so that silence has to.
     gap: bool
+    #: True if servers are known to take the next request before they have answered the one before.  Then requests of
+    #: one client that came together go to one upstream together, and in FIFO mode none waits for the reply before it.
+    pipelines: bool
+    #: True if what an upstream says before it is asked could be taken for the first reply.  Then a new upstream is only
+    #: used once it has been silent for a moment (``--raw-gap``); one that was not is closed.
+    silent_first: bool
+    #: True if the request scanners look at nothing after an OWN request.  Then a client to whom one is refused has its
+    #: connection ended after the refusal, as nobody can tell its next request.
+    ends_at_own: bool
 
     def requests(self) -> RequestScanner:
         """A scanner for a new client."""
@@ -136,6 +148,42 @@ class Codec(Protocol):
 
     def failure(self, problem: str) -> bytes:
         """The protocol's own error reply, for a request that could not be answered; empty if it has none."""
+
+
+class CodecBase:
+    """What is so for most codecs, to inherit from; each names what is otherwise with it."""
+
+    gap = False
+    pipelines = False
+    silent_first = False
+    ends_at_own = False
+
+
+class _Completed:
+    """A codec that says less than :class:`Codec` does."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.name = codec.name
+        self.gap = codec.gap
+        self.pipelines = bool(getattr(codec, "pipelines", CodecBase.pipelines))
+        self.silent_first = bool(getattr(codec, "silent_first", codec.gap))
+        self.ends_at_own = bool(getattr(codec, "ends_at_own", CodecBase.ends_at_own))
+        self.requests = codec.requests
+        self.replies = codec.replies
+        self.failure = codec.failure
+
+
+def complete(codec: Codec) -> Codec:
+    """The codec, with the safe answers where it lacks one of the members that it need not have.
+
+    ``pipelines`` and ``ends_at_own`` are False then: each request waits for the reply before it, and what follows a
+    refused OWN request is looked at.  ``silent_first`` is what ``gap`` is: without marks in the bytes, a greeting looks
+    like any reply.
+
+    :param codec: one with all the other members.
+    """
+    optional = ("pipelines", "silent_first", "ends_at_own")
+    return codec if all(hasattr(codec, name) for name in optional) else _Completed(codec)
 
 
 def make_codec(name: str) -> Codec:

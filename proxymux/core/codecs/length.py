@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT, Request
+from proxymux.core.codecs import BODY_LIMIT, CodecBase, Request
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
 
-class LengthCodec:
+class LengthCodec(CodecBase):
     """Length, then so many bytes.
 
     :param width: bytes of the length.
     :param limit: bytes that may follow it.
     """
-
-    gap = False
 
     def __init__(self, width: int, limit: int = BODY_LIMIT) -> None:
         self.name = f"length:{width}"

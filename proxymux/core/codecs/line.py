@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from proxymux.core.codecs import LINE_LIMIT, Request
+from proxymux.core.codecs import LINE_LIMIT, CodecBase, Request
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
 
-class LineCodec:
+class LineCodec(CodecBase):
     """One line each way.
 
     :param limit: bytes that a line may have, its LF included.
     """
 
     name = "line"
-    gap = False
+    silent_first = True  # any line could be the reply
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self._limit = limit

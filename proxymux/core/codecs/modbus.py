@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from proxymux.core.codecs import Request
+from proxymux.core.codecs import CodecBase, Request
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
@@ -15,11 +15,10 @@ _PREFIX: Final = 6
 _LENGTHS: Final = range(2, 255)
 
 
-class ModbusCodec:
+class ModbusCodec(CodecBase):
     """Modbus TCP.  It has no error reply of the proxy's own: one would need the request's transaction id."""
 
     name = "modbus"
-    gap = False
 
     def requests(self) -> ModbusRequests:
         return ModbusRequests()

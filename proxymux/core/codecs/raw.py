@@ -6,15 +6,16 @@ is cut where the upstream pauses.  It is right for a client that waits for each 
 
 from __future__ import annotations
 
-from proxymux.core.codecs import Request
+from proxymux.core.codecs import CodecBase, Request
 from proxymux.core.codecs.pieces import Due, unsolicited
 
 
-class RawCodec:
+class RawCodec(CodecBase):
     """A request is a chunk; silence ends a reply."""
 
     name = "raw"
     gap = True
+    silent_first = True
 
     def requests(self) -> RawRequests:
         return RawRequests()

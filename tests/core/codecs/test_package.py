@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from proxymux.core.codecs import Codec, Kind, make_codec
+from proxymux.core.codecs import Codec, CodecBase, Kind, complete, make_codec
 from proxymux.errors import BadCodec, BadMessage, ProxymuxError
 
 NAMES = ["raw", "line", "length:1", "length:2", "length:4", "length:8", "resp", "http", "memcache", "modbus"]
@@ -91,3 +92,66 @@ def test_no_codec_is_loaded_before_it_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+# What codecs say of their protocols
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_servers_of_redis_and_memcached_are_known_to_read_on(name: str) -> None:
+    assert make_codec(name).pipelines == (name in ("resp", "memcache"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_a_greeting_looks_like_a_reply_upstreams_are_silent_first(name: str) -> None:
+    assert make_codec(name).silent_first == (name in ("raw", "line"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_http_looks_at_nothing_after_a_request_that_changes_the_protocol(name: str) -> None:
+    assert make_codec(name).ends_at_own == (name == "http")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ours_need_no_completing(name: str) -> None:
+    codec = make_codec(name)
+    assert complete(codec) is codec
+
+
+class Sparing:
+    """Has only what every codec must have."""
+
+    name = "sparing"
+
+    def __init__(self, gap: bool) -> None:
+        self.gap = gap
+        self._line = make_codec("line")
+        self.requests, self.replies = self._line.requests, self._line.replies
+
+    def failure(self, problem: str) -> bytes:
+        return problem.encode()
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_what_a_codec_does_not_say_is_taken_to_be_the_safe_answer(gap: bool) -> None:
+    sparing: Any = Sparing(gap)
+    codec = complete(sparing)
+    assert (codec.name, codec.gap) == ("sparing", gap)
+    assert (codec.pipelines, codec.silent_first, codec.ends_at_own) == (False, gap, False)
+    assert [request.end for request in codec.requests().feed(b"1\n2\n")] == [2, 4]
+    assert codec.replies().must_close is False
+    assert codec.failure("no") == b"no"
+
+
+@pytest.mark.parametrize("member", ["pipelines", "silent_first", "ends_at_own"])
+def test_what_a_codec_does_say_holds(member: str) -> None:
+    sparing: Any = Sparing(gap=False)
+    setattr(sparing, member, True)
+    codec = complete(sparing)
+    said = {each: getattr(codec, each) for each in ("pipelines", "silent_first", "ends_at_own")}
+    assert said == {each: each == member for each in said}
+
+
+def test_the_base_has_what_is_usual() -> None:
+    base = CodecBase
+    assert (base.gap, base.pipelines, base.silent_first, base.ends_at_own) == (False, False, False, False)

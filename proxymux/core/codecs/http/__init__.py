@@ -7,20 +7,19 @@ it: a length next to a transfer coding, two lengths, a coding other than chunked
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT
+from proxymux.core.codecs import BODY_LIMIT, CodecBase
 from proxymux.core.codecs.http.answers import error
 from proxymux.core.codecs.http.replies import HttpReplies
 from proxymux.core.codecs.http.requests import HttpRequests
 
 
-class HttpCodec:
+class HttpCodec(CodecBase):
     """HTTP/1.
 
     :param body_limit: bytes that a body may have, either way, as far as its length is known or it is chunked.
     """
 
     name = "http"
-    gap = False
     ends_at_own = True
 
     def __init__(self, body_limit: int = BODY_LIMIT) -> None:

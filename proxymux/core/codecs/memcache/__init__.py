@@ -9,20 +9,20 @@ answer is one too many: the upstream is found out at the next reply that does no
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT
+from proxymux.core.codecs import BODY_LIMIT, CodecBase
 from proxymux.core.codecs.memcache.replies import MemcacheReplies
 from proxymux.core.codecs.memcache.requests import MemcacheRequests
 from proxymux.core.codecs.pieces import one_line
 
 
-class MemcacheCodec:
+class MemcacheCodec(CodecBase):
     """Memcached.
 
     :param value_limit: bytes that a value may have, either way.
     """
 
     name = "memcache"
-    gap = False
+    pipelines = True
 
     def __init__(self, value_limit: int = BODY_LIMIT) -> None:
         self._value_limit = value_limit

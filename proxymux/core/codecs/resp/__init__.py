@@ -6,20 +6,20 @@ in front of them, and CRLF is where CRLF belongs, which Redis does not check aft
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT
+from proxymux.core.codecs import BODY_LIMIT, CodecBase
 from proxymux.core.codecs.pieces import one_line
 from proxymux.core.codecs.resp.replies import RespReplies
 from proxymux.core.codecs.resp.requests import RespRequests
 
 
-class RespCodec:
+class RespCodec(CodecBase):
     """Redis.
 
     :param bulk_limit: bytes that a bulk string may have, either way (``proto-max-bulk-len`` of Redis).
     """
 
     name = "resp"
-    gap = False
+    pipelines = True
 
     def __init__(self, bulk_limit: int = BODY_LIMIT) -> None:
         self._bulk_limit = bulk_limit
