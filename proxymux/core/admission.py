@@ -127,11 +127,11 @@ class Admission:
         per_client: int | None = None,
     ) -> None:
         self._allow = Networks(allow)
-        self._deny = Networks(deny)
         self._total = total
         self._per_client = per_client
         self._present = 0
         self._by_address: Counter[str] = Counter()
+        self.deny(deny)
 
     @classmethod
     def of(cls, settings: AdmissionSettings) -> Admission:
@@ -141,6 +141,8 @@ class Admission:
     def deny(self, networks: Iterable[Network]) -> None:
         """Replace the denied networks.  Clients that are connected already stay."""
         self._deny = Networks(networks)
+        #: There is something to judge an address by.
+        self._judges = bool(self._deny or self._allow or self._per_client)
 
     def arrive(self) -> str | None:
         """Count a connection as it is accepted.
@@ -157,7 +159,7 @@ class Admission:
 
         :returns: None; or why the client is refused, in which case it is not counted under the address.
         """
-        if not (self._deny or self._allow or self._per_client):
+        if not self._judges:
             return None
         address = parse_ip_address(host)
         if address is None:

@@ -187,7 +187,8 @@ class Session:
         if decision.data is not None:
             self._intake.replace(decision.data)
         self.state, self._forward = State.CONNECTING, decision
-        return [_AWAIT_NOTHING, *self._send(decision.reply), Connect(decision)]
+        sent = self._send(decision.reply) if decision.reply else []
+        return [_AWAIT_NOTHING, *sent, Connect(decision)]
 
     def _bad_handshake(self, found: BadHandshake) -> list[Command]:
         self._status = found.last_word.decode("latin-1") or None
@@ -245,7 +246,8 @@ class Session:
         assert self._forward is not None
         self.state = State.JOINED
         data = self._intake.empty()
-        return [*self._send_status(self._forward.reply_on_connect), Join(data, self._forward, self._client_finished)]
+        sent = self._send_status(self._forward.reply_on_connect) if self._forward.reply_on_connect else []
+        return [*sent, Join(data, self._forward, self._client_finished)]
 
     def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
         assert self._forward is not None

@@ -16,7 +16,7 @@ from proxymux.core.target import Target, UnixTarget
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection, explain
 from proxymux.net.driver import Driver
-from proxymux.net.happy_eyeballs import Attempt, Dialler, DialListener, TargetCheck, TargetDenied, TlsFailed
+from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDenied, TlsFailed
 from proxymux.settings import Settings
 
 #: Seconds between two rounds of attempts, as in the ancestor.
@@ -100,7 +100,7 @@ class Connector:
         check: TargetCheck | None = None,
     ) -> None:
         self._driver = driver
-        self._dialler = Dialler(driver.reactor, driver.timers, check)
+        self._dialler = Dialler(driver.reactor, driver.timers, driver.dial, check)
         self._settings = settings
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
@@ -206,13 +206,10 @@ class Connecting:
         self._target = target
         self._timer = self._timers.after(self._limit, self._expired)
         self._is_beginning = True
-        attempt = self._dialler.dial(target, self._dial, self)
+        attempt = self._dialler.dial(target, self._forward.bind, bool(self._forward.tls), self)
         self._is_beginning = False
         if self._timer is not None and self._attempt is None:
             self._attempt = attempt
-
-    def _dial(self, target: Target, listener: DialListener) -> Attempt:
-        return self._driver.dial(target, self._forward.bind, bool(self._forward.tls), listener)
 
     def _expired(self) -> None:
         self._timer = None

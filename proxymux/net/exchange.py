@@ -37,20 +37,21 @@ class JoinOptions:
 
 
 class Flow:
-    """The bytes that come from one connection of an exchange.  It owns that connection from join to leave.
+    """The bytes that come from one connection of an exchange, which it owns while the exchange lasts.
 
     :param connection: where the bytes come from.
+    :param sink: where they go to: the other connection of the exchange.
     """
 
     __slots__ = ("connection", "count", "exchange", "first_at", "is_flushed", "last_at", "sink")
 
     connection: Connection
-    #: Where the bytes go to: the other connection of the exchange.
     sink: Connection
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sink: Connection) -> None:
         self.connection = connection
-        #: None before the join and after the exchange is over.
+        self.sink = sink
+        #: None before the exchange has begun and after it is over.
         self.exchange: Exchange | None = None
         #: Bytes that have come.
         self.count = 0
@@ -59,11 +60,6 @@ class Flow:
         self.last_at: float | None = None
         #: Our own FIN has been sent on the connection.
         self.is_flushed = False
-
-    def join(self, exchange: Exchange, sink: Connection) -> None:
-        """Own the connection; what is read from it goes to ``sink``."""
-        self.exchange, self.sink = exchange, sink
-        self.connection.owner = self
 
     def go(self) -> None:
         """Begin to read."""
@@ -137,8 +133,9 @@ class Exchange:
         self._first_byte_timer: Timer | None = None
         self._idle_timer: Timer | None = None
         self._reset_timer: Timer | None = None
-        client.join(self, upstream.connection)
-        upstream.join(self, client.connection)
+        client.exchange = upstream.exchange = self
+        client.connection.owner = client
+        upstream.connection.owner = upstream
         self._start_timers(options)
 
     def begin(self) -> Exchange:

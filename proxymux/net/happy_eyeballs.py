@@ -61,6 +61,8 @@ class TlsFailed(Exception):
 TargetCheck = Callable[[InetTarget], str | None]
 #: Begins an attempt to connect to one IP address.
 DialAddress = Callable[[InetTarget, DialListener], Attempt]
+#: A driver's way to begin an attempt at a target that needs no look-up.
+Connect = Callable[[Target, "str | None", bool, DialListener], Attempt]
 
 
 class Dialler:
@@ -68,31 +70,34 @@ class Dialler:
 
     :param reactor: its resolver looks names up.
     :param timers: for the head starts.
+    :param connect: begins an attempt to connect to a path or to one IP address, as a driver's ``dial`` does.
     :param check: called with every IP address before it is tried; None allows all.
     """
 
-    __slots__ = ("_check", "_reactor", "_timers")
+    __slots__ = ("_check", "_connect", "_reactor", "_timers")
 
-    def __init__(self, reactor: Reactor, timers: Timers, check: TargetCheck | None = None) -> None:
+    def __init__(self, reactor: Reactor, timers: Timers, connect: Connect, check: TargetCheck | None = None) -> None:
         self._reactor = reactor
         self._timers = timers
+        self._connect = connect
         self._check = check
 
-    def dial(
-        self, target: Target, connect: Callable[[Target, DialListener], Attempt], listener: DialListener
-    ) -> Attempt:
-        """Begin to connect to ``target``.
-
-        :param connect: begins an attempt to connect to a path or to one IP address.
-        """
+    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+        """Begin to connect to ``target``; the other arguments are those of :meth:`~proxymux.net.driver.Driver.dial`."""
         if isinstance(target, InetTarget):
             if not target.is_address:
-                return NameAttempt(self._reactor, self._timers, target, listener, connect, self._check)
+                return self._dial_name(target, bind, is_tls, listener)
             problem = self._check(target) if self._check is not None else None
             if problem is not None:
                 listener.failed(TargetDenied(problem))
                 return NO_ATTEMPT
-        return connect(target, listener)
+        return self._connect(target, bind, is_tls, listener)
+
+    def _dial_name(self, target: InetTarget, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+        def dial(address: InetTarget, racing: DialListener) -> Attempt:
+            return self._connect(address, bind, is_tls, racing)
+
+        return NameAttempt(self._reactor, self._timers, target, listener, dial, self._check)
 
 
 class _NoAttempt:

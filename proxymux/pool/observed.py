@@ -40,7 +40,9 @@ class ObservedRelay:
         observer = _Observer(self._clock, self._gap, self._events, self._log)
         if options.data:
             observer.request(options.data)
-        return join_flows(self._timers, _ClientFlow(client, observer), _UpstreamFlow(upstream, observer), options)
+        return join_flows(
+            self._timers, _ClientFlow(client, upstream, observer), _UpstreamFlow(upstream, client, observer), options
+        )
 
 
 class _Observer:
@@ -101,8 +103,8 @@ class _ClientFlow(Flow):
 
     __slots__ = ("_observer",)
 
-    def __init__(self, connection: Connection, observer: _Observer) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection, sink: Connection, observer: _Observer) -> None:
+        super().__init__(connection, sink)
         self._observer = observer
 
     def received(self, data: bytes) -> None:
@@ -119,8 +121,8 @@ class _UpstreamFlow(Flow):
 
     __slots__ = ("_observer",)
 
-    def __init__(self, connection: Connection, observer: _Observer) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection, sink: Connection, observer: _Observer) -> None:
+        super().__init__(connection, sink)
         self._observer = observer
 
     def received(self, data: bytes) -> None:

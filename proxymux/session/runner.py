@@ -1,4 +1,4 @@
-"""A runner session: does on real connections what the pure session says, and tells it what happens there."""
+"""The runner of a session: does on connections what the pure session commands, and tells it what happens there."""
 
 from __future__ import annotations
 
@@ -23,42 +23,12 @@ from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
 from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
 from proxymux.net.exchange import JoinOptions
-from proxymux.session.context import Context, UpstreamRequest
+from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import introduced_by, secured_on
 from proxymux.session.timings import Timings
 
 #: The client, before its connection is known.
 _NOBODY: Final = Client(("", 0), ("", 0))
-
-
-class Pending:
-    """Waits for one Deferred at a time.  Once cancelled, whatever still comes of it is dropped."""
-
-    __slots__ = ("_waiting",)
-
-    def __init__(self) -> None:
-        self._waiting: Deferred[Any] | None = None
-
-    def wait(self, waiting: Deferred[Any], done: Callable[[Any], None], failed: Callable[[Failure], None]) -> None:
-        """Call ``done`` with the result of ``waiting``, or ``failed`` with its failure."""
-
-        def settle(result: Any) -> None:
-            if self._waiting is not waiting:
-                return
-            self._waiting = None
-            if isinstance(result, Failure):
-                failed(result)
-            else:
-                done(result)
-
-        self._waiting = waiting
-        waiting.addBoth(settle)
-
-    def cancel(self) -> None:
-        """Wait no longer."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.cancel()
 
 
 @implementer(IPushProducer)
@@ -73,7 +43,6 @@ class SessionRunner:
     __slots__ = (
         "_admitted",
         "_client",
-        "_connecting",
         "_connection",
         "_context",
         "_counted",
@@ -81,12 +50,11 @@ class SessionRunner:
         "_exchange",
         "_inbox",
         "_is_busy",
-        "_lingers",
         "_over",
-        "_pending",
         "_session",
         "_timer",
         "_timings",
+        "_under_way",
         "_upstream",
         "number",
     )
@@ -97,18 +65,17 @@ class SessionRunner:
         self._decider = context.decider  # a reload is for the sessions after it
         self._over = over
         self._session = Session(context.settings.max_buffer, context.decider.greets, context.decider.undecided_reply)
-        self._inbox: list[tuple[Input, Any]] = []
+        self._inbox: list[tuple[Input, object]] = []
         self._is_busy = False
         self._connection: Connection | None = None
         self._client = _NOBODY
         self._counted = False
         self._admitted: str | None = None
-        self._pending = Pending()
-        self._connecting: UpstreamRequest | None = None
+        #: The decision, the connect or the user's last word that the session waits for.
+        self._under_way: Deferred[Any] | UpstreamRequest | None = None
         self._upstream: Connection | None = None
-        self._exchange: Any = None
+        self._exchange: ClientExchange | None = None
         self._timer: Timer | None = None
-        self._lingers = False
         self._timings = Timings(context.clock, context.wall)
 
     @property
@@ -202,7 +169,7 @@ class SessionRunner:
 
     # Inputs and commands
 
-    def _take(self, what: Input, value: Any = None) -> None:
+    def _take(self, what: Input, value: object = None) -> None:
         if self._is_busy:
             self._inbox.append((what, value))
             return
@@ -227,9 +194,20 @@ class SessionRunner:
             self._faulted(problem)
             return
         if isinstance(result, Deferred):
-            self._pending.wait(result, self._decided, self._failed_deciding)
+            self._wait(result, self._decided, self._failed_deciding)
         else:
             self._decided(result)
+
+    def _wait(self, waiting: Deferred[Any], done: Callable[[Any], None], failed: Callable[[Failure], None]) -> None:
+        """Call ``done`` or ``failed`` with what comes of ``waiting``, unless it is cancelled before."""
+
+        def settle(result: Any) -> None:
+            if self._under_way is waiting:
+                self._under_way = None
+                (failed if isinstance(result, Failure) else done)(result)
+
+        self._under_way = waiting
+        waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
@@ -261,8 +239,8 @@ class SessionRunner:
         )
 
     def _connect(self, command: commands.Connect) -> None:
-        self._connecting = self._context.connector.connect(command.forward, self._client, self)
-        self._connecting.start()
+        self._under_way = connecting = self._context.connector.connect(command.forward, self._client, self)
+        connecting.start()
 
     def trying(self, target: Target) -> None:
         """``target`` is about to be tried."""
@@ -281,14 +259,14 @@ class SessionRunner:
 
     def connected(self, connection: Connection) -> None:
         """There is an upstream."""
-        self._connecting = None
+        self._under_way = None
         self._timings.connected()
         self._upstream = connection
         self._take(Input.CONNECTED)
 
     def gave_up(self, failure: ConnectFailure) -> None:
         """There will be none."""
-        self._connecting = None
+        self._under_way = None
         self._context.log.warn(
             "{client}: gave up connecting: {reason}", client=show(self._client.address), reason=failure.reason
         )
@@ -325,7 +303,7 @@ class SessionRunner:
         callback = getattr(self._decider, command.callback)
         answer = callback(str(self._timings.target), self._client)
         if isinstance(answer, Deferred):
-            self._pending.wait(answer, self._answered, lambda _: self._answered(b""))
+            self._wait(answer, self._answered, lambda _: self._answered(b""))
         else:
             self._answered(answer)
 
@@ -333,10 +311,9 @@ class SessionRunner:
         self._take(Input.ANSWERED, last_word)
 
     def _cancel(self, _: commands.Cancel) -> None:
-        self._pending.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
+        if self._under_way is not None:
+            under_way, self._under_way = self._under_way, None
+            under_way.cancel()
         if self._exchange is not None:
             self._exchange.abort()
         elif self._upstream is not None:
@@ -370,17 +347,15 @@ class SessionRunner:
             connection.finish()
         else:
             connection.close()
-        if self._lingers and not connection.is_lost:
-            self._lingers = False
+        if self._timer is None and not connection.is_lost:
             self._timer = self._context.timers.after(LINGER, self._expired, LINGER)
 
     def _await(self, command: commands.Await) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._lingers = command.deadline is Deadline.LINGER
-        if command.deadline is None or self._lingers:
-            return  # a close that is done at once needs no deadline
+        if command.deadline is None or command.deadline is Deadline.LINGER:
+            return  # a close sets its deadline itself, where it is not done at once
         seconds = self._context.settings.decide_timeout
         self._timer = self._context.timers.after(seconds, self._expired, seconds)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Record
 from proxymux.core.target import Target
+from proxymux.session.context import ClientExchange
 
 
 class Timings:
@@ -33,11 +33,6 @@ class Timings:
         self.bytes_in = 0
         self.bytes_out = 0
 
-    @property
-    def was_connected(self) -> bool:
-        """There was an upstream."""
-        return self._connected_at is not None
-
     def decided(self) -> None:
         """The decider has come to its last word."""
         self._decided_at = self._clock.seconds()
@@ -46,10 +41,12 @@ class Timings:
         """The upstream is there."""
         self._connected_at = self._clock.seconds()
 
-    def record(self, service: str, number: int, client: Client, exchange: Any, ending: Ending) -> Record:
+    def record(
+        self, service: str, number: int, client: Client, exchange: ClientExchange | None, ending: Ending
+    ) -> Record:
         """The record of a session that ends now.
 
-        :param exchange: an :class:`~proxymux.interfaces.IExchange`, or None if there was none.
+        :param exchange: None if there was none.
         """
         first_byte_at = exchange.first_byte_at if exchange is not None else None
         return Record(

@@ -87,10 +87,9 @@ def make_service(
     :param leases: what the service shares among its clients, if it does.
     :raises ProxymuxError: if it makes none.
     """
-    reactor = driver.reactor
     context = Context(
         service=name,
-        clock=reactor,
+        clock=driver.reactor,
         timers=driver.timers,
         wall=time.time,
         decider=decider(),
@@ -103,19 +102,15 @@ def make_service(
         log=log,
     )
     return ProxyService(
-        reactor,
         context,
         driver,
         [Listener(each, settings, reuse, ipv6_only) for each in settings.endpoints],
-        Process.of(reactor),
-        settings.drain_timeout,
-        _access_log(settings, log),
-        settings.deny,
-        settings.deny_file,
+        Process.of(driver.reactor),
         decider,
-        pid_file,
-        statistics,
-        leases,
+        access_log=_access_log(settings, log),
+        pid_file=pid_file,
+        statistics=statistics,
+        leases=leases,
     )
 
 

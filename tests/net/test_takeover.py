@@ -25,7 +25,7 @@ def listen() -> Iterator[Any]:
     def listen(proxy: Running) -> str:
         from twisted.internet import reactor
 
-        factory: Any = ArrivalFactory(proxy.service._driver.timers, proxy.service._begin)
+        factory: Any = ArrivalFactory(proxy.service._driver.timers, proxy.service.sessions.begin)
         ports.append(reactor.listenTCP(0, factory, interface="127.0.0.1"))
         return f"127.0.0.1:{ports[-1].getHost().port}"
 
@@ -35,7 +35,7 @@ def listen() -> Iterator[Any]:
 
 
 def legs(proxy: Running) -> list[Any]:
-    return [session._connection for session in proxy.service._sessions.values()]
+    return [session._connection for session in proxy.service.sessions]
 
 
 async def send_and_finish(peer: Peer, data: bytes) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import select
 from typing import Final
 
-from proxymux.net.connection import Connection
 from proxymux.net.epoll.connection import EpollConnection
 from proxymux.net.epoll.hub import BUFFER_SIZE, ENDINGS, Hub
 from proxymux.net.epoll.pipes import Pipe, Pipes
@@ -38,7 +37,10 @@ def join_sockets(
     :param hub: watches both sockets.
     :param pipes: for bulk.
     """
-    return Exchange(timers, EpollFlow(client, hub, pipes), EpollFlow(upstream, hub, pipes), options).begin()
+    from_client, from_upstream = EpollFlow(client, upstream, hub, pipes), EpollFlow(upstream, client, hub, pipes)
+    upstream.register_producer(from_client)
+    client.register_producer(from_upstream)
+    return Exchange(timers, from_client, from_upstream, options).begin()
 
 
 class EpollFlow(Flow):
@@ -49,17 +51,13 @@ class EpollFlow(Flow):
     connection: EpollConnection
     sink: EpollConnection
 
-    def __init__(self, connection: EpollConnection, hub: Hub, pipes: Pipes) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: EpollConnection, sink: EpollConnection, hub: Hub, pipes: Pipes) -> None:
+        super().__init__(connection, sink)
         self._hub = hub
         self._pipes = pipes
         self._fd = connection.fd
         self._source = connection.sock
         self._is_bulk = False
-
-    def join(self, exchange: Exchange, sink: Connection) -> None:
-        super().join(exchange, sink)
-        sink.register_producer(self)
 
     def go(self) -> None:
         if not self.connection.is_lost:

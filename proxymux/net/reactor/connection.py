@@ -12,6 +12,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
     IHandshakeListener,
+    IListeningPort,
     IPullProducer,
     IPushProducer,
     ISSLTransport,
@@ -21,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.identity import SocketAddress
+from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.reactor.twisted_types import Transport
@@ -229,3 +231,9 @@ def _address(address: IAddress) -> SocketAddress:
         return f"unix:{(address.name or b'').decode('utf-8', 'backslashreplace')}", 0
     assert isinstance(address, (IPv4Address, IPv6Address))
     return str(address.host), int(address.port)
+
+
+def bound_to(port: IListeningPort) -> Target:
+    """Where a listening port listens."""
+    host, number = _address(port.getHost())
+    return UnixTarget(host.removeprefix("unix:")) if host.startswith("unix:") else InetTarget(host, number, True)

@@ -9,7 +9,7 @@ from proxymux.net.timers import Timers
 
 def join_connections(timers: Timers, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
     """Join two connections of any kind."""
-    return join_flows(timers, Flow(client), Flow(upstream), options)
+    return join_flows(timers, Flow(client, upstream), Flow(upstream, client), options)
 
 
 def join_flows(timers: Timers, client_flow: Flow, upstream_flow: Flow, options: JoinOptions) -> Exchange:

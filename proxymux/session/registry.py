@@ -1,0 +1,62 @@
+"""The registry: the live sessions of a service, and how many there have been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from proxymux.session.context import Context
+from proxymux.session.runner import SessionRunner
+
+
+class Gate(Protocol):
+    """Is told how many sessions there are."""
+
+    def enter(self) -> None:
+        """One session more."""
+
+    def leave(self) -> None:
+        """One session less."""
+
+
+class SessionRegistry:
+    """Begins sessions, and keeps each until it has ended.
+
+    :param context: of every session.
+    :param gate: entered by each session, and left at its end.
+    :param changed: called when a session has begun, and when one has ended.
+    """
+
+    def __init__(self, context: Context, gate: Gate, changed: Callable[[], None]) -> None:
+        self._context = context
+        self._gate = gate
+        self._changed = changed
+        #: Called after a session has ended, or None.
+        self.when_ended: Callable[[], None] | None = None
+        self._live: dict[int, SessionRunner] = {}
+        #: Sessions at once, at most.
+        self.most = 0
+        #: Sessions that have begun.
+        self.total = 0
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[SessionRunner]:
+        return iter(tuple(self._live.values()))
+
+    def begin(self) -> SessionRunner:
+        """A session for a client that was accepted."""
+        self._gate.enter()
+        self.total += 1
+        session = self._live[self.total] = SessionRunner(self.total, self._context, self._ended)
+        self.most = max(self.most, len(self._live))
+        self._changed()
+        return session
+
+    def _ended(self, session: SessionRunner) -> None:
+        del self._live[session.number]
+        self._gate.leave()
+        self._changed()
+        if self.when_ended is not None:
+            self.when_ended()
