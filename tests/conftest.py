@@ -15,6 +15,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
+pytest_plugins = ["tests.services.fixtures"]
+
 
 def until(condition: Callable[[], Any], what: str = "condition", seconds: float = 30.0) -> Any:
     """Wait, without a reactor, until ``condition()`` is true; its value then."""

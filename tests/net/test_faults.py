@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 from proxymux import Forward, Reject
 from proxymux.core.outcome import Record
 from tests.conftest import open_sockets
-from tests.net.conftest import RELAYS, Asked, Callback, Join, Running, Start
-from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, settle, together, turns, until
+from tests.services.fixtures import RELAYS, Asked, Callback, Join, Running, Start
+from tests.services.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, settle, together, turns, until
 
 DAY: Final = 86400.0
 #: Bytes after which a flow is bulk to any relay.

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from twisted.internet.task import Clock
 
-from tests.net.conftest import RELAYS, Callback, Join, Start
-from tests.net.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together, turns
+from tests.services.fixtures import RELAYS, Callback, Join, Start
+from tests.services.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together, turns
 
 #: More than the kernel takes for a peer that does not read, and this much is offered.
 OFFERED = 64 * MEGABYTE

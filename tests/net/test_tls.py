@@ -13,9 +13,9 @@ from zope.interface import implementer
 
 from proxymux import Client, Forward, Reject
 from proxymux.net.reactor import tls
-from tests.net.certificates import Authority, Credentials
-from tests.net.conftest import Asked, Callback, Running, Start
-from tests.net.peers import MEGABYTE, Net, Peer, TlsPeer, Upstream, in_reactor, noise, settle, together, until
+from tests.services.certificates import Authority, Credentials
+from tests.services.fixtures import Asked, Callback, Running, Start
+from tests.services.peers import MEGABYTE, Net, Peer, TlsPeer, Upstream, in_reactor, noise, settle, together, until
 
 NAME = "proxy.example"
 

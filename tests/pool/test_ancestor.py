@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from proxymux.errors import ConfigError
-from tests.net.conftest import RELAYS, StartPool
-from tests.net.peers import Net, Peer, in_reactor, noise, settle
-from tests.net.pools import GAP, asked, clients, is_silent, opened, pass_time, serves, waits
+from tests.services.fixtures import RELAYS, StartPool
+from tests.services.peers import Net, Peer, in_reactor, noise, settle
+from tests.services.pools import GAP, asked, clients, is_silent, opened, pass_time, serves, waits
 
 MODES = [("proxy", 2), ("fifo", 1), ("funnel", 2)]
 SIZES = [65_536, 65_537, 262_144, 1_048_576]

@@ -9,8 +9,8 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from proxymux import Forward, Reject
-from tests.net.conftest import LOOPBACK, Asked, Running, Start
-from tests.net.peers import Net, in_reactor, settle, until
+from tests.services.fixtures import LOOPBACK, Asked, Running, Start
+from tests.services.peers import Net, in_reactor, settle, until
 
 MAPPED = r"tcp6:0:interface=\:\:ffff\:127.0.0.1"
 

@@ -11,8 +11,8 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
 from proxymux import NEED_DATA, Client, Forward, Reject, Reply
-from tests.net.conftest import Asked, Callback, Running, Start
-from tests.net.peers import MEGABYTE, Net, Upstream, in_reactor, noise, settle, until
+from tests.services.fixtures import Asked, Callback, Running, Start
+from tests.services.peers import MEGABYTE, Net, Upstream, in_reactor, noise, settle, until
 
 KILOBYTE = 1024
 #: More than the kernel takes for a proxy that does not read.

@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from proxymux import Forward
 from proxymux.net.epoll.connection import EpollConnection
 from proxymux.session.arrival import ArrivalFactory
-from tests.net.conftest import Running, Start
-from tests.net.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together
+from tests.services.fixtures import Running, Start
+from tests.services.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together
 
 
 @pytest.fixture

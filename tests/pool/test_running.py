@@ -9,9 +9,9 @@ import pytest
 
 from proxymux.core.outcome import Outcome
 from proxymux.pool.ancestor import AncestorValues
-from tests.net.conftest import RELAYS, StartPool
-from tests.net.peers import Net, in_reactor, settle, until
-from tests.net.pools import GAP, TICK, asked, clients, is_silent, opened, pass_time, serves, state
+from tests.services.fixtures import RELAYS, StartPool
+from tests.services.peers import Net, in_reactor, settle, until
+from tests.services.pools import GAP, TICK, asked, clients, is_silent, opened, pass_time, serves, state
 
 
 @pytest.fixture(params=RELAYS)

@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 
 from proxymux.core.outcome import Outcome
 from proxymux.pool.response import RequestFailed
-from tests.net.conftest import RELAYS, Running, StartPool
-from tests.net.peers import Net, in_reactor, settle, until
-from tests.net.pools import GAP, asked, clients, pass_time, serves, waits
+from tests.services.fixtures import RELAYS, Running, StartPool
+from tests.services.peers import Net, in_reactor, settle, until
+from tests.services.pools import GAP, asked, clients, pass_time, serves, waits
 
 
 @pytest.fixture(params=RELAYS)

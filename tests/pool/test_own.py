@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from proxymux.core.outcome import Outcome
-from tests.net.conftest import RELAYS, StartPool
-from tests.net.peers import MEGABYTE, Net, in_reactor, noise, settle, together, until
-from tests.net.pools import clients, is_silent, pass_time, state, waits
+from tests.services.fixtures import RELAYS, StartPool
+from tests.services.peers import MEGABYTE, Net, in_reactor, noise, settle, together, until
+from tests.services.pools import clients, is_silent, pass_time, state, waits
 
 REFUSAL = b"-ERR this command needs an upstream of its own, and there is none to spare\r\n"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from proxymux.core.outcome import Outcome
-from tests.net.conftest import RELAYS, Running, StartPool
-from tests.net.peers import MEGABYTE, Net, in_reactor, settle, until
-from tests.net.pools import asked, clients, is_silent, opened, pass_time, state, waits
+from tests.services.fixtures import RELAYS, Running, StartPool
+from tests.services.peers import MEGABYTE, Net, in_reactor, settle, until
+from tests.services.pools import asked, clients, is_silent, opened, pass_time, state, waits
 
 
 @pytest.fixture(params=RELAYS)

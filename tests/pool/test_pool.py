@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.net.conftest import RELAYS, StartPool
-from tests.net.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together
-from tests.net.pools import clients, is_silent, opened, state, waits
+from tests.services.fixtures import RELAYS, StartPool
+from tests.services.peers import MEGABYTE, Net, Peer, in_reactor, noise, settle, together
+from tests.services.pools import clients, is_silent, opened, state, waits
 
 
 @pytest.fixture(params=RELAYS)

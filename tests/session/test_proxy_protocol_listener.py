@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from proxymux import Client, Forward, Reject
-from tests.net.certificates import Authority, Credentials
-from tests.net.conftest import LOOPBACK, Asked, Running, Start
-from tests.net.peers import Net, in_reactor, noise, settle
+from tests.services.certificates import Authority, Credentials
+from tests.services.fixtures import LOOPBACK, Asked, Running, Start
+from tests.services.peers import Net, in_reactor, noise, settle
 
 BEHIND = f"haproxy:{LOOPBACK}"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from proxymux.core.outcome import Outcome
-from tests.net.conftest import RELAYS, StartPool
-from tests.net.peers import Net, in_reactor, settle
-from tests.net.pools import asked, clients, is_silent, opened, pass_time, serves, state, waits
+from tests.services.fixtures import RELAYS, StartPool
+from tests.services.peers import Net, in_reactor, settle
+from tests.services.pools import asked, clients, is_silent, opened, pass_time, serves, state, waits
 
 
 @pytest.fixture(params=RELAYS)

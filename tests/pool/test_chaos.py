@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.net.conftest import RELAYS, Running, StartPool
-from tests.net.peers import Net, Peer, Upstream, in_reactor, settle, turns
-from tests.net.pools import GAP, pass_time, state
+from tests.services.fixtures import RELAYS, Running, StartPool
+from tests.services.peers import Net, Peer, Upstream, in_reactor, settle, turns
+from tests.services.pools import GAP, pass_time, state
 
 #: Targets and options.
 MODES: Final[dict[str, tuple[int, dict[str, Any]]]] = {

@@ -25,10 +25,10 @@ from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.tap.gateway import Options, make_gateway
-from tests.net.certificates import Authority, Credentials
-from tests.net.conftest import LOOPBACK, RELAYS, ClockedReactor, Names, Running
-from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
 from tests.net.test_faults import as_time_passes
+from tests.services.certificates import Authority, Credentials
+from tests.services.fixtures import LOOPBACK, RELAYS, ClockedReactor, Names, Running
+from tests.services.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
 
 SECRET: Final = "p0S8rX680*48"
 KEY: Final = bytes(range(32))

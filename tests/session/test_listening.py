@@ -13,9 +13,9 @@ from zope.interface import implementer
 
 from proxymux import Client, Reject
 from proxymux.errors import ConfigError
-from tests.net.certificates import Authority, Credentials
-from tests.net.conftest import LOOPBACK, Start
-from tests.net.peers import Net, Upstream, in_reactor
+from tests.services.certificates import Authority, Credentials
+from tests.services.fixtures import LOOPBACK, Start
+from tests.services.peers import Net, Upstream, in_reactor
 
 
 @pytest.mark.parametrize("kind", [LOOPBACK, r"tcp6:0:interface=\:\:1", "unix"])

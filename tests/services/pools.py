@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.net.conftest import Running
-from tests.net.peers import Peer, Upstream, settle, until
+from tests.services.fixtures import Running
+from tests.services.peers import Peer, Upstream, settle, until
 
 #: More than the pool waits whether a new upstream speaks first, or whether more of a raw reply comes.
 GAP = 0.006

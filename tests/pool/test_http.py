@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from proxymux.core.outcome import Outcome
-from tests.net.conftest import RELAYS, Running, StartPool
-from tests.net.peers import Net, Peer, Upstream, in_reactor
-from tests.net.pools import clients, is_silent, state, waits
+from tests.services.fixtures import RELAYS, Running, StartPool
+from tests.services.peers import Net, Peer, Upstream, in_reactor
+from tests.services.pools import clients, is_silent, state, waits
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.net.conftest import Running, Start
-from tests.net.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, settle, together
+from tests.services.fixtures import Running, Start
+from tests.services.peers import MEGABYTE, Net, Peer, Upstream, in_reactor, noise, settle, together
 
 # Its own nine tests
 

@@ -8,8 +8,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from proxymux import Forward, Reject
-from tests.net.conftest import Asked, Callback, Join, Running, Start
-from tests.net.peers import Net, Peer, in_reactor, noise, settle, together, until
+from tests.services.fixtures import Asked, Callback, Join, Running, Start
+from tests.services.peers import Net, Peer, in_reactor, noise, settle, together, until
 
 LIMIT = 10.0
 
