@@ -20,7 +20,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import pytest_twisted
 from twisted.internet.defer import FirstError, ensureDeferred, gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 
 MEGABYTE: Final = 1 << 20
 #: Seconds after which a test that waits has failed.  Nothing is measured by it.
@@ -70,6 +70,15 @@ async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
         error.subFailure.raiseException()
         raise
     return results
+
+
+async def as_time_passes(clock: Clock, waiting: Coroutine[Any, Any, Any]) -> Any:
+    """The result of ``waiting``, for which the proxy may need its timers."""
+    running = ensureDeferred(waiting)
+    while not running.called:
+        await turns(3)
+        clock.advance(0.05)
+    return await running
 
 
 @functools.lru_cache(maxsize=8)  # to make it takes longer than to relay it
@@ -417,3 +426,11 @@ def of_one_port(net: Net, first: str, second: str) -> tuple[Upstream, Upstream]:
         with contextlib.suppress(OSError):
             return upstream, net.upstream(second, port=upstream.port)
     raise AssertionError("no port is free on both addresses")
+
+
+async def gets(target: Upstream, data: bytes) -> None:
+    """``target`` is sent exactly ``data`` by a client that has finished, and answers ``done``."""
+    upstream = await target.accept()
+    assert await upstream.read_all() == data
+    await upstream.send(b"done")
+    upstream.finish()
