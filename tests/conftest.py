@@ -15,6 +15,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
+pytest_plugins = ["tests.services.fixtures", "tests.services.tls"]
+# So that what they assert says as much as what a test does.
+pytest.register_assert_rewrite("tests.services", "tests.net.scenes", "tests.core.sessions", "tests.core.proxy_protocol")
+
 
 def until(condition: Callable[[], Any], what: str = "condition", seconds: float = 30.0) -> Any:
     """Wait, without a reactor, until ``condition()`` is true; its value then."""

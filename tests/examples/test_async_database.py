@@ -15,7 +15,7 @@ from proxymux import Forward, Reject
 from proxymux.router.loading import Router, load
 from proxymux.testing import decide_later, every_split
 from tests.examples.conftest import Example, Serve, check, curl, page
-from tests.net.peers import in_reactor
+from tests.services.peers import in_reactor
 from tests.system.conftest import Start, Twistd
 
 DATABASE = "upstreams.db"

@@ -11,8 +11,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from proxymux import Forward
-from tests.net.conftest import LOOPBACK, Callback, Running, Start
-from tests.net.peers import Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
+from tests.services.fixtures import LOOPBACK, Callback, Running, Start
+from tests.services.peers import Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
 
 RETRIES = 10
 DAY = 86400.0

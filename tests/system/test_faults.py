@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 
 from tests.conftest import until
-from tests.net.conftest import RELAYS
+from tests.services.fixtures import RELAYS
 from tests.system.conftest import Start, Twistd, read_all
 
 MEGABYTE: Final = 1 << 20

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.net.certificates import Authority
+from tests.services.certificates import Authority
 from tests.system.conftest import Server, Start, Twistd, free_port, need, read_all
 from tests.system.pools import outcomes, pool, run
 
