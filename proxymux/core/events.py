@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
 
 Listener = Callable[..., Any]
@@ -57,6 +57,13 @@ class Events:
     def heard(self, event: str) -> bool:
         """True if anybody listens to ``event``."""
         return bool(self._listeners[event])
+
+    def listeners(self, event: str) -> Collection[Listener]:
+        """Whoever listens to ``event``, now and later: for those who look too often to call :meth:`heard`.
+
+        :raises ValueError: if there is no such event.
+        """
+        return self._of(event)
 
     def emit(self, event: str, *arguments: Any) -> BaseException | None:
         """Call every listener of ``event``, in the order in which they came.

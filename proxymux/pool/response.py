@@ -45,6 +45,10 @@ class Response:
         self._promises.append(promise)
         return promise
 
+    def add(self, data: bytes) -> None:
+        """A part of the reply has come."""
+        self.parts.append(data)
+
     def succeed(self) -> None:
         """The reply is whole."""
         parts, self.parts = self.parts, []

@@ -170,8 +170,7 @@ def make_pool(reactor: Any, own: PoolSettings, settings: Settings, log: Logger |
             idle_timeout=own.inactivity, warmup=own.warmup,
         )  # fmt: skip
         connector = Sharing()  # type: ignore[assignment]
-        batches = pipelined or codec.pipelines
-        join = DetachedRelay(leases, driver.join, pipelined, batches, len(own.targets) > 1).join
+        join = DetachedRelay(leases, driver.join, pipelined, pipelined or codec.pipelines).join
     if own.listeners is not None:
         _subscribe(events, own.listeners)
     return make_service(
