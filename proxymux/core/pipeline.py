@@ -3,7 +3,7 @@
 Rules of this file: whatever decides the course of a pooled client lives here; nothing here knows of sockets, clocks or
 the pool.  :meth:`Pipeline.take` is given what has happened and returns what to do.  The table :data:`TRANSITIONS` says
 what counts in which state; an input that has no place in it came too late (a reply for a client that has gone, say) and
-changes nothing.  Exactly one :class:`End`, :class:`Leave` or :class:`HandOver` ends every pipeline.
+changes nothing.  Exactly one End, Leave or HandOver ends every pipeline.
 
 At most one batch is submitted in answer to one input, as whether another may follow it on its slot is known only when
 it has one: GO_ON is to be said then.
@@ -14,26 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from proxymux.core import pipeline_orders
 from proxymux.core.batch import Batch
 from proxymux.core.codecs import BODY_LIMIT
 from proxymux.core.commands import Cause
 from proxymux.core.outcome import Ending, Outcome
-from proxymux.core.pipeline_orders import (
-    BreakOff,
-    End,
-    Failure,
-    HandOver,
-    Input,
-    Leave,
-    Order,
-    Pause,
-    PipelineRules,
-    Requeue,
-    Resume,
-    StartGap,
-    State,
-    StopGap,
-)
+from proxymux.core.pipeline_orders import Failure, Input, Order, PipelineRules, State
 from proxymux.core.request_cutter import Answer, RequestCutter
 from proxymux.core.turns import Turns
 
@@ -88,8 +74,6 @@ class Pipeline:
         if len(items) == 1 and not (self._turns.outstanding or self.waiting or self._is_slow):
             batch = items[0]
             if isinstance(batch, Batch) and not (batch.alone or batch.is_last):
-                if self._rules.is_ordered:
-                    batch.sequence = self._rules.next_sequence()
                 self._turns.outstanding.append(batch)
                 return [batch]  # as most often
         return self._accept(items)
@@ -100,11 +84,8 @@ class Pipeline:
             self._turns.add(item)
             if isinstance(item, Answer):
                 self._ending = item.ending
-            else:
-                if self._rules.is_ordered:
-                    item.sequence = self._rules.next_sequence()
-                if item.alone:
-                    self._enter(State.CLAIMING)
+            elif item.alone:
+                self._enter(State.CLAIMING)
             if item.is_last:
                 self._enter(State.FINISHING)
         orders = self._go_on()
@@ -121,9 +102,9 @@ class Pipeline:
         """A part of a request whose end cannot be seen has come."""
         self._requests.keep(data)
         if self._requests.kept_size > BODY_LIMIT:
-            return [StopGap(), *self._bad(f"a request of more than {BODY_LIMIT} bytes")]
+            return [pipeline_orders.StopGap(), *self._bad(f"a request of more than {BODY_LIMIT} bytes")]
         self._enter(State.COLLECTING)
-        return [StartGap()]
+        return [pipeline_orders.StartGap()]
 
     def _collected(self, _: None) -> list[Order]:
         self._enter(State.OPEN)
@@ -141,7 +122,7 @@ class Pipeline:
         return self._settle([])
 
     def _finished_collecting(self, _: None) -> list[Order]:
-        return [StopGap(), *self._collected(None), *self.take(Input.CLIENT_FINISHED)]
+        return [pipeline_orders.StopGap(), *self._collected(None), *self.take(Input.CLIENT_FINISHED)]
 
     def _lost(self, reason: str | None) -> list[Order]:
         if reason is None and self._turns.is_over:
@@ -167,7 +148,7 @@ class Pipeline:
         is_paused = self._is_slow or self._turns.is_full
         if is_paused != self.is_paused:
             self.is_paused = is_paused
-            orders.append(Pause() if is_paused else Resume())
+            orders.append(pipeline_orders.Pause() if is_paused else pipeline_orders.Resume())
         if self.state is State.FINISHING and self._turns.is_over:
             if self._ending is None:
                 orders += self._end(Cause.COMPLETED)
@@ -189,14 +170,14 @@ class Pipeline:
         if batch not in outstanding:
             return []
         if batch is outstanding[0]:
-            return [Requeue(batch)]
+            return [pipeline_orders.Requeue(batch)]
         self._turns.put_back(batch)
         return self._settle([])
 
     def _given(self, batch: Batch) -> list[Order]:
         """The client has an upstream for itself: from here on bytes pass as they come."""
         self._enter(State.HANDED_OVER)
-        return [HandOver(batch)]
+        return [pipeline_orders.HandOver(batch)]
 
     def _reply(self, data: bytes) -> list[Order]:
         self._turns.outstanding[0].is_begun = True
@@ -226,7 +207,7 @@ class Pipeline:
         if batch.is_begun:
             self._ending = ending
             self._enter(State.BREAKING_OFF)
-            return [*self._turns.drop(batch), BreakOff()]
+            return [*self._turns.drop(batch), pipeline_orders.BreakOff()]
         orders = self._turns.drop_from(batch)
         return orders + self._dismiss(self._rules.codec.failure(ending.reason or ""), ending)
 
@@ -252,11 +233,11 @@ class Pipeline:
 
     def _aborted(self, _: None) -> list[Order]:
         self._enter(State.ENDED)
-        return [*self._turns.drop(), Leave()]
+        return [*self._turns.drop(), pipeline_orders.Leave()]
 
     def _end(self, cause: Cause, outcome: Outcome | None = None, reason: str | None = None) -> list[Order]:
         self._enter(State.ENDED)
-        return [*self._turns.drop(), End(cause, outcome, reason)]
+        return [*self._turns.drop(), pipeline_orders.End(cause, outcome, reason)]
 
 
 _Reaction = Callable[[Pipeline, Any], list[Order]]
@@ -265,8 +246,7 @@ _ALWAYS: Final[dict[Input, _Reaction]] = {
     Input.IDLE: Pipeline._idle,
     Input.ABORTED: Pipeline._aborted,
 }
-_SHARING: Final[dict[Input, _Reaction]] = {
-    **_ALWAYS,
+_SHARING: Final[dict[Input, _Reaction]] = _ALWAYS | {
     Input.OUTPUT_FULL: Pipeline._full,
     Input.OUTPUT_FREE: Pipeline._free,
     Input.REPLY: Pipeline._reply,
@@ -276,30 +256,18 @@ _SHARING: Final[dict[Input, _Reaction]] = {
     Input.HELD_UP: Pipeline._held_up,
     Input.GO_ON: Pipeline._go_on,
 }
-
 #: What counts in which state.
 TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
-    State.OPEN: {
-        **_SHARING,
-        Input.RECEIVED: Pipeline._received,
-        Input.CLIENT_FINISHED: Pipeline._finished,
-    },
-    State.COLLECTING: {
-        **_SHARING,
+    State.OPEN: _SHARING | {Input.RECEIVED: Pipeline._received, Input.CLIENT_FINISHED: Pipeline._finished},
+    State.COLLECTING: _SHARING
+    | {
         Input.RECEIVED: Pipeline._collect,
         Input.SILENCE: Pipeline._collected,
         Input.CLIENT_FINISHED: Pipeline._finished_collecting,
     },
-    State.CLAIMING: {
-        **_SHARING,
-        Input.RECEIVED: Pipeline._claimed,
-        Input.GIVEN: Pipeline._given,
-    },
+    State.CLAIMING: _SHARING | {Input.RECEIVED: Pipeline._claimed, Input.GIVEN: Pipeline._given},
     State.FINISHING: _SHARING,
-    State.BREAKING_OFF: {
-        **_ALWAYS,
-        Input.FLUSHED: Pipeline._broken_off,
-    },
+    State.BREAKING_OFF: _ALWAYS | {Input.FLUSHED: Pipeline._broken_off},
     State.HANDED_OVER: {},
     State.ENDED: {},
 }

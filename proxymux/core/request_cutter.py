@@ -70,7 +70,8 @@ class RequestCutter:
         if len(requests) == 1 and not self._kept:
             request = requests[0]
             if request.end == len(data) and request.kind is _PLAIN:
-                return [Batch(data, [(request.hint, request.count)], request.count)]  # as most often
+                batch = Batch(data, [(request.hint, request.count)], request.count)
+                return [self._number(batch) if self._rules.is_ordered else batch]  # as most often
         items = self._cut(data, requests)
         if problem is not None and not (items and _is_end(items[-1])):
             self.drop()
@@ -107,7 +108,14 @@ class RequestCutter:
         return items
 
     def _batch(self, data: bytes, run: _Run, end: int) -> Batch:
-        return Batch(self._take_kept(data[run.start : end]), run.expected, run.replies, is_last=run.is_last)
+        data = self._take_kept(data[run.start : end])
+        return self._number(Batch(data, run.expected, run.replies, is_last=run.is_last))
+
+    def _number(self, batch: Batch) -> Batch:
+        """Give the batch its place among those of all clients, where these are served in their order."""
+        if self._rules.is_ordered:
+            batch.sequence = self._rules.next_sequence()
+        return batch
 
     def _special(self, request: Request, data: bytes, start: int) -> Batch | Answer:
         """What becomes of a request that is not for a shared upstream."""
@@ -115,7 +123,7 @@ class RequestCutter:
             self.drop()
             return Answer(request.answer, request.kind is Kind.QUIT)
         if self._rules.may_have_own():
-            return Batch(self._take_kept(data[start:]), [], 0, alone=True)
+            return self._number(Batch(self._take_kept(data[start:]), [], 0, alone=True))
         self.drop()
         refusal = self._rules.codec.failure(_NOTHING_TO_SPARE)
         if refusal and not self._rules.codec.ends_at_own:
