@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from proxymux.core import pipeline_orders as orders
 from proxymux.core.batch import Batch
@@ -29,9 +29,8 @@ KINDS = {
     b"R": Kind.REFUSED,
     b"Q": Kind.QUIT,
 }
-TEXTS = st.lists(
-    st.tuples(st.sampled_from(b"PPPPPPSSOLRRQX"), st.sampled_from(b"abcdefgh")).map(bytes), min_size=1, max_size=12
-).map(b"".join)
+#: Few of the kinds after which a client sends no more.
+LETTERS = b"P" * 60 + b"S" * 9 + b"R" * 9 + b"OOOLQX"
 FAILURE, BAD = b"[failed]", b"[bad]"
 GONE = (State.ENDED, State.HANDED_OVER)
 
@@ -106,6 +105,7 @@ class Client:
 
     def __init__(self, rules: PipelineRules) -> None:
         self.pipeline = Pipeline(rules)
+        self.ends_at_own = rules.codec.ends_at_own
         self.to_send = b""
         self.sent = b""
         self.got = b""
@@ -134,30 +134,25 @@ class Client:
                 if granted is None or granted:
                     return wanted, False
                 wanted += FAILURE
+                if self.ends_at_own:
+                    return wanted, True
             wanted += answer_to(text)
             if text[:1] in b"LQ":
                 return wanted, True
         return wanted, False
 
 
-class Pipelines(RuleBasedStateMachine):
-    """Carries out what pipelines order, on upstreams that are only lists of batches."""
+class World:
+    """Carries out what pipelines order, on upstreams that are only lists of batches.
 
-    @initialize(
-        clients=st.integers(1, 3),
-        slots=st.integers(1, 2),
-        pipelined=st.booleans(),
-        batches=st.booleans(),
-        is_ordered=st.booleans(),
-        runs=st.booleans(),
-    )
-    def begin(self, clients: int, slots: int, pipelined: bool, batches: bool, is_ordered: bool, runs: bool) -> None:
-        codec = Letters()
-        codec.runs = runs
-        self.spares = True
+    :param chance: says what happens.
+    """
+
+    def __init__(self, chance: Random, rules: PipelineRules, clients: int, slots: int) -> None:
+        self.chance = chance
+        self.rules = rules
+        rules.may_have_own = self.may_have_own
         self.asking: list[Client] = []
-        rules = PipelineRules(codec, pipelined, batches, is_ordered and slots == 1, self.may_have_own)
-        self.terms = rules
         self.clients = [Client(rules) for _ in range(clients)]
         self.owners: dict[Batch, Client] = {}
         self.slots: dict[Slot, list[Batch]] = {Slot(number, parse_target("h:1")): [] for number in range(slots)}
@@ -167,85 +162,87 @@ class Pipelines(RuleBasedStateMachine):
         self.due: dict[Batch, bytes] = {}
 
     def may_have_own(self) -> bool:
-        self.asking[-1].spared.append(self.spares)
-        return self.spares
+        spares = self.chance.random() < 0.5
+        self.asking[-1].spared.append(spares)
+        return spares
+
+    def step(self) -> None:
+        """Something happens."""
+        often, seldom = (self.assign, self.reply), (self.fill, self.flush)
+        rarely = (self.finish, self.lose, self.abort, self.be_idle, self.close, self.dismiss)
+        luck = self.chance.random()
+        chosen = (self.receive,) if luck < 0.3 else often if luck < 0.85 else seldom if luck < 0.95 else rarely
+        self.chance.choice(chosen)()
+        self.check()
+        for number, client in enumerate(self.clients):
+            if client.end is not None and luck < 0.3:
+                self.clients[number] = Client(self.rules)
 
     # What happens to clients
 
-    def some(self, data: Any, *, reads: bool = False) -> Client | None:
+    def some(self, *, reads: bool = False) -> Client | None:
         found = [each for each in self.clients if each.end is None and not (reads and each.is_paused)]
-        return data.draw(st.sampled_from(found)) if found else None
+        return self.chance.choice(found) if found else None
 
-    @rule(data=st.data(), text=TEXTS, spares=st.booleans())
-    def receive(self, data: Any, text: bytes, spares: bool) -> None:
-        client = self.some(data, reads=True)
+    def receive(self) -> None:
+        client = self.some(reads=True)
         if client is None or client.has_finished or client.breaks_off:
             return
-        text = client.to_send + text
-        cut = data.draw(st.integers(1, len(text)))
+        more = [bytes([self.chance.choice(LETTERS), self.chance.choice(b"abcdefgh")]) for _ in range(4)]
+        text = client.to_send + b"".join(more[: self.chance.randint(1, 4)])
+        cut = self.chance.choice([len(text), self.chance.randint(1, len(text))])
         client.to_send = text[cut:]
         client.sent += text[:cut]
-        self.spares = spares
         self.tell(client, Input.RECEIVED, text[:cut])
 
-    @rule(data=st.data())
-    def finish(self, data: Any) -> None:
-        client = self.some(data, reads=True)
+    def finish(self) -> None:
+        client = self.some(reads=True)
         if client is not None and not client.has_finished:
             client.has_finished = True
             self.tell(client, Input.CLIENT_FINISHED)
 
-    @rule(data=st.data(), reason=st.sampled_from([None, "reset"]))
-    def lose(self, data: Any, reason: str | None) -> None:
-        client = self.some(data)
-        if client is not None and data.draw(st.integers(0, 3)) == 0:
-            self.tell(client, Input.CLIENT_LOST, reason)
+    def lose(self) -> None:
+        client = self.some()
+        if client is not None:
+            self.tell(client, Input.CLIENT_LOST, self.chance.choice([None, "reset"]))
             assert isinstance(client.end, orders.End)
             assert client.end.cause in (Cause.CLIENT_ABORTED, Cause.COMPLETED)
 
-    @rule(data=st.data())
-    def abort(self, data: Any) -> None:
-        client = self.some(data)
-        if client is not None and data.draw(st.integers(0, 3)) == 0:
+    def abort(self) -> None:
+        client = self.some()
+        if client is not None:
             self.tell(client, Input.ABORTED)
             assert isinstance(client.end, orders.Leave)
 
-    @rule(data=st.data())
-    def be_idle(self, data: Any) -> None:
-        client = self.some(data)
-        if client is not None and data.draw(st.integers(0, 3)) == 0:
-            outstanding = client.submitted[len(client.settled) :] and not client.breaks_off
+    def be_idle(self) -> None:
+        client = self.some()
+        if client is not None:
+            outstanding = any(batch not in client.settled for batch in client.submitted)
             self.tell(client, Input.IDLE, "idle")
-            assert (client.end is None) == bool(outstanding)
+            assert (client.end is None) == outstanding
 
-    @rule(data=st.data())
-    def fill(self, data: Any) -> None:
-        client = self.some(data)
+    def fill(self) -> None:
+        client = self.some()
         if client is not None and not client.breaks_off:
             client.is_slow = not client.is_slow
             self.tell(client, Input.OUTPUT_FULL if client.is_slow else Input.OUTPUT_FREE)
 
-    @rule(data=st.data())
-    def flush(self, data: Any) -> None:
-        client = self.some(data)
-        if client is not None and client.breaks_off:
+    def flush(self) -> None:
+        client = next((each for each in self.clients if each.breaks_off and each.end is None), None)
+        if client is not None:
             self.tell(client, Input.FLUSHED)
             assert isinstance(client.end, orders.End)
             assert client.end.cause is Cause.UPSTREAM_ABORTED
 
     # What happens to batches
 
-    @precondition(lambda self: self.queue)
-    @rule(data=st.data())
-    def assign(self, data: Any) -> None:
-        batch = self.queue[0]
-        free = [slot for slot, taken in self.slots.items() if self.takes(taken, batch)]
+    def assign(self) -> None:
+        free = [slot for slot, taken in self.slots.items() if self.queue and self.takes(taken, self.queue[0])]
         if free:
-            self.queue.pop(0)
-            self.give(data.draw(st.sampled_from(free)), batch)
+            self.give(self.chance.choice(free), self.queue.pop(0))
 
     def takes(self, taken: list[Batch], batch: Batch) -> bool:
-        return not taken or (self.terms.pipelined and not batch.alone and not taken[0].alone)
+        return not taken or (self.rules.pipelined and not batch.alone)
 
     def give(self, slot: Slot, batch: Batch) -> None:
         batch.slot = slot
@@ -257,20 +254,20 @@ class Pipelines(RuleBasedStateMachine):
         else:
             self.done(batch, b"")
 
-    @precondition(lambda self: any(self.slots.values()))
-    @rule(data=st.data())
-    def reply(self, data: Any) -> None:
-        taken = data.draw(st.sampled_from([taken for taken in self.slots.values() if taken]))
+    def reply(self) -> None:
+        busy = [taken for taken in self.slots.values() if taken]
+        if not busy:
+            return
+        taken = self.chance.choice(busy)
         batch = taken[0]
-        cut = data.draw(st.integers(1, len(self.due[batch])))
+        size = len(self.due[batch])
+        cut = self.chance.choice([size, self.chance.randint(1, size)])
         part, self.due[batch] = self.due[batch][:cut], self.due[batch][cut:]
-        if self.due[batch]:
-            if batch not in self.owners or self.is_settled(batch):
-                return  # its client has left
-            self.tell(self.owners[batch], Input.REPLY, part)
-        else:
+        if not self.due[batch]:
             taken.remove(batch)
             self.done(batch, part)
+        elif not self.is_settled(batch):
+            self.tell(self.owners[batch], Input.REPLY, part)
 
     def done(self, batch: Batch, part: bytes) -> None:
         if not self.is_settled(batch):
@@ -278,14 +275,15 @@ class Pipelines(RuleBasedStateMachine):
             self.tell(self.owners[batch], Input.DONE, (batch, part))
         self.go_on()
 
-    @precondition(lambda self: any(self.slots.values()))
-    @rule(data=st.data())
-    def close(self, data: Any) -> None:
+    def close(self) -> None:
         """An upstream is gone: the first of its batches have failed, nothing of the others was sent."""
-        taken = data.draw(st.sampled_from([taken for taken in self.slots.values() if taken]))
+        busy = [taken for taken in self.slots.values() if taken]
+        if not busy:
+            return
+        taken = self.chance.choice(busy)
         batches, taken[:] = taken[:], []
         begun = [batch for batch in batches if batch.is_begun]
-        failed = data.draw(st.integers(max(1, len(begun)), len(batches)))
+        failed = self.chance.randint(len(begun), len(batches))
         for batch in batches[:failed]:
             self.fail(batch, Outcome.UPSTREAM_ABORTED)
         for batch in reversed(batches[failed:]):
@@ -297,10 +295,9 @@ class Pipelines(RuleBasedStateMachine):
                     client.submitted.remove(batch)  # it is submitted anew, or never
         self.go_on()
 
-    @precondition(lambda self: self.queue)
-    @rule()
     def dismiss(self) -> None:
-        self.fail(self.queue.pop(0), Outcome.QUEUE_TIMEOUT)
+        if self.queue:
+            self.fail(self.queue.pop(0), Outcome.QUEUE_TIMEOUT)
 
     def fail(self, batch: Batch, outcome: Outcome) -> None:
         if not self.is_settled(batch):
@@ -363,7 +360,7 @@ class Pipelines(RuleBasedStateMachine):
         assert not self.is_settled(batch)
 
     def follow(self, client: Client, order: orders.Follow) -> None:
-        assert self.terms.pipelined
+        assert self.rules.pipelined
         assert not order.batch.alone
         slot = order.before.slot
         if slot is not None and not self.queue and order.before in self.slots[slot]:
@@ -398,60 +395,70 @@ class Pipelines(RuleBasedStateMachine):
         submitted = [batch for batch in client.submitted if batch not in client.settled]
         assert submitted == [], "all that was submitted was answered, has failed or was withdrawn"
 
-    @invariant()
-    def each_gets_its_own_replies_in_its_order(self) -> None:
-        for client in getattr(self, "clients", ()):
-            wanted, _ = client.wanted()
-            if client.has_failed and not wanted.startswith(client.got):
-                assert client.got.endswith(FAILURE)
-                whole = client.got.removesuffix(FAILURE)
-                assert wanted.startswith(whole)
-                assert wanted[len(whole) : len(whole) + 1] in (b"", b"(", b"["), "an error within a reply"
-            else:
-                assert wanted.startswith(client.got)
+    def check(self) -> None:
+        for client in self.clients:
+            self.each_gets_its_own_replies_in_its_order(client)
+            self.each_request_is_sent_once_and_in_its_order(client)
+            self.who_does_not_read_is_not_read(client)
 
-    @invariant()
-    def each_request_is_sent_once_and_in_its_order(self) -> None:
-        for client in getattr(self, "clients", ()):
-            shared = b"".join(
-                client.sent[at : at + 2]
-                for at in range(0, len(client.sent), 2)
-                if client.sent[at : at + 1] in (b"P", b"S", b"L")
-            )
-            went = b"".join(batch.data for batch in client.submitted if not batch.alone)
-            assert shared.startswith(went)
+    def each_gets_its_own_replies_in_its_order(self, client: Client) -> None:
+        wanted, _ = client.wanted()
+        if client.has_failed and not wanted.startswith(client.got):
+            assert client.got.endswith(FAILURE)
+            whole = client.got.removesuffix(FAILURE)
+            assert wanted.startswith(whole)
+            assert wanted[len(whole) : len(whole) + 1] in (b"", b"(", b"["), "an error within a reply"
+        else:
+            assert wanted.startswith(client.got)
 
-    @invariant()
-    def who_does_not_read_is_not_read(self) -> None:
-        for client in getattr(self, "clients", ()):
-            if client.end is None:
-                assert client.pipeline.is_paused == client.is_paused
-                assert client.is_paused or not client.is_slow
-                assert (client.pipeline.state in GONE) == (client.end is not None)
+    def each_request_is_sent_once_and_in_its_order(self, client: Client) -> None:
+        texts = [client.sent[at : at + 2] for at in range(0, len(client.sent), 2)]
+        shared = b"".join(text for text in texts if text[:1] in (b"P", b"S", b"L"))
+        assert shared.startswith(b"".join(batch.data for batch in client.submitted if not batch.alone))
 
-    def teardown(self) -> None:
+    def who_does_not_read_is_not_read(self, client: Client) -> None:
+        assert (client.pipeline.state in GONE) == (client.end is not None)
+        if client.end is None:
+            assert client.pipeline.is_paused == client.is_paused
+            assert client.is_paused or not client.is_slow or client.breaks_off
+
+    def end(self) -> None:
         """When upstreams answer and clients read and finish, all end."""
-        for client in getattr(self, "clients", ()):
+        for client in self.clients:
             if client.is_slow and not client.breaks_off and client.end is None:
+                client.is_slow = False
                 self.tell(client, Input.OUTPUT_FREE)
             if not client.has_finished:
                 client.has_finished = True
                 self.tell(client, Input.CLIENT_FINISHED)
-            self.tell(client, Input.FLUSHED)
-        for _ in range(1000):
-            if not (getattr(self, "queue", []) or any(getattr(self, "slots", {}).values())):
-                break
-            for slot, taken in self.slots.items():
-                if self.queue and self.takes(taken, self.queue[0]):
-                    self.give(slot, self.queue.pop(0))
-                if taken:
-                    batch = taken.pop(0)
-                    self.done(batch, self.due[batch])
-        for client in getattr(self, "clients", ()):
+        while self.queue or any(self.slots.values()):
+            self.assign()
+            self.reply()
+        for client in self.clients:
             self.tell(client, Input.FLUSHED)
             assert client.end is not None, client.pipeline
-            self.each_gets_its_own_replies_in_its_order()
+        self.check()
 
 
-Pipelines.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, database=None)
-TestPipelines = Pipelines.TestCase
+@given(
+    seed=st.integers(0, 2**32),
+    steps=st.integers(20, 400),
+    clients=st.integers(1, 3),
+    slots=st.integers(1, 2),
+    pipelined=st.booleans(),
+    batches=st.booleans(),
+    is_ordered=st.booleans(),
+    runs=st.booleans(),
+)
+@settings(max_examples=200, deadline=None, database=None)
+def test_whatever_happens_each_client_gets_its_own_replies_or_its_right_end(
+    seed: int, steps: int, clients: int, slots: int, pipelined: bool, batches: bool, is_ordered: bool, runs: bool
+) -> None:
+    codec = Letters()
+    codec.runs = runs
+    codec.ends_at_own = seed % 2 == 1
+    rules = PipelineRules(codec, pipelined, batches, is_ordered and slots == 1, lambda: False)
+    world = World(Random(seed), rules, clients, slots)
+    for _ in range(steps):
+        world.step()
+    world.end()
