@@ -26,8 +26,6 @@ class ExclusiveLeases:
         self.leasing = leasing
         self.connector = connector
         self.runner = LeasingRunner(timers, leasing, self)
-        self.lines = self.runner.lines
-        self.state = self.runner.state
 
     @property
     def clients(self) -> int:
@@ -41,6 +39,12 @@ class ExclusiveLeases:
 
     def stop(self) -> None:
         self.runner.stop()
+
+    def lines(self) -> list[str]:
+        return self.runner.lines()
+
+    def state(self) -> dict[str, float]:
+        return self.runner.state()
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Waiting:
         """Begin to get ``listener`` an upstream; the targets of ``forward`` are not looked at."""

@@ -63,8 +63,6 @@ class Pool:
         self.leasing = leasing
         self.now = timers.seconds
         self.runner = LeasingRunner(timers, leasing, self)
-        self.lines = self.runner.lines
-        self.state = self.runner.state
         self._openings = Openings(connector, self, events, log)
         self._events = events
         self._request_listeners = events.listeners("request")
@@ -97,6 +95,12 @@ class Pool:
             self.runner.returned(slot)
         for upstream in tuple(self._upstreams.values()):
             upstream.close("")
+
+    def lines(self) -> list[str]:
+        return self.runner.lines()
+
+    def state(self) -> dict[str, float]:
+        return self.runner.state()
 
     # For the clients
 

@@ -75,6 +75,7 @@ class Upstream:
         self.slot = slot
         self.connection: Connection = connection
         self._rules = rules
+        self._now = rules.timers.seconds
         self._listener = listener
         self._scanner = rules.codec.replies()
         self._sent: deque[Batch] = deque()
@@ -85,7 +86,7 @@ class Upstream:
         self._timer: Timer | None = None
         self._gap: IDelayedCall | None = None
         #: When it was last of use, in the clock's seconds.
-        self.used_at = rules.timers.seconds()
+        self.used_at = self._now()
         self.is_gone = False
         connection.owner = self
         connection.register_producer(self)
@@ -96,7 +97,7 @@ class Upstream:
     def send(self, batch: Batch) -> None:
         """Send a batch, with whatever else is to be sent in this turn."""
         rules = self._rules
-        now = batch.sent_at = rules.timers.seconds()
+        now = batch.sent_at = self._now()
         for hint, count in batch.expected:
             self._scanner.expect(hint, count)
         self._sent.append(batch)
@@ -186,7 +187,7 @@ class Upstream:
     def _done(self, batch: Batch, data: bytes) -> None:
         """A batch has all its replies, of which ``data`` is the last part."""
         self._sent.popleft()
-        self.used_at = self._rules.timers.seconds()
+        self.used_at = self._now()
         self._is_proven = True
         batch.replies = 0
         if batch.listener is not None:
@@ -246,7 +247,7 @@ class Upstream:
         if not self._sent:
             return
         limit = self._rules.request_timeout
-        left = self._sent[0].sent_at + limit - self._rules.timers.seconds()
+        left = self._sent[0].sent_at + limit - self._now()
         if left > ROUNDING:
             self._timer = self._rules.timers.after(left, self._look_at_time)
             return
