@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, TypeVar, overload
 
 #: The user's function; what it returns is ignored, unless it can be awaited.
@@ -63,6 +63,13 @@ class Events:
     def heard(self, event: str) -> bool:
         """True if ``event`` has a listener."""
         return bool(self._listeners[event])
+
+    def listeners(self, event: str) -> Collection[EventListener]:
+        """The listeners of ``event``, now and later: for callers that look too often to call :meth:`heard`.
+
+        :raises ValueError: if there is no such event.
+        """
+        return self._of(event)
 
     def emit(self, event: str, *arguments: object) -> BaseException | None:
         """Call every listener of ``event``, in the order of their :meth:`on`.

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from operator import attrgetter
 
 from proxymux.core.outcome import Outcome
 from proxymux.core.slots import DEPTH, Dismiss, Give, Open, Order, Slot, Work
 from proxymux.core.target import Target
 from proxymux.core.wheel import ROUNDING
 from proxymux.core.work_queue import WorkQueue
-
-_BUSYNESS = attrgetter("busyness")
 
 
 class Leasing:
@@ -47,7 +44,8 @@ class Leasing:
         self._queue_limit = queue_limit
         self._queue_timeout = queue_timeout
         self._jitter = jitter
-        self._queue = WorkQueue(queue_limit)
+        #: Empty if no work waits; others only look.
+        self.queue = WorkQueue(queue_limit)
         #: Slots that clients have for themselves.
         self._taken = 0
         #: Slots that are open, being opened or taken.
@@ -63,7 +61,7 @@ class Leasing:
         :param newest: the work that has just come, for which there may be no room in the queue.
         """
         orders: list[Order] = []
-        queue = self._queue
+        queue = self.queue
         # Each in its turn gets a slot, as long as there is one for the first.
         while queue and (slot := self._choose(queue[0], now)) is not None:
             work = queue.take()
@@ -74,14 +72,14 @@ class Leasing:
             orders.append(
                 Dismiss(queue.take(), Outcome.QUEUE_TIMEOUT, f"waited {self._queue_timeout:g} s (--queue-timeout)")
             )
-        if queue and self._is_down(now):
+        if not self._up and self._is_down(now):
             while queue:
                 orders.append(Dismiss(queue.take(), Outcome.UNREACHABLE, "no target can be connected to"))
         if newest is not None and newest.is_queued and queue.waiting > self._queue_limit:
             queue.take_out(newest)
             orders.append(Dismiss(newest, Outcome.QUEUE_FULL, f"more than {self._queue_limit} wait (--queue-limit)"))
         # As many slots are opened as there is work left that none is being opened for.
-        if queue and self._is_partly_down and not self._exclusive:
+        if len(self._up) < len(self.slots) and queue and not self._exclusive:
             wanted = queue.waiting - sum(slot.is_opening for slot in self.slots)
             closed = [slot for slot in self.slots if self._may_open(slot, now)]
             orders += [self._open(slot) for slot in closed[: max(0, wanted)]]
@@ -95,10 +93,10 @@ class Leasing:
             return next((slot for slot in self.slots if self._may_open(slot, now)), None)
         if work.alone or not self._pipelined:
             return None
-        if self._only is None and self._is_partly_down and any(self._may_open(slot, now) for slot in self.slots):
-            return None
-        slot = self._only or min(self.slots, key=_BUSYNESS)
-        return slot if slot.busyness < DEPTH else None
+        if len(self._up) < len(self.slots) and any(self._may_open(slot, now) for slot in self.slots):
+            return None  # it is opened, before one has more than another
+        slot = self._only or min(self.slots, key=Slot.busyness)
+        return slot if slot.busyness() < DEPTH else None
 
     def _may_open(self, slot: Slot, now: float) -> bool:
         return slot not in self._up and slot.retry_at <= now + ROUNDING
@@ -107,33 +105,30 @@ class Leasing:
         """True if no slot is in use and none may be tried yet."""
         return not self._up and not any(slot.retry_at <= now + ROUNDING for slot in self.slots)
 
-    @property
-    def _is_partly_down(self) -> bool:
-        return len(self._up) < len(self.slots)
-
     # What may be asked
 
     @property
     def waiting(self) -> int:
         """How much work waits."""
-        return self._queue.waiting
+        return self.queue.waiting
 
     def max_wait(self, now: float) -> float:
         """Seconds for which the work that has waited longest has waited."""
-        return now - self._queue[0].queued_at if self._queue else 0.0
+        return now - self.queue[0].queued_at if self.queue else 0.0
 
     def spare_alone(self) -> bool:
         """True if a client may have a slot for itself and one is left for the others."""
-        return self._exclusive or len(self.slots) - self._taken - self._queue.alone > 1
+        return self._exclusive or len(self.slots) - self._taken - self.queue.alone > 1
 
     def next_look(self, now: float) -> float | None:
         """When time alone changes something, at the earliest; then call :meth:`go_on`."""
-        if not self._queue:
+        if not self.queue:
             return None
-        # What may be tried already is not tried because nobody needs it.
-        looks = [slot.retry_at for slot in self.slots if slot.retry_at > now + ROUNDING] if self._is_partly_down else []
-        looks.append(self._queue[0].queued_at + self._queue_timeout)
-        return min(looks)
+        look = self.queue[0].queued_at + self._queue_timeout
+        if len(self._up) < len(self.slots):
+            # What may be tried already is not tried because nobody needs it.
+            look = min([look, *(slot.retry_at for slot in self.slots if slot.retry_at > now + ROUNDING)])
+        return look
 
     # What changes: work
 
@@ -142,7 +137,7 @@ class Leasing:
 
         A short cut for most work: what :meth:`_assign` decides where only one waits, without the orders.
         """
-        if self._queue or self._exclusive:
+        if self.queue or self._exclusive:
             return None
         slot = self._choose(work, now)
         if slot is not None:
@@ -151,26 +146,26 @@ class Leasing:
 
     def submit(self, work: Work, now: float) -> list[Order]:
         """There is more work."""
-        if not self._queue and (slot := self._choose(work, now)) is not None:
+        if not self.queue and (slot := self._choose(work, now)) is not None:
             self._lend(slot, work)
             return [Give(slot, work)]
-        self._queue.add(work, now)
+        self.queue.add(work, now)
         return self._assign(now, work)
 
     def follow(self, slot: Slot) -> bool:
         """More of a client that has something outstanding on ``slot`` is to be sent there; False if it must wait."""
-        if self._queue or not self._pipelined or slot.busyness >= DEPTH:
+        if self.queue or not self._pipelined or slot.busyness() >= DEPTH:
             return False
         slot.outstanding += 1
         return True
 
     def withdraw(self, work: Work) -> None:
         """Work that waits is not wanted any more.  What does not wait is left as it is."""
-        self._queue.withdraw(work)
+        self.queue.withdraw(work)
 
     def again(self, work: Work, now: float) -> None:
         """The slot that ``work`` was given is about to be closed or to fail, unused: it is next for another."""
-        self._queue.put_back(work, now)
+        self.queue.put_back(work, now)
 
     # What changes: slots and time
 
@@ -182,7 +177,7 @@ class Leasing:
         """A batch on ``slot`` was wholly answered."""
         slot.outstanding -= 1
         self._rest(slot)
-        return self._assign(now) if self._queue else []
+        return self._assign(now) if self.queue else []
 
     def go_on(self, now: float) -> list[Order]:
         """Time has passed."""

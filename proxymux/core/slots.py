@@ -66,7 +66,6 @@ class Slot:
         self.is_open = self.is_opening = self.is_taken = self.is_blocked = False
         self.outstanding = 0
 
-    @property
     def busyness(self) -> int:
         """How much is outstanding on it, as far as it takes more: :data:`DEPTH` is no more."""
         return self.outstanding if self.is_open and not (self.is_taken or self.is_blocked) else DEPTH

@@ -11,6 +11,8 @@ from proxymux.core.codecs import Codec
 from proxymux.core.decision import Decision, Forward, Share
 from proxymux.core.events import Events
 from proxymux.core.leasing import Leasing
+from proxymux.core.pipeline import Pipeline
+from proxymux.core.pipeline_orders import PipelineRules
 from proxymux.core.target import Target, parse_target
 from proxymux.net.connection import Connection
 from proxymux.net.connector import Connector
@@ -69,7 +71,7 @@ def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Ev
         settings,
     )
     batches = pipelined or codec.pipelines
-    relay = DetachedRelay(pool, driver.join, pipelined, batches, len(targets) > 1)
+    relay = DetachedRelay(pool, driver.join, pipelined, batches)
     return PoolMode(Share(targets), pool, join_pool=relay.join)
 
 
@@ -94,21 +96,15 @@ class DetachedRelay:
     :param join: joins a client to an upstream that it has for itself.
     :param pipelined: whether an upstream may have requests of several clients outstanding.
     :param batches: whether requests of one client that came together are sent together.
-    :param may_have_own: whether a client can have an upstream for itself.
     """
 
-    def __init__(self, pool: Pool, join: Join, pipelined: bool, batches: bool, may_have_own: bool) -> None:
+    def __init__(self, pool: Pool, join: Join, pipelined: bool, batches: bool) -> None:
         self._pool = pool
         self._join = join
-        self._pipelined = pipelined
-        self._batches = batches
-        self._may_have_own = may_have_own
+        self._rules = PipelineRules(pool.codec, pipelined, batches, pool.is_ordered, pool.leasing.spare_alone)
 
     def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:
-        exchange = DetachedExchange(
-            self._pool, client, options, self._join, self._pipelined, self._batches, self._may_have_own
-        )
-        return exchange.begin()
+        return DetachedExchange(self._pool, client, options, self._join, Pipeline(self._rules)).begin()
 
 
 class PipedRelay:

@@ -6,8 +6,9 @@ from the upstream until it is silent, or until the client goes on, is the reply.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.events import Events
@@ -29,7 +30,7 @@ class ObservedRelay:
     :param gap: how long it lasts, in seconds.
     """
 
-    def __init__(self, clock: Any, timers: Timers, gap: float, events: Events, log: Logger) -> None:
+    def __init__(self, clock: IReactorTime, timers: Timers, gap: float, events: Events, log: Logger) -> None:
         self._clock = clock
         self._timers = timers
         self._gap = gap
@@ -48,13 +49,13 @@ class ObservedRelay:
 class _Observer:
     """The requests and replies of one client."""
 
-    def __init__(self, clock: Any, gap: float, events: Events, log: Logger) -> None:
+    def __init__(self, clock: IReactorTime, gap: float, events: Events, log: Logger) -> None:
         self._clock = clock
         self._gap = gap
         self._events = events
         self._log = log
         self._response: Response | None = None
-        self._silence: Any = None
+        self._silence: IDelayedCall | None = None
 
     def request(self, data: bytes) -> None:
         """The client has said something."""

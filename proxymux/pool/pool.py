@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Final
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from proxymux.core.batch import Batch, Sender
 from proxymux.core.codecs import Codec
-from proxymux.core.commands import ConnectFailure
-from proxymux.core.decision import Forward
 from proxymux.core.events import Events
-from proxymux.core.identity import Client
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
-from proxymux.core.slots import Dismiss, Slot
-from proxymux.core.target import Target
+from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection
-from proxymux.net.connector import Connecting, Connector
+from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
-from proxymux.pool.batch import Batch
-from proxymux.pool.leases import Leases
+from proxymux.pool.leases import LeasingRunner
+from proxymux.pool.opening import Openings
 from proxymux.pool.response import Response
 from proxymux.pool.settings import PoolSettings
-from proxymux.pool.upstream import Upstream
+from proxymux.pool.upstream import Upstream, UpstreamRules
 
-_NOBODY = Client(("", 0), ("", 0))
 #: Seconds between two looks for upstreams that have not been of use.
-_LOOK_FOR_IDLE = 0.1
+_LOOK_FOR_IDLE: Final = 0.1
 
 
-class Pool(Leases):
+class Pool:
     """The upstreams of a service in FIFO or Funnel mode.
 
     :param clock: for what has to be finer than the timers are.
@@ -41,7 +38,7 @@ class Pool(Leases):
 
     def __init__(
         self,
-        clock: Any,
+        clock: IReactorTime,
         timers: Timers,
         connector: Connector,
         codec: Codec,
@@ -51,59 +48,72 @@ class Pool(Leases):
         soon: Callable[[Callable[[], None]], None],
         settings: PoolSettings,
     ) -> None:
-        super().__init__(timers, leasing)
-        self.clock = clock
+        self.rules = UpstreamRules(clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000)
         self.codec = codec
-        self.soon = soon
-        self.request_timeout = settings.request_timeout
-        #: Seconds of silence that end a reply whose end cannot be seen.
-        self._raw_gap = settings.raw_gap / 1000
-        self.codec_gap = self._raw_gap if codec.gap else 0.0
         #: All requests are served in the order in which they came, whosever they are.
         self.is_ordered = settings.chosen_mode == "fifo"
-        #: How many batches there were, where they are served in the order in which they came.
-        self.sequences = 0
-        self._connector = connector
+        self.leasing = leasing
+        self.now = timers.seconds
+        self.runner = LeasingRunner(timers, leasing, self)
+        self._openings = Openings(connector, self, events, log)
         self._events = events
+        self._request_listeners = events.listeners("request")
         self._log = log
         #: Seconds after which an upstream that is of no use is closed; 0 is off.
         self._inactivity_timeout = settings.inactivity_timeout / 1000
         self._warmup = settings.warmup
         self._upstreams: dict[Slot, Upstream] = {}
-        self._connecting: dict[Slot, Connecting] = {}
         self._idle_timer: Timer | None = None
+
+    @property
+    def clients(self) -> int:
+        """Clients that are in."""
+        return self.runner.clients
 
     # For the service
 
     def start(self) -> None:
-        super().start()
+        self.runner.start()
         if self._warmup:
-            self.carry_out(self.leasing.start(self.now()))
+            self.runner.carry_out(self.leasing.start(self.now()))
         if self._inactivity_timeout:
-            self._idle_timer = self.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
+            self._idle_timer = self.rules.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
 
     def stop(self) -> None:
-        super().stop()
+        self.runner.stop()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        for slot, connecting in self._connecting.items():
-            connecting.cancel()
-            self.returned(slot)
-        self._connecting.clear()
+        for slot in self._openings.cancel():
+            self.runner.returned(slot)
         for upstream in tuple(self._upstreams.values()):
             upstream.close("")
 
+    def lines(self) -> list[str]:
+        return self.runner.lines()
+
+    def state(self) -> dict[str, float]:
+        return self.runner.state()
+
     # For the clients
 
-    def submit(self, batch: Batch) -> None:
-        """Have a batch sent."""
-        now = self.now()
-        slot = self.leasing.grab(batch, now)
+    def submit(self, batch: Batch, sender: Sender) -> None:
+        """Have a batch sent, and ``sender`` told what becomes of it."""
+        batch.sender = sender
+        slot = self.leasing.grab(batch, self.now())
         if slot is not None:
-            self.give(slot, batch)
+            self._give(slot, batch)
         else:
-            self.carry_out(self.leasing.submit(batch, now))
+            self.runner.submit(batch)
+
+    def follow(self, batch: Batch, before: Batch, sender: Sender) -> bool:
+        """Have a batch sent where ``before`` was, and ``sender`` told what becomes of it; False if it must wait."""
+        slot = before.slot
+        if slot is None or not self.leasing.follow(slot):
+            return False
+        batch.sender = sender
+        self._give(slot, batch)
+        return True
 
     def withdraw(self, batch: Batch) -> None:
         """Nobody wants a batch any more."""
@@ -113,31 +123,44 @@ class Pool(Leases):
         elif self.codec.gap and batch.slot in self._upstreams:
             self._upstreams[batch.slot].close("the client left, and its reply could be taken for another's")
 
-    def fail(self, batch: Batch, outcome: Outcome, reason: str) -> None:
-        """A batch will have no whole reply."""
-        if batch.response is not None:
-            batch.response.fail(outcome, reason)
-        if batch.sender is not None:
-            batch.sender.failed(batch, outcome, reason)
+    def requeue(self, batch: Batch) -> None:
+        """A batch of which nothing was sent is the next to be, once its slot is closed."""
+        self.leasing.again(batch, self.now())
 
-    # For the upstreams
+    def hand_over(self, slot: Slot) -> Connection:
+        """The connection of a slot that a client has alone; the slot is in use until it is returned."""
+        return self._upstreams.pop(slot).hand_over()
 
-    def released(self, upstream: Upstream) -> None:
-        """A batch was wholly answered."""
-        orders = self.leasing.release(upstream.slot, self.now())
-        if orders:
-            self.carry_out(orders)
+    # What the upstreams tell
+
+    def opened(self, upstream: Upstream) -> None:
+        self.runner.carry_out(self.leasing.opened(upstream.slot, self.now()))
 
     def blocked(self, upstream: Upstream) -> None:
-        """An upstream takes no more for now."""
         self.leasing.blocked(upstream.slot)
 
     def unblocked(self, upstream: Upstream) -> None:
-        """It takes more."""
-        self.carry_out(self.leasing.unblocked(upstream.slot, self.now()))
+        self.runner.carry_out(self.leasing.unblocked(upstream.slot, self.now()))
 
-    def note_end(self, upstream: Upstream, reason: str) -> None:
-        """An upstream is closed; a reason is why it is of no use any more."""
+    def released(self, upstream: Upstream, batch: Batch, data: bytes) -> None:
+        sender = batch.sender
+        if batch.sequence and self.leasing.queue and sender is not None:
+            # What its client has sent next may have come before what waits.
+            sender.done(batch, data)
+            sender = None
+        orders = self.leasing.release(upstream.slot, upstream.used_at)
+        if orders:
+            self.runner.carry_out(orders)
+        if sender is not None:
+            sender.done(batch, data)
+
+    def fail(self, batch: Batch, outcome: Outcome, reason: str) -> None:
+        if batch.listener is not None:
+            batch.listener.fail(outcome, reason)
+        if batch.sender is not None:
+            batch.sender.failed(batch, outcome, reason)
+
+    def closing(self, upstream: Upstream, reason: str) -> None:
         log = self._log.info if reason else self._log.debug
         log(
             "upstream {number} ({target}) closed: {reason}",
@@ -146,35 +169,47 @@ class Pool(Leases):
             reason=reason or "idle",
         )
 
+    def unsent(self, batch: Batch) -> None:
+        batch.slot = None
+        if batch.sender is not None:
+            batch.sender.unsent(batch)
+
     def gone(self, upstream: Upstream) -> None:
-        """It is closed."""
         slot = upstream.slot
         del self._upstreams[slot]
-        if slot.is_opening and not self.is_stopped:
-            self.carry_out(self.leasing.failed(slot, self.now()))
+        if slot.is_opening and not self.runner.is_stopped:
+            self.runner.carry_out(self.leasing.failed(slot, self.now()))
         else:
-            self.returned(slot)
+            self.runner.returned(slot)
 
-    def unsent(self, batch: Batch) -> None:
-        """The upstream that a batch had is gone, and has nothing of it."""
-        batch.slot = None
-        if batch.sender is not None and batch.sender.unsent(batch):
-            self.leasing.again(batch, self.now())
+    # What becomes of slots that are being opened
+
+    def connected(self, slot: Slot, connection: Connection) -> None:
+        upstream = self._upstreams[slot] = Upstream(self.rules, self, slot, connection)
+        if self.codec.silent_first:
+            upstream.settle_in()
+        else:
+            self.opened(upstream)
+
+    def not_connected(self, slot: Slot) -> None:
+        self.runner.carry_out(self.leasing.failed(slot, self.now()))
 
     # Orders
 
-    def give(self, slot: Slot, work: Batch) -> None:
-        batch = work
+    def give(self, slot: Slot, work: Work) -> None:
+        assert isinstance(work, Batch)
+        self._give(slot, work)
+
+    def _give(self, slot: Slot, batch: Batch) -> None:
         batch.slot = slot
-        upstream = self._upstreams[slot]
         if batch.alone:
-            del self._upstreams[slot]
-            if batch.sender is not None:
-                batch.sender.given(batch, upstream)
+            assert batch.sender is not None
+            batch.sender.given(batch)
             return
-        if batch.response is None and self._events.heard("request"):
-            batch.response = Response(self._log)
-            batch.response.tell(self._events, batch.data)
+        if self._request_listeners and batch.listener is None:
+            batch.listener = response = Response(self._log)
+            response.tell(self._events, batch.data)
+        upstream = self._upstreams[slot]
         upstream.send(batch)
         if not batch.replies:
             upstream.settle(batch)
@@ -184,59 +219,13 @@ class Pool(Leases):
         self.fail(order.work, order.outcome, order.reason)
 
     def open(self, slot: Slot) -> None:
-        connecting = self._connector.connect(_forward(slot.target), _NOBODY, _SlotConnect(self, slot))
-        self._connecting[slot] = connecting
-        connecting.start()
+        self._openings.open(slot)
 
-    def connected(self, slot: Slot, connection: Connection) -> None:
-        """A slot has its connection."""
-        del self._connecting[slot]
-        upstream = self._upstreams[slot] = Upstream(self, slot, connection)
-        if self.codec.silent_first:
-            upstream.settle_in(self._raw_gap)
-        else:
-            self.opened(upstream)
-
-    def opened(self, upstream: Upstream) -> None:
-        """A slot is of use."""
-        self.carry_out(self.leasing.opened(upstream.slot, self.now()))
-
-    def attempt_failed(self, target: Target, reason: str) -> None:
-        """A target could not be connected to."""
-        self._events.emit("connect_failed", self._log, str(target), reason)
-
-    def not_connected(self, slot: Slot, failure: ConnectFailure) -> None:
-        """A slot has none."""
-        self._connecting.pop(slot, None)
-        self._log.warn("upstream {number}: {reason}", number=slot.number, reason=failure.reason)
-        self.carry_out(self.leasing.failed(slot, self.now()))
+    # Upstreams that are of no use
 
     def _look_for_idle(self) -> None:
-        self._idle_timer = self.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
+        self._idle_timer = self.rules.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
         latest = self.now() - self._inactivity_timeout
         for upstream in tuple(self._upstreams.values()):
             if not upstream.slot.outstanding and upstream.used_at <= latest:
                 upstream.close("")
-
-
-class _SlotConnect:
-    """Wants a connection for a slot."""
-
-    def __init__(self, pool: Pool, slot: Slot) -> None:
-        self._pool = pool
-        self._slot = slot
-
-    def trying(self, target: Target) -> None: ...
-
-    def attempt_failed(self, target: Target, reason: str) -> None:
-        self._pool.attempt_failed(target, reason)
-
-    def connected(self, connection: Connection) -> None:
-        self._pool.connected(self._slot, connection)
-
-    def gave_up(self, failure: ConnectFailure) -> None:
-        self._pool.not_connected(self._slot, failure)
-
-
-def _forward(target: Target) -> Forward:
-    return Forward(target, retries=0)

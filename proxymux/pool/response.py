@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -45,6 +43,10 @@ class Response:
         self._promises.append(promise)
         return promise
 
+    def add(self, data: bytes) -> None:
+        """A part of the reply has come."""
+        self.parts.append(data)
+
     def succeed(self) -> None:
         """The reply is whole."""
         parts, self.parts = self.parts, []
@@ -55,7 +57,7 @@ class Response:
         self.parts = []
         self._fire(Failure(RequestFailed(outcome, reason)))
 
-    def _fire(self, result: Any) -> None:
+    def _fire(self, result: bytes | Failure) -> None:
         promises, self._promises = self._promises, []
         for promise in promises:
             if not promise.called:

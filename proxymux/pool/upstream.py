@@ -3,17 +3,66 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from proxymux.core.batch import Batch
+from proxymux.core.codecs import Codec
 from proxymux.core.outcome import Outcome
 from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.net.connection import EARLY, UNOWNED, Connection, explain
-from proxymux.pool.batch import Batch
+from proxymux.net.timers import Timers
 
-if TYPE_CHECKING:
-    from proxymux.pool.pool import Pool
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRules:
+    """What all upstreams of a pool have in common.
+
+    :param clock: for what has to be finer than the timers are.
+    :param soon: has a function called when what is ready now has been looked at.
+    :param request_timeout: seconds until a reply must be whole.
+    :param gap: seconds of silence that end a reply whose end cannot be seen, or that show that it says nothing first.
+    """
+
+    clock: IReactorTime
+    timers: Timers
+    codec: Codec
+    soon: Callable[[Callable[[], None]], None]
+    request_timeout: float
+    gap: float
+
+
+class UpstreamListener(Protocol):
+    """Is told what becomes of an upstream and its batches."""
+
+    def opened(self, upstream: Upstream) -> None:
+        """It is of use."""
+
+    def blocked(self, upstream: Upstream) -> None:
+        """It takes no more for now."""
+
+    def unblocked(self, upstream: Upstream) -> None:
+        """It takes more."""
+
+    def released(self, upstream: Upstream, batch: Batch, data: bytes) -> None:
+        """A batch on it was wholly answered, with ``data`` as the last part of its replies."""
+
+    def fail(self, batch: Batch, outcome: Outcome, reason: str) -> None:
+        """A batch that it had will have no whole reply."""
+
+    def closing(self, upstream: Upstream, reason: str) -> None:
+        """It is closed; a reason is why it is of no use any more.  What becomes of its batches is told next."""
+
+    def unsent(self, batch: Batch) -> None:
+        """It had a batch, and has sent nothing of it."""
+
+    def gone(self, upstream: Upstream) -> None:
+        """It is closed, and has no batches any more."""
 
 
 class Upstream:
@@ -22,20 +71,22 @@ class Upstream:
     Replies come in the order of their requests; what comes that nobody waits for, or cannot be a reply, closes it.
     """
 
-    def __init__(self, pool: Pool, slot: Slot, connection: Connection) -> None:
+    def __init__(self, rules: UpstreamRules, listener: UpstreamListener, slot: Slot, connection: Connection) -> None:
         self.slot = slot
         self.connection: Connection = connection
-        self._pool = pool
-        self._scanner: Any = pool.codec.replies()
+        self._rules = rules
+        self._now = rules.timers.seconds
+        self._listener = listener
+        self._scanner = rules.codec.replies()
         self._sent: deque[Batch] = deque()
         #: Those of them that are still to be sent.
         self._out: list[Batch] = []
         #: It has answered something.
         self._is_proven = False
         self._timer: Timer | None = None
-        self._gap: Any = None
-        #: When it was last of use, in seconds.
-        self.used_at = pool.timers.seconds()
+        self._gap: IDelayedCall | None = None
+        #: When it was last of use, in the clock's seconds.
+        self.used_at = self._now()
         self.is_gone = False
         connection.owner = self
         connection.register_producer(self)
@@ -45,15 +96,16 @@ class Upstream:
 
     def send(self, batch: Batch) -> None:
         """Send a batch, with whatever else is to be sent in this turn."""
-        now = batch.sent_at = self._pool.now()
+        rules = self._rules
+        now = batch.sent_at = self._now()
         for hint, count in batch.expected:
             self._scanner.expect(hint, count)
         self._sent.append(batch)
         self._out.append(batch)
         if len(self._out) == 1:
-            self._pool.soon(self._flush)  # which may be now
+            rules.soon(self._flush)  # which may be now
         if self._timer is None:
-            self._timer = self._pool.timers.after(self._pool.request_timeout, self._look_at_time)
+            self._timer = rules.timers.after(rules.request_timeout, self._look_at_time)
         self.used_at = now
 
     def hand_over(self) -> Connection:
@@ -71,10 +123,10 @@ class Upstream:
             self.connection.send(out[0].data if len(out) == 1 else b"".join([batch.data for batch in out]))
 
     def pauseProducing(self) -> None:
-        self._pool.blocked(self)
+        self._listener.blocked(self)
 
     def resumeProducing(self) -> None:
-        self._pool.unblocked(self)
+        self._listener.unblocked(self)
 
     def stopProducing(self) -> None:
         """It is lost, and we are told so."""
@@ -91,6 +143,9 @@ class Upstream:
             return
         if len(self._sent) == 1:
             count = self._scanner.count(data)
+            if count is not None and count == self._sent[0].replies:
+                self._done(self._sent[0], data)  # as most often
+                return
             if count is not None:
                 self._passed(self._sent[0], data, count)
                 return
@@ -100,7 +155,7 @@ class Upstream:
         except BadMessage as error:
             ends, problem = error.finished, error
         if problem is not None:
-            self._pool.blocked(self)  # nobody is to have it before it is closed
+            self._listener.blocked(self)  # nobody is to have it before it is closed
         start = done = 0
         while done < len(ends):
             batch = self._sent[0]
@@ -115,53 +170,43 @@ class Upstream:
             self.close(str(problem))
         elif start < len(data):
             self._passed(self._sent[0], data[start:], 0)
-        if self._pool.codec_gap and not self.is_gone:
+        if self._rules.codec.gap and not self.is_gone:
             self._wait_for_silence()
 
     def _passed(self, batch: Batch, data: bytes, ended: int) -> None:
         """Pass a part of a batch's replies on, with which ``ended`` of them are whole."""
-        if batch.response is not None:
-            batch.response.parts.append(data)
-        if batch.sender is not None:
-            batch.is_begun = True
+        if batch.replies == ended:
+            self._done(batch, data)
+            return
+        batch.replies -= ended
+        if batch.listener is not None:
+            batch.listener.add(data)
+        if data and batch.sender is not None:
             batch.sender.reply(batch, data)
-        if ended:
-            batch.replies -= ended
-            if not batch.replies:
-                self._done(batch)
 
-    def _done(self, batch: Batch) -> None:
+    def _done(self, batch: Batch, data: bytes) -> None:
+        """A batch has all its replies, of which ``data`` is the last part."""
         self._sent.popleft()
-        self.used_at = self._pool.now()
+        self.used_at = self._now()
         self._is_proven = True
-        if batch.response is not None:
-            batch.response.succeed()
+        batch.replies = 0
+        if batch.listener is not None:
+            batch.listener.add(data)
+            batch.listener.succeed()
         if self._scanner.must_close:
             batch.is_last = True  # to the client, too, the end of the connection may be the end of the reply
             self.close("the upstream said that it closes")
             if batch.sender is not None:
-                batch.sender.done(batch)
+                batch.sender.done(batch, data)
         else:
-            self._release(batch)
-
-    def _release(self, batch: Batch) -> None:
-        """A batch is done, and the slot free of it."""
-        if batch.sequence and self._pool.leasing.waiting:
-            # What its client has sent next may have come before what waits.
-            if batch.sender is not None:
-                batch.sender.done(batch)
-            self._pool.released(self)
-        else:
-            self._pool.released(self)
-            if batch.sender is not None:
-                batch.sender.done(batch)
+            self._listener.released(self, batch, data)
 
     def settle(self, batch: Batch) -> None:
         """A batch that has no replies is done when it is sent."""
         self._sent.remove(batch)
-        if batch.response is not None:
-            batch.response.succeed()
-        self._release(batch)
+        if batch.listener is not None:
+            batch.listener.succeed()
+        self._listener.released(self, batch, b"")
 
     def finished(self) -> None:
         if self._sent and self._scanner.finish():
@@ -177,17 +222,17 @@ class Upstream:
 
     def _wait_for_silence(self) -> None:
         if self._gap is not None:
-            self._gap.reset(self._pool.codec_gap)
+            self._gap.reset(self._rules.gap)
         elif self._sent:
-            self._gap = self._pool.clock.callLater(self._pool.codec_gap, self._silent)
+            self._gap = self._rules.clock.callLater(self._rules.gap, self._silent)
 
-    def settle_in(self, seconds: float) -> None:
-        """Wait for that time whether it speaks before it is asked; then it is open."""
-        self._gap = self._pool.clock.callLater(seconds, self._settled_in)
+    def settle_in(self) -> None:
+        """Wait for the gap whether it speaks before it is asked; then it is open."""
+        self._gap = self._rules.clock.callLater(self._rules.gap, self._settled_in)
 
     def _settled_in(self) -> None:
         self._gap = None
-        self._pool.opened(self)
+        self._listener.opened(self)
 
     def _silent(self) -> None:
         self._gap = None
@@ -201,14 +246,14 @@ class Upstream:
         self._timer = None
         if not self._sent:
             return
-        limit = self._pool.request_timeout
-        left = self._sent[0].sent_at + limit - self._pool.timers.seconds()
+        limit = self._rules.request_timeout
+        left = self._sent[0].sent_at + limit - self._now()
         if left > ROUNDING:
-            self._timer = self._pool.timers.after(left, self._look_at_time)
+            self._timer = self._rules.timers.after(left, self._look_at_time)
             return
         late = self._sent.popleft()
         reason = f"no reply within {limit:g} s (--request-timeout)"
-        self._pool.fail(late, Outcome.REQUEST_TIMEOUT, reason)
+        self._listener.fail(late, Outcome.REQUEST_TIMEOUT, reason)
         self.close("a reply is late")
 
     def close(self, reason: str) -> None:
@@ -228,17 +273,17 @@ class Upstream:
         if self.is_gone:
             return
         self.is_gone = True
-        self._pool.note_end(self, reason)
+        self._listener.closing(self, reason)
         self._stop_timers()
         # One that has never answered anything would have the same batches for ever.
         unsent = [batch for batch in self._out if batch.replies] if self._is_proven else []
         sent = [batch for batch in self._sent if batch not in unsent] if unsent else self._sent
         self._sent, self._out = deque(), []
         for batch in sent:
-            self._pool.fail(batch, Outcome.UPSTREAM_ABORTED, reason)
+            self._listener.fail(batch, Outcome.UPSTREAM_ABORTED, reason)
         for batch in reversed(unsent):
-            self._pool.unsent(batch)
-        self._pool.gone(self)
+            self._listener.unsent(batch)
+        self._listener.gone(self)
         for batch in unsent:
             if batch.sender is not None:
                 batch.sender.go_on()

@@ -317,7 +317,7 @@ def test_what_was_withdrawn_does_not_pile_up() -> None:
         leasing.submit(work, 0)
         leasing.withdraw(work)
     assert leasing.waiting == 1
-    assert len(leasing._queue) <= 2 * LIMIT
+    assert len(leasing.queue) <= 2 * LIMIT
 
 
 def test_the_longest_wait_is_told() -> None:

@@ -85,7 +85,7 @@ async def test_fifo_keeps_the_order_even_of_what_waits_for_the_upstream_to_be_th
         await client.send(word + b"\r\n")
         await waits(pool, waiting)
     leasing = pool.service.leases.leasing
-    assert [unit.data for unit in leasing._queue] == [b"A\r\n", b"B\r\n", b"C\r\n", b"D\r\n"]
+    assert [unit.data for unit in leasing.queue] == [b"A\r\n", b"B\r\n", b"C\r\n", b"D\r\n"]
 
 
 # Funnel

@@ -1,0 +1,165 @@
+"""From a client's bytes to its batches, and to what it is answered without an upstream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxymux.core.batch import Batch
+from proxymux.core.codecs import Kind, Request
+from proxymux.core.outcome import Ending, Outcome
+from proxymux.core.pipeline_orders import PipelineRules
+from proxymux.errors import BadMessage
+
+#: Replies to come for one batch, from which on the next request begins another.
+_MOST_REPLIES: Final = 1024
+_PLAIN: Final = Kind.PLAIN
+_SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
+_NOTHING_TO_SPARE: Final = "this command needs an upstream of its own, and there is none to spare"
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the client is told in its turn, without any upstream.
+
+    :param data: may be empty.
+    :param is_last: nothing of the client is looked at after it.
+    :param ending: how the client ends then, if not well.
+    """
+
+    data: bytes
+    is_last: bool = False
+    ending: Ending | None = None
+
+
+class RequestCutter:
+    """The requests of one client.
+
+    :param rules: those of its pool.
+    """
+
+    __slots__ = ("_kept", "_rules", "kept_size", "scanner")
+
+    def __init__(self, rules: PipelineRules) -> None:
+        self.scanner = rules.codec.requests()
+        self._rules = rules
+        #: The beginning of a request whose end has not come.
+        self._kept: list[bytes] = []
+        self.kept_size = 0
+
+    def keep(self, data: bytes) -> None:
+        """Bytes have come that nothing is to be looked for in yet."""
+        self._kept.append(data)
+        self.kept_size += len(data)
+
+    def drop(self) -> None:
+        """Nothing comes of what is kept."""
+        self._kept.clear()
+        self.kept_size = 0
+
+    def cut(self, data: bytes) -> list[Batch | Answer]:
+        """What the requests become that end in ``data``, in their order; what is left of it is kept.
+
+        After an item that is the last, or a batch that is to be alone, nothing is to be cut any more.
+        """
+        problem = None
+        try:
+            requests = self.scanner.feed(data)
+        except BadMessage as bad:
+            requests, problem = bad.finished, bad
+        if len(requests) == 1 and not self._kept:
+            request = requests[0]
+            if request.end == len(data) and request.kind is _PLAIN:
+                batch = Batch(data, [(request.hint, request.count)], request.count)
+                return [self._number(batch) if self._rules.is_ordered else batch]  # as most often
+        items = self._cut(data, requests)
+        if problem is not None and not (items and _is_end(items[-1])):
+            self.drop()
+            items.append(Answer(problem.answer, True, Ending(Outcome.PROTOCOL_ERROR, str(problem))))
+        return items
+
+    def cut_kept(self) -> list[Batch | Answer]:
+        """As :meth:`cut`, of what is kept, after which no more comes for now."""
+        return self.cut(self._take_kept(b""))
+
+    def _cut(self, data: bytes, requests: list[Request]) -> list[Batch | Answer]:
+        items: list[Batch | Answer] = []
+        run = _Run(0)
+        end = 0
+        for request in requests:
+            if request.kind in _SHARED:
+                run.add(request)
+                if not self._rules.batches or request.kind is Kind.LAST or run.replies >= _MOST_REPLIES:
+                    items.append(self._batch(data, run, request.end))
+                    run = _Run(request.end)
+            else:
+                if end > run.start:
+                    items.append(self._batch(data, run, end))
+                item = self._special(request, data, end)
+                items.append(item)
+                if _is_end(item):
+                    return items
+                run = _Run(request.end)
+            end = request.end
+        if end > run.start:
+            items.append(self._batch(data, run, end))
+        if end < len(data):
+            self.keep(data[end:] if end else data)
+        return items
+
+    def _batch(self, data: bytes, run: _Run, end: int) -> Batch:
+        data = self._take_kept(data[run.start : end])
+        return self._number(Batch(data, run.expected, run.replies, is_last=run.is_last))
+
+    def _number(self, batch: Batch) -> Batch:
+        """Give the batch its place among those of all clients, where these are served in their order."""
+        if self._rules.is_ordered:
+            batch.sequence = self._rules.next_sequence()
+        return batch
+
+    def _special(self, request: Request, data: bytes, start: int) -> Batch | Answer:
+        """What becomes of a request that is not for a shared upstream."""
+        if request.kind is not Kind.OWN:
+            self.drop()
+            return Answer(request.answer, request.kind is Kind.QUIT)
+        if self._rules.may_have_own():
+            return self._number(Batch(self._take_kept(data[start:]), [], 0, alone=True))
+        self.drop()
+        refusal = self._rules.codec.failure(_NOTHING_TO_SPARE)
+        if refusal and not self._rules.codec.ends_at_own:
+            return Answer(refusal)
+        return Answer(refusal, True, Ending(Outcome.PROTOCOL_ERROR, _NOTHING_TO_SPARE))
+
+    def _take_kept(self, data: bytes) -> bytes:
+        """What is kept, and ``data`` after it."""
+        if not self._kept:
+            return data
+        whole = b"".join((*self._kept, data))
+        self.drop()
+        return whole
+
+
+class _Run:
+    """Requests that follow each other in the same data, and become one batch.
+
+    :param start: the offset where the first begins.
+    """
+
+    __slots__ = ("expected", "is_last", "replies", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.expected: list[tuple[object, int]] = []
+        self.replies = 0
+        self.is_last = False
+
+    def add(self, request: Request) -> None:
+        if request.kind is not Kind.SILENT:
+            self.expected.append((request.hint, request.count))
+            self.replies += request.count
+        self.is_last = request.kind is Kind.LAST
+
+
+def _is_end(item: Batch | Answer) -> bool:
+    """True if nothing is looked at after it."""
+    return item.is_last or (isinstance(item, Batch) and item.alone)
