@@ -49,7 +49,7 @@ class Timings:
     def record(self, service: str, number: int, client: Client, exchange: Any, ending: Ending) -> Record:
         """The record of a session that ends now.
 
-        :param exchange: an :class:`~proxymux.interfaces.IExchange`, or None if there was none.
+        :param exchange: a :class:`~proxymux.session.context.ClientExchange`, or None if there was none.
         """
         first_byte_at = exchange.first_byte_at if exchange is not None else None
         return Record(
