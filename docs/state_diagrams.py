@@ -58,7 +58,7 @@ MACHINES = (
         "session",
         "proxymux.core.session",
         (lambda: Session(1), lambda: Session(2, greets=True), lambda: Session(2, undecided_reply=b"400")),
-        lambda _orders: _TO_A_SESSION,
+        lambda _session: _TO_A_SESSION,
     ),
 )
 

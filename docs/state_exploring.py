@@ -27,14 +27,13 @@ class Machine:
     :param name: of the files that are made of it.
     :param module: has ``State``, ``Input`` and ``TRANSITIONS``.
     :param makes: each makes a fresh machine, with ``state`` and ``take(input, value)``; one for each way to set it up.
-    :param samples: what may happen to a machine that has ordered this so far: inputs with their values, always the
-        same for the same orders.  All inputs must be among them.
+    :param samples: what may happen to a machine now: inputs with their values, always the same after the same course.
     """
 
     name: str
     module: str
     makes: Sequence[Callable[[], Any]]
-    samples: Callable[[list[Any]], Sequence[tuple[enum.Enum, Any]]]
+    samples: Callable[[Any], Sequence[tuple[enum.Enum, Any]]]
 
 
 @dataclass
@@ -69,15 +68,14 @@ def explore(machine: Machine) -> Transitions:
     todo: deque[tuple[Callable[[], Any], tuple[int, ...]]] = deque((make, ()) for make in machine.makes)
     while todo:
         make, path = todo.popleft()
-        here, _, samples = _replay(machine, make, path)
-        reactions = table[here.state]
-        for number in (number for number, (what, _) in enumerate(samples) if what in reactions):
-            running, orders, samples = _replay(machine, make, path)
-            before = running.state
-            what, value = samples[number]
-            orders += running.take(what, value)
+        here = _replay(machine, make, path)
+        before, reactions = here.state, table[here.state]
+        for number, (what, _) in enumerate(machine.samples(here)):
+            if what not in reactions:
+                continue
+            running = _replay(machine, make, (*path, number))
             found.next.setdefault((before, what), set()).add(running.state)
-            shape = (_shape(running, _DEPTH), tuple(what for what, _ in machine.samples(orders)))
+            shape = _shape(running, _DEPTH)
             if shape not in seen:
                 seen.add(shape)
                 todo.append((make, (*path, number)))
@@ -88,16 +86,12 @@ def explore(machine: Machine) -> Transitions:
     return found
 
 
-def _replay(
-    machine: Machine, make: Callable[[], Any], path: tuple[int, ...]
-) -> tuple[Any, list[Any], Sequence[tuple[enum.Enum, Any]]]:
-    """A machine to which all of ``path`` has happened, its orders, and what may happen next."""
+def _replay(machine: Machine, make: Callable[[], Any], path: tuple[int, ...]) -> Any:
+    """A machine to which all of ``path`` has happened, each step a number among the samples at that time."""
     running = make()
-    orders: list[Any] = []
     for number in path:
-        what, value = machine.samples(orders)[number]
-        orders += running.take(what, value)
-    return running, orders, machine.samples(orders)
+        running.take(*machine.samples(running)[number])
+    return running
 
 
 def _shape(thing: Any, depth: int) -> Any:

@@ -69,7 +69,7 @@ def test_an_input_that_was_never_tried_is_an_error(scripts: Any) -> None:
     exploring, diagrams = scripts("state_exploring"), scripts("state_diagrams")
     whole = diagrams.MACHINES[0]
     less = exploring.Machine(
-        whole.name, whole.module, whole.makes, lambda orders: [(Input.OPENED, None), (Input.RECEIVED, b"x")]
+        whole.name, whole.module, whole.makes, lambda session: [(Input.OPENED, None), (Input.RECEIVED, b"x")]
     )
     with pytest.raises(LookupError, match=r"Input\.ACCEPTED in State\.OPENING was never tried"):
         exploring.explore(less)
