@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline_machine import PIPELINE
 from state_drawing import picture, table
 from state_exploring import Machine, explore
 
@@ -60,6 +61,7 @@ MACHINES = (
         (lambda: Session(1), lambda: Session(2, greets=True), lambda: Session(2, undecided_reply=b"400")),
         lambda _session: _TO_A_SESSION,
     ),
+    PIPELINE,
 )
 
 
