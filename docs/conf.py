@@ -8,6 +8,7 @@ import proxymux
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from option_tables import expand
+from state_diagrams import make
 
 project = "proxymux"
 copyright = "2026, the proxymux developers"
@@ -15,11 +16,12 @@ release = version = proxymux.__version__
 extensions = ["sphinx.ext.autodoc"]
 autodoc_member_order = "bysource"
 html_theme = "alabaster"
-exclude_patterns = ["_build", "examples/README.rst"]
+exclude_patterns = ["_build", "_generated", "examples/README.rst"]
 
 
 def setup(app):
-    """Put the tables of options where the pages want them."""
+    """Make the state diagrams, and put the tables of options where the pages want them."""
+    make()
 
     def read(app, name, source):
         source[0] = expand(source[0])
