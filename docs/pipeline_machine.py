@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from proxymux.core.pipeline import LARGE, Pipeline
-from proxymux.core.pipeline_orders import Failure, Input, PipelineRules
 from state_exploring import Machine
 
 from proxymux.core.codecs import make_codec
 from proxymux.core.outcome import Ending, Outcome
+from proxymux.core.pipeline import LARGE, Pipeline
+from proxymux.core.pipeline_orders import Failure, Input, PipelineRules
 
 _NO_VALUE = (
     Input.CLIENT_FINISHED,

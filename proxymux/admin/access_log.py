@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -12,23 +13,10 @@ from typing import IO, Final
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
 
+#: What a record has for other observers alone.
+_NOT_LOGGED: Final = ("status", "cause")
 #: The keys of a line, in their order.
-FIELDS: Final = (
-    "time",
-    "service",
-    "session",
-    "client",
-    "local",
-    "target",
-    "outcome",
-    "reason",
-    "bytes_in",
-    "bytes_out",
-    "decide_seconds",
-    "connect_seconds",
-    "first_byte_seconds",
-    "seconds",
-)
+FIELDS: Final = tuple(field.name for field in dataclasses.fields(Record) if field.name not in _NOT_LOGGED)
 
 
 def to_json(record: Record) -> str:

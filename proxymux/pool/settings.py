@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final, Literal
 
+from proxymux.core.codecs import CODEC_NAMES
 from proxymux.core.target import parse_target
 from proxymux.errors import ConfigError
 from proxymux.fields import Count, Duration, Flag, OptionalChoice, OptionalText, Text, Values, Whatever
@@ -50,9 +51,7 @@ class PoolSettings(Settings):
         shown="by the numbers of targets and of connections",
     )
     async_: Flag = Flag("funnel: send requests on upstreams that have not answered the one before")
-    codec: Text = Text(
-        "raw", "raw, line, length:N, resp, http, memcache, modbus or package.module:attr", metavar="NAME"
-    )
+    codec: Text = Text("raw", f"{CODEC_NAMES}, or package.module:attr", metavar="NAME")
     keep_alive: Flag = Flag("TCP keep-alive on upstreams; it is always on, see --tcp-keepalive", shown="on")
     raw_gap: Duration = Duration(5, "of silence that end a reply, where no codec can tell", unit="milliseconds")
     inactivity_timeout: Duration = Duration(

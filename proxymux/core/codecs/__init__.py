@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final, Protocol
 
 from proxymux.core.excerpt import excerpt
@@ -186,40 +187,28 @@ def complete(codec: Codec) -> Codec:
     return codec if all(hasattr(codec, name) for name in optional) else _Completed(codec)
 
 
+#: Our codecs: the module and the class of each, and the arguments of its constructor.
+_CODECS: Final[dict[str, tuple[str, str, tuple[int, ...]]]] = {
+    "raw": ("raw", "RawCodec", ()),
+    "line": ("line", "LineCodec", ()),
+    **{f"length:{size}": ("length", "LengthCodec", (size,)) for size in (1, 2, 4, 8)},
+    "resp": ("resp", "RespCodec", ()),
+    "http": ("http", "HttpCodec", ()),
+    "memcache": ("memcache", "MemcacheCodec", ()),
+    "modbus": ("modbus", "ModbusCodec", ()),
+}
+#: The same for people.
+CODEC_NAMES: Final = "raw, line, length:N (N is 1, 2, 4 or 8), resp, http, memcache and modbus"
+
+
 def make_codec(name: str) -> Codec:
-    """The codec of that name: ``raw``, ``line``, ``length:N``, ``resp``, ``http``, ``memcache`` or ``modbus``.
+    """The codec of that name, one of :data:`CODEC_NAMES`.
 
     :raises BadCodec: if there is none.
     """
-    # Each is imported when it is asked for: nobody needs them all, and http brings a library.
-    if name == "raw":
-        from proxymux.core.codecs.raw import RawCodec
-
-        return RawCodec()
-    if name == "line":
-        from proxymux.core.codecs.line import LineCodec
-
-        return LineCodec()
-    if name in ("length:1", "length:2", "length:4", "length:8"):
-        from proxymux.core.codecs.length import LengthCodec
-
-        return LengthCodec(int(name[-1]))
-    if name == "resp":
-        from proxymux.core.codecs.resp import RespCodec
-
-        return RespCodec()
-    if name == "http":
-        from proxymux.core.codecs.http import HttpCodec
-
-        return HttpCodec()
-    if name == "memcache":
-        from proxymux.core.codecs.memcache import MemcacheCodec
-
-        return MemcacheCodec()
-    if name == "modbus":
-        from proxymux.core.codecs.modbus import ModbusCodec
-
-        return ModbusCodec()
-    raise BadCodec(
-        f"{excerpt(name)} is no codec: raw, line, length:N (N is 1, 2, 4 or 8), resp, http, memcache and modbus are"
-    )
+    if name not in _CODECS:
+        raise BadCodec(f"{excerpt(name)} is no codec: {CODEC_NAMES} are")
+    module, kind, arguments = _CODECS[name]
+    # Imported when it is asked for: nobody needs them all, and http brings a library.
+    codec: Codec = getattr(import_module(f"proxymux.core.codecs.{module}"), kind)(*arguments)
+    return codec
