@@ -169,8 +169,9 @@ class Pipeline:
         outstanding = self._turns.outstanding
         if batch not in outstanding:
             return []
-        if batch is outstanding[0]:
+        if self._rules.is_ordered or batch is outstanding[0]:
             return [pipeline_orders.Requeue(batch)]
+        # Several could get several slots: those after the first are to follow it again.
         self._turns.put_back(batch)
         return self._settle([])
 
@@ -224,6 +225,10 @@ class Pipeline:
         self._enter(State.FINISHING)
         return self._go_on()
 
+    def _lost_breaking_off(self, reason: str | None) -> list[Order]:
+        # In good order, but not with all that it was to get.
+        return self._broken_off(None) if reason is None else self._lost(reason)
+
     def _broken_off(self, _: None) -> list[Order]:
         assert self._ending is not None
         return self._end(Cause.UPSTREAM_ABORTED, self._ending.outcome, self._ending.reason)
@@ -267,7 +272,7 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
     },
     State.CLAIMING: _SHARING | {Input.RECEIVED: Pipeline._claimed, Input.GIVEN: Pipeline._given},
     State.FINISHING: _SHARING,
-    State.BREAKING_OFF: _ALWAYS | {Input.FLUSHED: Pipeline._broken_off},
+    State.BREAKING_OFF: _ALWAYS | {Input.CLIENT_LOST: Pipeline._lost_breaking_off, Input.FLUSHED: Pipeline._broken_off},
     State.HANDED_OVER: {},
     State.ENDED: {},
 }

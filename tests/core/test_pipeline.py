@@ -393,6 +393,11 @@ def test_a_reply_that_is_cut_short_breaks_the_client_off() -> None:
     assert pipeline.take(Input.FLUSHED) == [End(Cause.UPSTREAM_ABORTED, FAILED.outcome, FAILED.reason)]
 
 
+def test_a_client_that_closes_before_it_is_broken_off_has_not_completed() -> None:
+    end = End(Cause.UPSTREAM_ABORTED, FAILED.outcome, FAILED.reason)
+    assert pipeline_in(State.BREAKING_OFF).take(Input.CLIENT_LOST, None) == [end]
+
+
 def test_a_client_is_ended_with_an_upstream_that_says_that_it_closes() -> None:
     pipeline = make()
     batch = sent(pipeline, b"1\n2\n")
@@ -408,6 +413,22 @@ def test_the_first_of_a_client_that_was_not_sent_may_go_to_another_slot_at_once(
     assert pipeline.take(Input.UNSENT, follow.batch) == []
     assert pipeline.take(Input.UNSENT, first) == [Requeue(first)]
     assert pipeline.take(Input.GO_ON) == [Follow(follow.batch, first)]
+
+
+def test_where_all_are_served_in_order_each_keeps_its_place() -> None:
+    pipeline = make("resp", pipelined=True, ordered=True)
+    first = sent(pipeline, b"A\r\n")
+    [second] = pipeline.take(Input.RECEIVED, b"B\r\n")
+    assert isinstance(second, Follow)
+    [third] = pipeline.take(Input.RECEIVED, b"C\r\n")
+    assert isinstance(third, Follow)
+    assert pipeline.take(Input.HELD_UP, third.batch) == [third.batch]
+    assert pipeline.take(Input.UNSENT, second.batch) == [Requeue(second.batch)]
+    assert pipeline.take(Input.UNSENT, first) == [Requeue(first)]
+    assert pipeline.take(Input.GO_ON) == []
+    assert done(pipeline, first, b"+a\r\n") == [b"+a\r\n"]
+    pipeline.take(Input.REPLY, b"$")
+    assert fail(pipeline, second.batch) == [Withdraw(third.batch), BreakOff()]
 
 
 # Collecting
