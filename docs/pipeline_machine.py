@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from typing import Any
 
 from state_exploring import Machine
 
+from proxymux.core.batch import Batch
 from proxymux.core.codecs import make_codec
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline import LARGE, Pipeline
@@ -36,10 +38,20 @@ def _samples(pipeline: Pipeline) -> list[tuple[enum.Enum, Any]]:
     outstanding = pipeline._turns.outstanding
     if outstanding:
         batch = outstanding[0]
-        found += [(what, batch) for what in (Input.UNSENT, Input.HELD_UP)]
-        found += [(Input.FAILED, Failure(batch, _ENDING)), (Input.DONE, (batch, b"+PONG\r\n"))]
-        found.append((Input.GIVEN, batch) if batch.alone else (Input.REPLY, b"+PO"))
+        found.append((Input.FAILED, Failure(batch, _ENDING)))
+        if batch.alone:
+            found.append((Input.GIVEN, batch))
+        else:
+            found += [(what, batch) for what in (Input.UNSENT, Input.HELD_UP)]
+            found += [(Input.REPLY, b"+PO"), (Input.DONE, (batch, b"+PONG\r\n")), (Input.DONE, _closing(batch))]
     return found
+
+
+def _closing(batch: Batch) -> Iterator[Any]:
+    """A batch and the last of its replies, after which the upstream closes: the batch is the last when this is read."""
+    batch.is_last = True
+    yield batch
+    yield b""
 
 
 def _pipeline(codec: str, is_spare: bool = True) -> Pipeline:
