@@ -72,7 +72,7 @@ class ProxyService(Service):
         self._ports: list[IListeningPort] = []
         #: Where it listens.
         self.bound: list[Target] = []
-        self.sessions = SessionRegistry(context, driver.gate, self._sessions_changed)
+        self.sessions = SessionRegistry(context, driver.gate, process.show if process is not None else _nothing)
         self._draining = Draining(self.sessions, context.clock, context.log)
         self._deny_list = DenyList(context.settings, context.admission)
         #: How many sessions have ended, by outcome.
@@ -171,10 +171,6 @@ class ProxyService(Service):
 
     # Sessions
 
-    def _sessions_changed(self) -> None:
-        if self._process is not None:
-            self._process.show()
-
     def _count(self, record: Record) -> None:
         self.outcomes[record.outcome.value] += 1
 
@@ -250,3 +246,7 @@ class ProxyService(Service):
         """Open the access log again, after a rotation."""
         if self._access_log is not None:
             self._access_log.reopen()
+
+
+def _nothing() -> None:
+    """Show nothing: the service takes no part in a process title."""

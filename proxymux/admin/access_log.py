@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from proxymux.errors import ConfigError
 #: What a record has for other observers alone.
 _NOT_LOGGED: Final = ("status", "cause")
 #: The keys of a line, in their order.
-FIELDS: Final = tuple(field.name for field in dataclasses.fields(Record) if field.name not in _NOT_LOGGED)
+FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED)
 
 
 def to_json(record: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple, SupportsIndex
 
 
 class Outcome(str, enum.Enum):
@@ -62,8 +63,7 @@ def explain_handshake(status: str | None, reason: str, details: str) -> str:
     return f"{behind}: {details}" if details else behind
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What is known of a session that has ended; observers are given it.  None is "does not apply".
 
     ``decide_seconds`` runs from the accept to the decision, ``connect_seconds`` from there to the upstream,
@@ -93,15 +93,16 @@ class Record:
     #: The reason without status and details.
     cause: str | None = None
 
-    def __getitem__(self, name: str) -> object:
-        """The value of a field by its name, for listeners of ``ended`` that take a record for a mapping.
+    def __getitem__(self, key: SupportsIndex | slice | str) -> Any:
+        """The value of a field by its name, for listeners of ``ended`` that use a record as a mapping.
 
         :raises KeyError: if there is no such field.
         """
-        if name not in self.__slots__:
-            raise KeyError(name)
-        value: object = getattr(self, name)
-        return value
+        if not isinstance(key, str):
+            return tuple.__getitem__(self, key)
+        if key not in self._fields:
+            raise KeyError(key)
+        return getattr(self, key)
 
 
 #: Is told of every session that has ended.

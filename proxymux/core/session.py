@@ -49,6 +49,7 @@ _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
 }
 #: Commands that every session gives.
 _AWAIT_NOTHING: Final = Await(None)
+_AWAIT_DECISION: Final = Await(Deadline.DECISION)
 _AWAIT_CLOSE: Final = Await(Deadline.LINGER)
 _CANCEL: Final = Cancel()
 
@@ -108,7 +109,7 @@ class Session:
     # Opening
 
     def _accepted(self, _: None) -> list[Command]:
-        return [Await(Deadline.DECISION)]
+        return [_AWAIT_DECISION]
 
     def _tls_failed(self, reason: str) -> list[Command]:
         return self._end(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {reason}"))

@@ -64,15 +64,13 @@ class Setting(Generic[Value, Given]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> Value: ...
-    def __get__(self, instance: object | None, owner: type) -> Self | Value:
-        if instance is None:
-            return self
-        value: Value = vars(instance)[self.name]
-        return value
+    if TYPE_CHECKING:
+        # Not there at run time: a value is then read from the dictionary of the instance, as fast as any attribute.
+        @overload
+        def __get__(self, instance: None, owner: type) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: type) -> Value: ...
+        def __get__(self, instance: object | None, owner: type) -> Self | Value: ...
 
     def __set__(self, instance: object, value: Given) -> None:
         if self.name in vars(instance):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import os
@@ -33,8 +32,7 @@ RECORD = Record(
     first_byte_seconds=0.003,
     seconds=1.5,
 )
-REFUSED = dataclasses.replace(
-    RECORD,
+REFUSED = RECORD._replace(
     target=None,
     outcome=Outcome.REFUSED,
     reason="address denied (--deny, --deny-file)",
@@ -96,7 +94,7 @@ def sessions(path: Path) -> list[int]:
 
 
 def numbered(session: int) -> Record:
-    return dataclasses.replace(RECORD, session=session)
+    return RECORD._replace(session=session)
 
 
 # The line
@@ -135,7 +133,7 @@ def test_what_does_not_apply_is_null() -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_an_outcome_is_its_word(outcome: Outcome) -> None:
-    assert json.loads(to_json(dataclasses.replace(RECORD, outcome=outcome)))["outcome"] == outcome.value
+    assert json.loads(to_json(RECORD._replace(outcome=outcome)))["outcome"] == outcome.value
 
 
 @pytest.mark.parametrize(
@@ -148,13 +146,13 @@ def test_an_outcome_is_its_word(outcome: Outcome) -> None:
     ],
 )
 def test_the_time_is_rfc_3339_in_utc(time: float, text: str) -> None:
-    assert json.loads(to_json(dataclasses.replace(RECORD, time=time)))["time"] == text
+    assert json.loads(to_json(RECORD._replace(time=time)))["time"] == text
 
 
 @settings(database=None, deadline=None)
 @given(st.floats(0, 4e9), st.floats(0, 1e6), st.text())
 def test_whatever_a_record_says_is_one_line_of_strict_json(time: float, seconds: float, text: str) -> None:
-    record = dataclasses.replace(RECORD, time=time, seconds=seconds, reason=text, target=text)
+    record = RECORD._replace(time=time, seconds=seconds, reason=text, target=text)
     line = to_json(record)
     assert len(line.splitlines()) == 1
     assert line.isascii()
@@ -169,7 +167,7 @@ def test_whatever_a_record_says_is_one_line_of_strict_json(time: float, seconds:
 
 
 def test_numbers_have_no_more_digits_than_they_are_worth() -> None:
-    record = dataclasses.replace(RECORD, decide_seconds=1 / 3, seconds=0.1 + 0.2)
+    record = RECORD._replace(decide_seconds=1 / 3, seconds=0.1 + 0.2)
     assert '"decide_seconds": 0.333333' in to_json(record)
     assert '"seconds": 0.3}' in to_json(record)
 

@@ -59,17 +59,17 @@ def test_an_outcome_is_its_word_wherever_it_is_shown(outcome: Outcome) -> None:
 
 
 def test_a_record_has_the_keys_of_the_access_log_in_their_order() -> None:
-    assert [field.name for field in dataclasses.fields(Record)][: len(KEYS)] == KEYS
+    assert list(Record._fields[: len(KEYS)]) == KEYS
     assert list(FIELDS) == KEYS
 
 
 def test_a_field_of_a_record_is_an_attribute_and_an_item() -> None:
     record = Record(1.0, "router", 7, "c", "l", "t", Outcome.IDLE, "why", 1, 2, 0.1, 0.2, 0.3, 0.4, "200", "it")
-    for field in dataclasses.fields(Record):
-        assert record[field.name] == getattr(record, field.name)
+    for name in Record._fields:
+        assert record[name] == getattr(record, name)
     with pytest.raises(KeyError):
         record["nothing"]
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         record.outcome = Outcome.COMPLETED  # type: ignore[misc]
 
 
