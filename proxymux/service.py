@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -16,7 +15,6 @@ from twisted.python.failure import Failure
 from proxymux.admin.access_log import AccessLog
 from proxymux.admin.statistics import Statistics
 from proxymux.core.events import Events
-from proxymux.core.outcome import Record
 from proxymux.core.target import Target
 from proxymux.errors import ConfigError
 from proxymux.gateway.pid_file import PidFile
@@ -75,9 +73,6 @@ class ProxyService(Service):
         self.sessions = SessionRegistry(context, driver.gate, process.show if process is not None else _nothing)
         self._draining = Draining(self.sessions, context.clock, context.log)
         self._deny_list = DenyList(context.settings, context.admission)
-        #: How many sessions have ended, by outcome.
-        self.outcomes: Counter[str] = Counter()
-        context.observers += [self._count, self._tell_listeners]
         if statistics is not None:
             context.observers.append(statistics.note)
 
@@ -89,6 +84,11 @@ class ProxyService(Service):
     def events(self) -> Events:
         """What user code may listen to."""
         return self._context.events
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """How many sessions have ended, by outcome."""
+        return self.sessions.outcomes
 
     @property
     def addresses(self) -> list[str]:
@@ -170,13 +170,6 @@ class ProxyService(Service):
         self.bound.append(bound_to(port))
 
     # Sessions
-
-    def _count(self, record: Record) -> None:
-        self.outcomes[record.outcome.value] += 1
-
-    def _tell_listeners(self, record: Record) -> None:
-        if self.events.heard("ended"):
-            self.events.emit("ended", self._log, record)
 
     def summary(self) -> str:
         """``NAME HOST:PORT - CUR/MAX/TOT cur/max/tot conns``, as the ancestor's title had it."""

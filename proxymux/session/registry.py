@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -34,6 +35,8 @@ class SessionRegistry:
         #: Called after a session has ended, or None.
         self.when_ended: Callable[[], None] | None = None
         self._live: dict[int, SessionRunner] = {}
+        #: How many sessions have ended, by outcome.
+        self.outcomes: Counter[str] = Counter()
         #: Sessions at once, at most.
         self.most = 0
         #: Sessions that have begun.
@@ -56,6 +59,9 @@ class SessionRegistry:
 
     def _ended(self, session: SessionRunner) -> None:
         del self._live[session.number]
+        ending = session.ending
+        assert ending is not None
+        self.outcomes[ending.outcome.value] += 1
         self._gate.leave()
         self._changed()
         if self.when_ended is not None:

@@ -366,10 +366,15 @@ class SessionRunner:
     def _finish(self, command: commands.Finish) -> None:
         if self._counted:
             self._context.admission.leave(self._admitted)
-        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, command.ending)
+        if self._context.observers or self._context.events.heard("ended"):
+            self._publish(command.ending)
+        self._over(self)
+
+    def _publish(self, ending: Ending) -> None:
+        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, ending)
         for observer in self._context.observers:
             observer(record)
-        self._over(self)
+        self._context.events.emit("ended", self._context.log, record)
 
 
 _DO: dict[type, Callable[[SessionRunner, Any], None]] = {
