@@ -1,4 +1,4 @@
-"""The pool's configuration as its ancestor has it, in the environment or in an object."""
+"""Reads the configuration of the Node.js pool that this one replaces: environment variables or an object."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Final, TypedDict, TypeVar
 
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import ConfigError
-from proxymux.pool.settings import HOW_TO, PoolSettings
+from proxymux.pool.settings import SETUP_HINT, PoolSettings
 from proxymux.settings import LAST_PORT, LogLevel, host_endpoint
 
 _LEVELS: Final[dict[str, LogLevel]] = {"0": "error", "1": "error", "2": "info", "3": "debug"}
 _FLAGS: Final = {"0": False, "1": True, "": False, "false": False, "true": True}
-#: Targets that a pool may have.
+#: The most targets that a pool may have.
 MAX_TARGETS: Final = 10_000
-#: What the environment need not say where options say it.
-_ANY_ADDRESS: Final = {"LOCAL_HOST": "0.0.0.0", "LOCAL_PORT": "0"}
+#: Stands in for the variables of the listening address where ``--listen`` gives it.
+_UNUSED_ADDRESS: Final = {"LOCAL_HOST": "0.0.0.0", "LOCAL_PORT": "0"}
 
 Choice = TypeVar("Choice")
 
 
 class AncestorValues(TypedDict, total=False):
-    """What the ancestor could be told, as settings of ours; None is "not given"."""
+    """The ancestor's configuration, under the names of our settings; None means "not given"."""
 
     target: tuple[str, ...]
     listen: str | None
@@ -35,14 +35,14 @@ class AncestorValues(TypedDict, total=False):
 
 
 def read_pool_settings(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> PoolSettings:
-    """The settings that are given, and the rest as it is said in the ancestor's ways.
+    """Make the settings of a pool from its options and from the ancestor's configuration.
 
-    :param given: options by the names of :class:`~proxymux.pool.settings.PoolSettings`; they win.
+    :param given: options by the names of :class:`~proxymux.pool.settings.PoolSettings`; they override the ancestor's.
     :param config: the ancestor's configuration object, or None.
-    :param environment: has the ancestor's variables, which are looked at if there is neither that nor a target.
-    :raises ConfigError: naming the option, key or variable that is missing or not accepted.
+    :param environment: the process environment; its variables are read if neither ``config`` nor a target is given.
+    :raises ConfigError: naming the option, key or variable that is missing or whose value is not accepted.
     """
-    settings = PoolSettings.read({**_said(given, config, environment), **given})
+    settings = PoolSettings.read({**_from_ancestor(given, config, environment), **given})
     if given.get("async_"):
         if settings.chosen_mode != "funnel":
             raise ConfigError("--async", f"is for funnel mode; this is {settings.chosen_mode} mode, see --mode")
@@ -51,20 +51,20 @@ def read_pool_settings(given: Mapping[str, object], config: object, environment:
     return settings
 
 
-def _said(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> AncestorValues:
+def _from_ancestor(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> AncestorValues:
     if config is not None:
         return from_object(config)
     if given.get("target"):
         return {}
     if "PROXY_CONNECTIONS_CNT" not in environment:
-        raise ConfigError("--target", f"missing; {HOW_TO}")
-    return from_environment({**(_ANY_ADDRESS if given.get("listen") else {}), **environment})
+        raise ConfigError("--target", f"missing; {SETUP_HINT}")
+    return from_environment({**(_UNUSED_ADDRESS if given.get("listen") else {}), **environment})
 
 
 def from_environment(environment: Mapping[str, str]) -> AncestorValues:
-    """Read the ancestor's variables; one that is empty is not set.
+    """Read the ancestor's variables.  An empty variable counts as not set.
 
-    :raises ConfigError: naming the variable that is missing or not accepted.
+    :raises ConfigError: naming the variable that is missing or whose value is not accepted.
     """
     given = {name: value for name, value in environment.items() if value}
     count = _count("PROXY_CONNECTIONS_CNT", given.get("PROXY_CONNECTIONS_CNT"))
@@ -92,7 +92,7 @@ def from_environment(environment: Mapping[str, str]) -> AncestorValues:
 def from_object(config: object) -> AncestorValues:
     """Read the ancestor's configuration object: a mapping, or anything with its keys as attributes.
 
-    :raises ConfigError: naming the key that is missing or not accepted.
+    :raises ConfigError: naming the key that is missing or whose value is not accepted.
     """
     count = _count("proxyConnectionsCount", _get(config, "proxyConnectionsCount"))
     servers = _get(config, "targetServers")
@@ -122,8 +122,8 @@ def from_object(config: object) -> AncestorValues:
     )
 
 
-def _get(found: object, name: str) -> object:
-    return found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+def _get(config: object, name: str) -> object:
+    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
 
 
 def _keep_alive_names(count: int) -> list[str]:
