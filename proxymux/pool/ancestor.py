@@ -136,7 +136,7 @@ def _required(name: str, given: Mapping[str, str]) -> str:
     return given[name]
 
 
-def _whole(name: str, value: object, low: int, high: int, accepted: str) -> int:
+def _whole_number(name: str, value: object, low: int, high: int, accepted: str) -> int:
     text = str(value) if not isinstance(value, bool) else ""
     if not re.fullmatch(r"-?[0-9]{1,10}", text, re.ASCII) or not low <= int(text) <= high:
         raise ConfigError(name, f"{excerpt(value)} is not accepted; {accepted} is")
@@ -146,17 +146,17 @@ def _whole(name: str, value: object, low: int, high: int, accepted: str) -> int:
 def _count(name: str, value: object) -> int:
     if value is None:
         raise ConfigError(name, "is required")
-    return _whole(name, value, 1, MAX_TARGETS, f"a number of targets from 1 to {MAX_TARGETS}")
+    return _whole_number(name, value, 1, MAX_TARGETS, f"a number of targets from 1 to {MAX_TARGETS}")
 
 
 def _port(name: str, value: object) -> int:
-    return _whole(name, value, 0, LAST_PORT, f"a port from 0 to {LAST_PORT}")
+    return _whole_number(name, value, 0, LAST_PORT, f"a port from 0 to {LAST_PORT}")
 
 
 def _limit(name: str, value: object) -> int | None:
     if value is None:
         return None
-    number = _whole(name, value, -(2**31), 2**31 - 1, "a whole number, or -1 for off")
+    number = _whole_number(name, value, -(2**31), 2**31 - 1, "a whole number, or -1 for off")
     return number if number > 0 else None
 
 
@@ -176,5 +176,5 @@ def _level(name: str, value: object) -> LogLevel | None:
 
 
 def _target(host: str, name: str, port: object) -> str:
-    number = _whole(name, port, 1, LAST_PORT, f"a port from 1 to {LAST_PORT}")
+    number = _whole_number(name, port, 1, LAST_PORT, f"a port from 1 to {LAST_PORT}")
     return f"[{host}]:{number}" if ":" in host and not host.startswith("[") else f"{host}:{number}"
