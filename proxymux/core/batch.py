@@ -1,4 +1,4 @@
-"""Batches: one or more requests of one client that go to one upstream at once, and whose replies come back in a row."""
+"""Batches: one or more requests of one client that are sent to one upstream together.  Their replies come in a row."""
 
 from __future__ import annotations
 
@@ -9,54 +9,63 @@ from proxymux.core.slots import Slot, Work
 
 
 class Sender(Protocol):
-    """Has submitted batches and is told what becomes of each, until it withdraws it."""
+    """The client's side of a batch: is told of its replies or its failure, until it withdraws the batch.
+
+    :class:`~proxymux.pool.exchange.DetachedExchange` implements it; the pool and its upstreams call it.
+    """
 
     def given(self, batch: Batch) -> None:
-        """The batch wanted a slot alone, and has it: ``batch.slot``.  Nothing more is told of it."""
+        """The batch, which wanted a slot alone, has one: ``batch.slot``.  No other call for the batch follows."""
 
     def reply(self, batch: Batch, data: bytes) -> None:
-        """A part of its replies has come."""
+        """A part of the replies has come, but not the last."""
 
     def done(self, batch: Batch, data: bytes) -> None:
-        """All its replies have come, with ``data`` as their last part, which may be empty.
+        """All replies have come.
 
-        If it ``is_last`` now, the client's connection is to end with them.
+        If ``batch.is_last`` is set, the client's connection has to end after them.
+
+        :param data: the last part of the replies; may be empty.
         """
 
     def failed(self, batch: Batch, outcome: Outcome, reason: str) -> None:
-        """Its replies will not come, or not wholly.
+        """The replies will not come completely.  No other call for the batch follows.
 
-        :param reason: one line.
+        :param outcome: why, in one word.
+        :param reason: why, in one line.
         """
 
     def unsent(self, batch: Batch) -> None:
-        """The slot that it had is about to be closed, and nothing of it was sent: it is queued anew, now or later."""
+        """The slot of the batch is about to be closed before any byte of the batch was sent.
+
+        The sender has to requeue the batch now, or submit it again after :meth:`go_on`.
+        """
 
     def go_on(self) -> None:
-        """Slots have changed: what waits for others of its client may be submitted."""
+        """A slot has been closed after :meth:`unsent`: batches that were held back may be submitted now."""
 
 
 class ReplyListener(Protocol):
-    """Is told the replies to one batch, whoever gets them."""
+    """Is given the replies to one batch, beside its sender.  Used for listeners of ``request``."""
 
     def add(self, data: bytes) -> None:
-        """A part has come."""
+        """A part of the replies has come."""
 
     def succeed(self) -> None:
-        """All has come."""
+        """All replies have come."""
 
     def fail(self, outcome: Outcome, reason: str) -> None:
-        """They will not come, or not wholly."""
+        """The replies will not come completely."""
 
 
 class Batch(Work):
-    """One or more requests, as they came.
+    """One or more requests of one client, with the state of their replies.
 
-    :param data: the requests.
-    :param expected: for each run of requests that have replies, the hint for the reply scanner, and how many they are.
-    :param replies: how many replies are to come.
-    :param alone: a slot is to be the client's alone from here on, and gets the data when it is.
-    :param is_last: nothing of its client is looked at after it.
+    :param data: the bytes of the requests, unchanged.
+    :param expected: for each run of requests that have replies, the hint for the reply scanner and their number.
+    :param replies: the number of replies that the requests have.
+    :param alone: the client takes a slot alone from here on; ``data`` is sent there once the two are joined.
+    :param is_last: no further request of the client is served after this batch.
     """
 
     __slots__ = ("data", "expected", "is_begun", "is_last", "listener", "replies", "sender", "sent_at", "slot")
@@ -70,23 +79,25 @@ class Batch(Work):
         alone: bool = False,
         is_last: bool = False,
     ) -> None:
-        # All that Work's constructor does, in one call: there is one of these for almost every request.
+        # Repeats Work's constructor to save a call: almost every request makes a batch.
         self.alone = alone
         self.sequence = 0
         self.is_gone = self.is_queued = False
         self.queued_at = 0.0
         self.data = data
         self.expected = expected
-        #: How many are still to come.
+        #: The number of replies that are still to come.
         self.replies = replies
         self.is_last = is_last
-        #: A part of its replies was passed on.
+        #: A part of the replies was sent to the client.
         self.is_begun = False
-        #: Whose it is; None before it is submitted, and once it is withdrawn.
+        #: The client's side; None before the batch is submitted and after it is withdrawn.
         self.sender: Sender | None = None
+        #: The slot on which the batch is or was sent; None before it has one.
         self.slot: Slot | None = None
-        #: When it was sent, in the clock's seconds.
+        #: When the batch was sent, in the clock's seconds.
         self.sent_at = 0.0
+        #: Set if the event ``request`` has listeners.
         self.listener: ReplyListener | None = None
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""The vocabulary of a session: its states, what can happen to it, and the commands that it gives.
+"""The vocabulary of a session: its states, its inputs, and the commands that it returns.
 
-No command is ever changed.  They are not frozen, because to make a frozen object takes three times as long, and every
-connection makes a dozen.
+Commands are immutable by convention.  Their classes are not frozen, because a frozen object takes three times as long
+to make, and every connection makes a dozen.
 """
 
 from __future__ import annotations
@@ -15,70 +15,75 @@ from proxymux.core.outcome import Ending, Outcome
 
 
 class State(enum.Enum):
-    """Where a session is."""
+    """The states of a session."""
 
     __hash__ = object.__hash__  # members are looked up for every input; Enum's own is a Python function
 
-    #: Accepted; the PROXY header or the TLS handshake is not done.
+    #: The client is accepted; its PROXY header or TLS handshake is not complete.
     OPENING = "opening"
     #: The decider wants more bytes.
     READING = "reading"
-    #: The decider has been asked.
+    #: The decider is asked, and its decision is awaited.
     DECIDING = "deciding"
+    #: The decision is made, and the upstream is being connected.
     CONNECTING = "connecting"
-    #: The relay has both connections.
+    #: The relay has the client's connection, and moves its bytes.
     JOINED = "joined"
-    #: The user's error callback has been asked for a last word.
+    #: The user's error callback is asked, and its last word is awaited.
     ANSWERING = "answering"
-    #: The outcome is known, the last bytes are on their way.
+    #: The outcome is known; the last bytes are being sent, and the connection is being closed.
     CLOSING = "closing"
+    #: The client's connection is closed.
     ENDED = "ended"
 
 
 class Input(enum.Enum):
-    """What can happen to a session, with the value that comes with it."""
+    """The inputs of a session.  The comment at a member says which value comes with it; None if it says nothing."""
 
     __hash__ = object.__hash__
 
+    #: The client is accepted, but its PROXY header or TLS handshake is still to come.
     ACCEPTED = "accepted"
+    #: PROXY header and TLS handshake are complete, and the client is admitted.
     OPENED = "opened"
     #: An :class:`Ending`: admission, PROXY header or TLS handshake failed.
     BARRED = "barred"
-    #: bytes.
+    #: bytes that the client has sent.
     RECEIVED = "received"
     #: The client has sent FIN.
     CLIENT_FINISHED = "client finished"
-    #: A reason: the client's connection is gone.
+    #: A reason (str): the client's connection is gone.
     CLIENT_LOST = "client lost"
-    #: A reason: the client's connection is gone since TLS failed on it.
+    #: A reason (str): the client's connection is gone because TLS failed on it.
     TLS_FAILED = "tls failed"
-    #: The client was found to have reset its connection, which is still to be closed.
+    #: The client has reset its connection; our side of it is still open.
     CLIENT_RESET = "client reset"
-    #: The client does not read what it is sent, or reads again.
+    #: The client does not read what it is sent (full), or reads again (free).
     OUTPUT_FULL = "output full"
     OUTPUT_FREE = "output free"
-    #: A :class:`Decision`.
+    #: The :class:`Decision` of the decider.
     DECIDED = "decided"
-    #: A problem: the decider failed.
+    #: A problem (str): the decider failed.
     FAULTED = "faulted"
+    #: The upstream is connected.
     CONNECTED = "connected"
-    #: A :class:`ConnectFailure`.
+    #: A :class:`ConnectFailure`: the upstream was not connected.
     CONNECT_FAILED = "connect failed"
-    #: A :class:`RelayEnd`.
+    #: A :class:`RelayEnd`: the relay has given the client's connection back.
     RELAY_ENDED = "relay ended"
-    #: bytes, the last word of the user's callback.
+    #: bytes: the last word from the user's callback; may be empty.
     ANSWERED = "answered"
-    #: The running deadline has passed; the value says how long it was, in words.
+    #: A limit (str, such as "5 s"): the running deadline has passed.
     DEADLINE = "deadline"
-    #: The time to drain is over.
+    #: The service's drain time is over, so the session has to end.
     DRAIN = "drain"
 
 
 @dataclass(slots=True)
 class ConnectFailure:
-    """Connecting was given up.
+    """The upstream could not be connected, after all attempts.
 
-    :param reason: why.
+    :param reason: why, in one line.
     :param outcome: CONNECT_TIMEOUT if every attempt timed out, BAD_HANDSHAKE if no target may be connected to.
     """
 
@@ -87,25 +92,31 @@ class ConnectFailure:
 
 
 class Cause(enum.Enum):
-    """What ended a relay."""
+    """The reasons why a relay ends."""
 
+    #: Both connections ended in good order.
     COMPLETED = "completed"
+    #: The client's connection was lost before the exchange was complete.
     CLIENT_ABORTED = "client aborted"
+    #: The upstream's connection was lost after its first byte.
     UPSTREAM_ABORTED = "upstream aborted"
-    #: The upstream closed before it had sent a byte, and the client was still waiting.
+    #: The upstream closed before its first byte, while the client waited for an answer.
     SILENT = "silent"
     #: The upstream's first byte did not come in time.
     INACTIVE = "inactive"
+    #: No byte came from either side for the idle timeout.
     IDLE = "idle"
-    #: The client gets no more, for the reason that the outcome says.
+    #: The pool ends the client itself; :attr:`RelayEnd.outcome` says why.
     DISMISSED = "dismissed"
 
 
 @dataclass(slots=True)
 class RelayEnd:
-    """How a relay ended, and whether the client had sent FIN by then.
+    """How a relay ended.
 
-    :param outcome: where it is not the usual one of the cause.
+    :param client_finished: the client had sent FIN by then.
+    :param reason: one line, or None if the cause says all.
+    :param outcome: replaces the usual outcome of the cause; None keeps that.
     """
 
     cause: Cause
@@ -115,29 +126,36 @@ class RelayEnd:
 
 
 class Deadline(enum.Enum):
-    """What a session may wait for, each with a limit of its own."""
+    """What a session waits for with a time limit.  The runner knows the limits."""
 
+    #: The decision, from the accept on.
     DECISION = "decision"
+    #: The last word from the user's callback.
     ANSWER = "answer"
+    #: The client's FIN, or the delivery of the last bytes, while closing.
     LINGER = "linger"
 
 
 class Closing(enum.Enum):
     """How to close the client."""
 
-    #: Flush, send FIN and read on without looking until the client's own FIN, so that no reset overtakes our last word.
+    #: Flush, send FIN, and discard what still comes until the client's FIN: a reset could destroy bytes that it has not
+    #: read yet.
     LINGER = "linger"
     #: Flush and close.
     CLOSE = "close"
-    #: Reset, once the client has everything that was sent.
+    #: Flush, then reset.
     RESET = "reset"
-    #: Reset now.
+    #: Reset at once; unsent bytes are discarded.
     ABORT = "abort"
 
 
 @dataclass(slots=True)
 class Ask:
-    """Have the decider decide on ``data``; None is "the client has come, there are no bytes yet"."""
+    """Ask the decider.
+
+    :param data: all bytes that the decider is to decide on; None asks it at the accept, before the first byte.
+    """
 
     data: bytes | None
 
@@ -151,14 +169,18 @@ class Send:
 
 @dataclass(slots=True)
 class Connect:
-    """Connect as the decision says."""
+    """Connect to the targets of the decision, with its options."""
 
     forward: Forward
 
 
 @dataclass(slots=True)
 class Join:
-    """Give both connections to the relay, which sends ``data`` upstream first."""
+    """Join the client and the upstream by the relay.
+
+    :param data: the client's bytes so far, which the relay sends to the upstream first.
+    :param client_finished: the client has already sent FIN.
+    """
 
     data: bytes
     forward: Forward
@@ -167,7 +189,11 @@ class Join:
 
 @dataclass(slots=True)
 class JoinPool:
-    """Have the client's requests share the pool's upstreams; ``data`` is the first that it has sent."""
+    """Have the pool serve the client's requests on its shared upstreams.
+
+    :param data: the client's bytes so far.
+    :param client_finished: the client has already sent FIN.
+    """
 
     decision: Share
     data: bytes
@@ -176,14 +202,14 @@ class JoinPool:
 
 @dataclass(slots=True)
 class Consult:
-    """Call the user's callback for what went wrong; its bytes will be the client's last."""
+    """Call the user's error callback, whose bytes are the client's last word."""
 
     callback: Literal["connect_error", "inactivity_error"]
 
 
 @dataclass(slots=True)
 class Pause:
-    """Read no more from the client for now."""
+    """Stop reading from the client until :class:`Resume`."""
 
 
 @dataclass(slots=True)
@@ -193,21 +219,25 @@ class Resume:
 
 @dataclass(slots=True)
 class Cancel:
-    """Give up the decision, connect, callback or exchange that is under way, and close the upstream."""
+    """Cancel the decision, connect, callback or exchange that is under way, and close the upstream."""
 
 
 @dataclass(slots=True)
 class Await:
-    """Start the deadline, in place of the one that runs; None is to run none."""
+    """Stop the running deadline and start another.
+
+    :param deadline: None starts none.
+    """
 
     deadline: Deadline | None
 
 
 @dataclass(slots=True)
 class Blame:
-    """Log one line about the router: ``problem``, with the place in its file.
+    """Log one line about the router, with the place in its file.
 
-    :param fault: True if the router did wrong, False if it only did not come to a decision.
+    :param problem: the line.
+    :param fault: True for an error of the router, False if it only came to no decision.
     """
 
     problem: str
@@ -216,14 +246,14 @@ class Blame:
 
 @dataclass(slots=True)
 class Close:
-    """Close the client."""
+    """Close the client's connection."""
 
     how: Closing
 
 
 @dataclass(slots=True)
 class Finish:
-    """The session is over.  Comes once and last."""
+    """Record the end of the session.  The last command of every session, given exactly once."""
 
     ending: Ending
 

@@ -1,4 +1,4 @@
-"""Outcomes: the one word that ends every session, and the record that carries it."""
+"""Outcomes: the one word that says how a session ended, and the record of an ended session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, SupportsIndex
 
 
 class Outcome(str, enum.Enum):
-    """How a session ended.  Every session has exactly one."""
+    """How a session ended, in one word.  Every session has exactly one; docs/operations.rst explains each."""
 
     COMPLETED = "completed"
     REFUSED = "refused"
@@ -35,13 +35,12 @@ class Outcome(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a session ended.
+    """The outcome of a session, with its reason.
 
-    :param outcome: the one word.
-    :param reason: why, one line for the operator; None where the outcome says all.  The reasons of bad handshakes are
-        few, so that they can be counted.
-    :param status: what the client was told, where the service answers with a status.
-    :param details: more on the reason, for the log.
+    :param reason: one line for the operator; None where the outcome says all.  For bad handshakes one of a small fixed
+        set, so that they can be counted by reason.
+    :param status: the status that the client was sent; None where the service sends none.
+    :param details: the variable part of the reason, for the log.
     """
 
     outcome: Outcome
@@ -51,26 +50,26 @@ class Ending:
 
     @property
     def text(self) -> str | None:
-        """The reason as the access log has it: behind the status of a bad handshake, and before its details."""
+        """The reason for the access log; for a bad handshake "STATUS REASON: DETAILS"."""
         if self.outcome is Outcome.BAD_HANDSHAKE and self.reason is not None:
             return explain_handshake(self.status, self.reason, self.details)
         return self.reason
 
 
 def explain_handshake(status: str | None, reason: str, details: str) -> str:
-    """One line on a bad handshake."""
-    behind = f"{status} {reason}" if status else reason
-    return f"{behind}: {details}" if details else behind
+    """Format a bad handshake as "STATUS REASON: DETAILS"; an absent status or empty details are left out."""
+    text = f"{status} {reason}" if status else reason
+    return f"{text}: {details}" if details else text
 
 
 class Record(NamedTuple):
-    """What is known of a session that has ended; observers are given it.  None is "does not apply".
+    """What is known of a session that has ended.  Every observer is given it.  None means "does not apply".
 
-    ``decide_seconds`` runs from the accept to the decision, ``connect_seconds`` from there to the upstream,
-    ``first_byte_seconds`` from there to the upstream's first byte, ``seconds`` from the accept to the end.
+    ``decide_seconds`` runs from the accept to the decision, ``connect_seconds`` from the decision to the connected
+    upstream, ``first_byte_seconds`` from then to the upstream's first byte, ``seconds`` from the accept to the end.
     """
 
-    #: Seconds since the epoch at the accept.
+    #: The time of the accept, in seconds since the epoch.
     time: float
     service: str
     session: int
@@ -78,23 +77,23 @@ class Record(NamedTuple):
     local: str
     target: str | None
     outcome: Outcome
-    #: One line; for a bad handshake the status, the cause and the details.
+    #: One line, see :attr:`Ending.text`.
     reason: str | None
-    #: From the client.
+    #: Bytes from the client.
     bytes_in: int
-    #: To the client.
+    #: Bytes to the client.
     bytes_out: int
     decide_seconds: float | None
     connect_seconds: float | None
     first_byte_seconds: float | None
     seconds: float
-    #: What the client was told, where the service answers with a status.
+    #: The status that the client was sent; None where the service sends none.
     status: str | None = None
-    #: The reason without status and details.
+    #: The reason without status and details, see :attr:`Ending.reason`.
     cause: str | None = None
 
     def __getitem__(self, key: SupportsIndex | slice | str) -> Any:
-        """The value of a field by its name, for listeners of ``ended`` that use a record as a mapping.
+        """Return a field by its name, for listeners of ``ended`` that treat the record as a mapping.
 
         :raises KeyError: if there is no such field.
         """
@@ -105,5 +104,5 @@ class Record(NamedTuple):
         return getattr(self, key)
 
 
-#: Is told of every session that has ended.
+#: A function that is called with the record of every session that has ended.
 Observer = Callable[[Record], None]

@@ -1,12 +1,13 @@
-"""The pipeline: one client of the pool, whose requests go to shared upstreams, as a state machine.
+"""The pipeline: the requests and replies of one client that shares upstreams, as a state machine.
 
-Rules of this file: whatever decides the course of a pooled client lives here; nothing here knows of sockets, clocks or
-the pool.  :meth:`Pipeline.take` is given what has happened and returns what to do.  The table :data:`TRANSITIONS` says
-what counts in which state; an input that has no place in it came too late (a reply for a client that has gone, say) and
-changes nothing.  Exactly one End, Leave or HandOver ends every pipeline.
+All decisions on the course of a pooled client are made in this file, without sockets, clocks or the pool.
+:class:`~proxymux.pool.exchange.DetachedExchange` calls :meth:`Pipeline.take` with each input and carries out the orders
+that it returns.  The table :data:`TRANSITIONS` lists the reaction to each input in each state.  An input that is not
+listed for the current state came too late (a reply for a client that has gone, say) and is ignored.  Exactly one End,
+Leave or HandOver ends every pipeline.
 
-At most one batch is submitted in answer to one input, as whether another may follow it on its slot is known only when
-it has one: GO_ON is to be said then.
+One input leads to at most one batch being submitted: whether the next batch may follow on the same slot depends on the
+slot that the first one gets.  The caller gives the input GO_ON once that is known.
 """
 
 from __future__ import annotations
@@ -23,28 +24,43 @@ from proxymux.core.pipeline_orders import Failure, Input, Order, PipelineRules, 
 from proxymux.core.request_cutter import Answer, RequestCutter
 from proxymux.core.turns import Turns
 
-#: Bytes that came at once of a request without an end, from which on it is taken for one that comes in parts.
+#: With a codec that sees no ends, a chunk of at least this many bytes counts as a part of a request, which then ends
+#: with the gap of silence instead of with the chunk.
 LARGE: Final = 1 << 14
-#: Batches of a client that may be outstanding without a slot, where all are served in the order in which they came.
+#: The most outstanding batches of one client in FIFO mode, as far as they wait for a slot.
 MOST_WAITING: Final = 16
-_FINISHING: Final = State.FINISHING  # an Enum's member takes as long to look up as a call
+_FINISHING: Final = State.FINISHING  # looking up a member of an Enum costs as much as a call
 
 
 class Pipeline:
-    """The course of one pooled client."""
+    """The state machine of one pooled client.
 
-    __slots__ = ("_ending", "_is_slow", "_reactions", "_requests", "_rules", "_turns", "is_paused", "state", "waiting")
+    :param rules: the rules of the client's pool.
+    """
+
+    __slots__ = (
+        "_ending",
+        "_is_output_full",
+        "_reactions",
+        "_requests",
+        "_rules",
+        "_turns",
+        "is_paused",
+        "state",
+        "waiting",
+    )
 
     def __init__(self, rules: PipelineRules) -> None:
         self._rules = rules
         self._requests = RequestCutter(rules)
         self._turns = turns = Turns()
-        #: What waits for its turn.  For others to see whether anything does.
+        #: Items that wait for their turn.  Other classes only check whether there are any.
         self.waiting = turns.waiting
-        self._is_slow = False
-        #: No more is to be read of the client for now.
+        #: The client does not read its replies.
+        self._is_output_full = False
+        #: Reading from the client is paused.
         self.is_paused = False
-        #: How it ends when all that the client is still to get is sent, if not well.
+        #: The client's outcome after its last reply; None is ``completed``.
         self._ending: Ending | None = None
         self._enter(State.OPEN)
 
@@ -53,11 +69,15 @@ class Pipeline:
 
     @property
     def is_over(self) -> bool:
-        """True if nothing counts any more, whatever happens."""
+        """True once the pipeline has ended and ignores all inputs."""
         return not self._reactions
 
     def take(self, what: Input, value: Any = None) -> list[Order]:
-        """Take note of what has happened; answer what to do, in this order."""
+        """React to an input.
+
+        :param value: as documented at the members of :class:`~proxymux.core.pipeline_orders.Input`.
+        :returns: the orders to carry out, in this order.
+        """
         react = self._reactions.get(what)
         return react(self, value) if react is not None else []
 
@@ -71,15 +91,15 @@ class Pipeline:
         if len(data) >= LARGE and self._rules.codec.gap:
             return self._collect(data)
         items = self._requests.cut(data)
-        if len(items) == 1 and not (self._turns.outstanding or self.waiting or self._is_slow):
+        if len(items) == 1 and not (self._turns.outstanding or self.waiting or self._is_output_full):
             batch = items[0]
             if isinstance(batch, Batch) and not (batch.alone or batch.is_last):
                 self._turns.outstanding.append(batch)
-                return [batch]  # as most often
-        return self._accept(items)
+                return [batch]  # the usual case
+        return self._enqueue(items)
 
-    def _accept(self, items: list[Batch | Answer]) -> list[Order]:
-        """Put what the client has sent behind what waits."""
+    def _enqueue(self, items: list[Batch | Answer]) -> list[Order]:
+        """Queue the items of the client, and go on with those whose turn has come."""
         for item in items:
             self._turns.add(item)
             if isinstance(item, Answer):
@@ -89,67 +109,70 @@ class Pipeline:
             if item.is_last:
                 self._enter(State.FINISHING)
         orders = self._go_on()
-        return orders + self._interim() if self._requests.scanner.interim else orders
+        return orders + self._send_interim() if self._requests.scanner.interim else orders
 
-    def _interim(self) -> list[Order]:
-        """What is to be sent before a request is whole, once all before it is out."""
-        if not self._turns.is_over or self.state is State.ENDED:
+    def _send_interim(self) -> list[Order]:
+        """Send the codec's interim reply (100 Continue) to an unfinished request, once it is the first."""
+        if not self._turns.is_empty or self.state is State.ENDED:
             return []
         interim, self._requests.scanner.interim = self._requests.scanner.interim, b""
         return [interim]
 
     def _collect(self, data: bytes) -> list[Order]:
-        """A part of a request whose end cannot be seen has come."""
+        """Keep a part of a large request that only silence ends, and wait for that silence."""
         self._requests.keep(data)
         if self._requests.kept_size > BODY_LIMIT:
-            return [pipeline_orders.StopGap(), *self._bad(f"a request of more than {BODY_LIMIT} bytes")]
+            return [pipeline_orders.StopGap(), *self._protocol_error(f"a request of more than {BODY_LIMIT} bytes")]
         self._enter(State.COLLECTING)
         return [pipeline_orders.StartGap()]
 
     def _collected(self, _: None) -> list[Order]:
+        """Take the kept bytes for one request: the client has been silent for the gap."""
         self._enter(State.OPEN)
-        return self._accept(self._requests.cut_kept())
+        return self._enqueue(self._requests.cut_kept())
 
-    def _claimed(self, data: bytes) -> list[Order]:
+    def _add_to_claim(self, data: bytes) -> list[Order]:
+        """Keep bytes for the upstream that the client will have alone."""
         assert self._turns.claim is not None
         self._turns.claim.data += data
-        return self._settle([])
+        return self._pause_or_end([])
 
-    def _finished(self, _: None) -> list[Order]:
+    def _client_finished(self, _: None) -> list[Order]:
         if self._requests.kept_size:
-            return self._bad("the client finished within a message")
+            return self._protocol_error("the client finished within a message")
         self._enter(State.FINISHING)
-        return self._settle([])
+        return self._pause_or_end([])
 
     def _finished_collecting(self, _: None) -> list[Order]:
         return [pipeline_orders.StopGap(), *self._collected(None), *self.take(Input.CLIENT_FINISHED)]
 
-    def _lost(self, reason: str | None) -> list[Order]:
-        if reason is None and self._turns.is_over:
+    def _client_lost(self, reason: str | None) -> list[Order]:
+        if reason is None and self._turns.is_empty:
             return self._end(Cause.COMPLETED)
         return self._end(Cause.CLIENT_ABORTED, None, reason or "closed")
 
-    def _full(self, _: None) -> list[Order]:
-        """The client does not read its replies: no request of it is submitted meanwhile."""
-        self._is_slow = True
-        return self._settle([])
+    def _output_full(self, _: None) -> list[Order]:
+        """Submit no requests of a client that does not read its replies."""
+        self._is_output_full = True
+        return self._pause_or_end([])
 
-    def _free(self, _: None) -> list[Order]:
-        self._is_slow = False
+    def _output_free(self, _: None) -> list[Order]:
+        self._is_output_full = False
         return self._go_on()
 
-    # What becomes of it
+    # Submitting and replies
 
     def _go_on(self, _: None = None) -> list[Order]:
-        return self._settle([] if self._is_slow else self._turns.next(self._rules.pipelined))
+        """Submit or answer the items whose turn has come."""
+        return self._pause_or_end([] if self._is_output_full else self._turns.next(self._rules.pipelined))
 
-    def _settle(self, orders: list[Order]) -> list[Order]:
-        """After all else: read no more of a client for which too much waits, and end one that waits for nothing."""
-        is_paused = self._is_slow or self._turns.is_full
+    def _pause_or_end(self, orders: list[Order]) -> list[Order]:
+        """Append the orders that follow from the state: to pause or resume reading, or to end a finished client."""
+        is_paused = self._is_output_full or self._turns.is_full
         if is_paused != self.is_paused:
             self.is_paused = is_paused
             orders.append(pipeline_orders.Pause() if is_paused else pipeline_orders.Resume())
-        if self.state is State.FINISHING and self._turns.is_over:
+        if self.state is State.FINISHING and self._turns.is_empty:
             if self._ending is None:
                 orders += self._end(Cause.COMPLETED)
             else:
@@ -157,15 +180,17 @@ class Pipeline:
         return orders
 
     def _held_up(self, batch: Batch) -> list[Order]:
+        """Have a batch that could not follow wait: in the pool's queue in FIFO mode, otherwise here."""
         outstanding = self._turns.outstanding
         if batch not in outstanding:
             return []
         if self._rules.is_ordered and len(outstanding) <= MOST_WAITING:
-            return [batch]  # it waits in its place among those of all
+            return [batch]  # submitted: the pool's queue keeps the order of all clients
         self._turns.put_back(batch)
-        return self._settle([])
+        return self._pause_or_end([])
 
     def _unsent(self, batch: Batch) -> list[Order]:
+        """Have the client's first batch requeued; a later one waits here, as it must not overtake the first."""
         outstanding = self._turns.outstanding
         if batch not in outstanding:
             return []
@@ -173,10 +198,10 @@ class Pipeline:
             return [pipeline_orders.Requeue(batch)]
         # Several could get several slots: those after the first are to follow it again.
         self._turns.put_back(batch)
-        return self._settle([])
+        return self._pause_or_end([])
 
     def _given(self, batch: Batch) -> list[Order]:
-        """The client has an upstream for itself: from here on bytes pass as they come."""
+        """End the pipeline: the client has an upstream alone, and an exchange passes its bytes from here on."""
         self._enter(State.HANDED_OVER)
         return [pipeline_orders.HandOver(batch)]
 
@@ -190,18 +215,19 @@ class Pipeline:
         if outstanding and outstanding[0] is batch:
             outstanding.popleft()
         elif batch in outstanding:
-            outstanding.remove(batch)  # it has no reply, and is done before its turn
+            outstanding.remove(batch)  # it has no replies, so it may be done before an earlier batch
         orders: list[Order] = [data] if data else []
         if batch.is_last:
-            self._turns.drop_waiting()  # nobody will answer what came after it
+            self._turns.drop_waiting()  # requests after the last are not served
             self._enter(State.FINISHING)
         if self.waiting or self.state is _FINISHING:
             orders += self._go_on()
         if self._requests.scanner.interim:
-            orders += self._interim()
+            orders += self._send_interim()
         return orders
 
     def _failed(self, failure: Failure) -> list[Order]:
+        """End the client: by the codec's error reply, or by a reset if a part of the failed reply was already sent."""
         batch, ending = failure.batch, failure.ending
         if batch not in self._turns.outstanding:
             return []
@@ -214,11 +240,11 @@ class Pipeline:
 
     # The end
 
-    def _bad(self, problem: str) -> list[Order]:
+    def _protocol_error(self, problem: str) -> list[Order]:
         return self._dismiss(b"", Ending(Outcome.PROTOCOL_ERROR, problem))
 
     def _dismiss(self, answer: bytes, ending: Ending) -> list[Order]:
-        """The client is told ``answer``, in its turn, and ends."""
+        """Send ``answer`` after the replies that are outstanding, and end the client."""
         self._requests.drop()
         self._ending = ending
         self._turns.add(Answer(answer))
@@ -230,13 +256,16 @@ class Pipeline:
         return self._broken_off(None) if reason is None else self._lost(reason)
 
     def _broken_off(self, _: None) -> list[Order]:
+        """End the client whose reply was cut short: it has read all that came of the reply."""
         assert self._ending is not None
         return self._end(Cause.UPSTREAM_ABORTED, self._ending.outcome, self._ending.reason)
 
     def _idle(self, reason: str) -> list[Order]:
+        """End an idle client, unless it waits for a reply: that has a time limit of its own."""
         return [] if self._turns.outstanding else self._end(Cause.IDLE, None, reason)
 
     def _aborted(self, _: None) -> list[Order]:
+        """Drop everything without a word: the session ends the client."""
         self._enter(State.ENDED)
         return [*self._turns.drop(), pipeline_orders.Leave()]
 
@@ -247,13 +276,13 @@ class Pipeline:
 
 _Reaction = Callable[[Pipeline, Any], list[Order]]
 _ALWAYS: Final[dict[Input, _Reaction]] = {
-    Input.CLIENT_LOST: Pipeline._lost,
+    Input.CLIENT_LOST: Pipeline._client_lost,
     Input.IDLE: Pipeline._idle,
     Input.ABORTED: Pipeline._aborted,
 }
 _SHARING: Final[dict[Input, _Reaction]] = _ALWAYS | {
-    Input.OUTPUT_FULL: Pipeline._full,
-    Input.OUTPUT_FREE: Pipeline._free,
+    Input.OUTPUT_FULL: Pipeline._output_full,
+    Input.OUTPUT_FREE: Pipeline._output_free,
     Input.REPLY: Pipeline._reply,
     Input.DONE: Pipeline._done,
     Input.FAILED: Pipeline._failed,
@@ -261,16 +290,16 @@ _SHARING: Final[dict[Input, _Reaction]] = _ALWAYS | {
     Input.HELD_UP: Pipeline._held_up,
     Input.GO_ON: Pipeline._go_on,
 }
-#: What counts in which state.
+#: The reaction to each input in each state.  Inputs that are not listed are ignored.
 TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
-    State.OPEN: _SHARING | {Input.RECEIVED: Pipeline._received, Input.CLIENT_FINISHED: Pipeline._finished},
+    State.OPEN: _SHARING | {Input.RECEIVED: Pipeline._received, Input.CLIENT_FINISHED: Pipeline._client_finished},
     State.COLLECTING: _SHARING
     | {
         Input.RECEIVED: Pipeline._collect,
         Input.SILENCE: Pipeline._collected,
         Input.CLIENT_FINISHED: Pipeline._finished_collecting,
     },
-    State.CLAIMING: _SHARING | {Input.RECEIVED: Pipeline._claimed, Input.GIVEN: Pipeline._given},
+    State.CLAIMING: _SHARING | {Input.RECEIVED: Pipeline._add_to_claim, Input.GIVEN: Pipeline._given},
     State.FINISHING: _SHARING,
     State.BREAKING_OFF: _ALWAYS | {Input.CLIENT_LOST: Pipeline._lost_breaking_off, Input.FLUSHED: Pipeline._broken_off},
     State.HANDED_OVER: {},

@@ -1,8 +1,7 @@
-"""The vocabulary of a pipeline: its rules and states, what can happen to it, and the orders that it gives.
+"""The vocabulary of a pipeline: its rules, states, inputs and orders.
 
-No order is ever changed.  The two that every request takes are no classes of their own, as making an object for each
-takes time: a :class:`~proxymux.core.batch.Batch` among the orders is to be submitted, bytes are to be sent to the
-client.
+Orders are immutable by convention.  The two most frequent ones have no classes of their own, to save making an object:
+a :class:`~proxymux.core.batch.Batch` among the orders is to be submitted, bytes are to be sent to the client.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ __all__ = [
 class PipelineRules:
     """What all pipelines of a pool have in common.
 
-    :param pipelined: requests may follow each other on one upstream without awaiting the replies.
-    :param batches: those that came together may, in any case.
-    :param is_ordered: batches are served in the order in which they came, whosever they are.
-    :param may_have_own: asked whether there is an upstream to spare for one client alone.
+    :param pipelined: an upstream may get a batch before it has answered the one before.
+    :param batches: requests of one client that came together form one batch; otherwise each is a batch of its own.
+    :param is_ordered: the batches of all clients are served in the order in which they came (FIFO mode).
+    :param may_have_own: returns True if one client may take an upstream alone now.
     """
 
     codec: Codec
@@ -52,71 +51,72 @@ class PipelineRules:
     batches: bool
     is_ordered: bool
     may_have_own: Callable[[], bool]
-    #: Numbers the batches of all.
+    #: Returns the next number in the order of all clients' batches.
     next_sequence: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
 
 
 class State(enum.Enum):
-    """Where a pipeline is."""
+    """The states of a pipeline."""
 
     __hash__ = object.__hash__  # members are looked up for every input; Enum's own is a Python function
 
-    #: The client's requests are looked at as they come.
+    #: The client's requests are cut into batches as they come.
     OPEN = "open"
-    #: A large request without marks in its bytes is coming; silence ends it.
+    #: A large request, whose codec sees no ends, is coming in several chunks; silence ends it.
     COLLECTING = "collecting"
-    #: The client needs an upstream of its own; what it sends from here on is for that.
+    #: The client waits for an upstream alone; the bytes that it sends meanwhile are kept for that.
     CLAIMING = "claiming"
-    #: No more is looked at; it ends when all that it is still to get was sent.
+    #: No further requests are served; the pipeline ends after the last outstanding reply.
     FINISHING = "finishing"
-    #: A reply was cut short, and only a reset can tell the client; it waits until the client has what came of it.
+    #: A reply was cut short.  The client will be reset once it has been sent what came of the reply.
     BREAKING_OFF = "breaking off"
-    #: The client has an upstream of its own.
+    #: The client has an upstream alone, and an exchange has taken over.
     HANDED_OVER = "handed over"
+    #: The client's connection has been given back to the session.
     ENDED = "ended"
 
 
 class Input(enum.Enum):
-    """What can happen to a pipeline, with the value that comes with it."""
+    """The inputs of a pipeline.  The comment at a member says which value comes with it; None if it says nothing."""
 
     __hash__ = object.__hash__
 
-    #: bytes of the client.
+    #: bytes that the client has sent.
     RECEIVED = "received"
     #: The client has sent FIN.
     CLIENT_FINISHED = "client finished"
-    #: A reason, or None for "in good order": the client's connection is gone.
+    #: A reason (str), or None if it was closed in good order: the client's connection is gone.
     CLIENT_LOST = "client lost"
-    #: The client does not read what it is sent, or reads again.
+    #: The client does not read what it is sent (full), or reads again (free).
     OUTPUT_FULL = "output full"
     OUTPUT_FREE = "output free"
-    #: The silence that ends a large request.
+    #: The client has been silent for the gap, which ends a large request.
     SILENCE = "silence"
     #: bytes: a part of the replies to the first outstanding batch.
     REPLY = "reply"
-    #: A batch and bytes: all its replies have come, the bytes are the last part.
+    #: A tuple of a batch and bytes: all replies to the batch have come, the bytes are their last part.
     DONE = "done"
-    #: A :class:`Failure`.
+    #: A :class:`Failure`: the replies to a batch will not come completely.
     FAILED = "failed"
-    #: A batch: its slot is about to be closed, and nothing of it was sent.
+    #: A batch: its slot is about to be closed before any byte of the batch was sent.
     UNSENT = "unsent"
-    #: A batch that was to :class:`Follow` cannot, for now.
+    #: A batch: the order to :class:`Follow` could not be carried out for now.
     HELD_UP = "held up"
-    #: Slots have changed, or what was ordered last was submitted: whatever waits may be next.
+    #: The last batch was submitted, or slots have changed: the next batch may be submitted.
     GO_ON = "go on"
-    #: A batch: it has a slot alone.
+    #: A batch: it has been given a slot alone.
     GIVEN = "given"
-    #: A reason: nothing was sent or received for as long as the client may be idle.
+    #: A reason (str): no byte was sent or received for the idle timeout.
     IDLE = "idle"
-    #: What was sent before :class:`BreakOff` is out.
+    #: All bytes that were sent to the client before :class:`BreakOff` have been passed to the kernel.
     FLUSHED = "flushed"
-    #: The session has given the client up.
+    #: The session ends the client (drained, say).
     ABORTED = "aborted"
 
 
 @dataclass(slots=True)
 class Failure:
-    """A batch whose replies will not come, or not wholly."""
+    """A batch whose replies will not come completely, and the reason."""
 
     batch: Batch
     ending: Ending
@@ -124,7 +124,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Follow:
-    """Send ``batch`` on the slot of ``before``, if that takes more; or else say HELD_UP."""
+    """Send ``batch`` on the slot of ``before``; give the input HELD_UP if that slot takes no more."""
 
     batch: Batch
     before: Batch
@@ -132,45 +132,45 @@ class Follow:
 
 @dataclass(slots=True)
 class Requeue:
-    """``batch`` is the next that gets a slot."""
+    """Put ``batch``, of which nothing was sent, at the head of the pool's queue."""
 
     batch: Batch
 
 
 @dataclass(slots=True)
 class Withdraw:
-    """Nobody wants ``batch`` any more, wherever it is: nothing more is to be told of it."""
+    """Withdraw ``batch``, whether it waits or was sent: drop its replies, and give no further input for it."""
 
     batch: Batch
 
 
 @dataclass(slots=True)
 class HandOver:
-    """Join the client to the slot of ``batch``, which gets the batch's data first."""
+    """Join the client to the upstream in the slot of ``batch``, and send the batch's data there first."""
 
     batch: Batch
 
 
 @dataclass(slots=True)
 class StartGap:
-    """Say SILENCE when the client has been silent for the gap, counted from now."""
+    """Start the gap timer, or start it anew; give the input SILENCE when it is due."""
 
 
 @dataclass(slots=True)
 class StopGap:
-    """Do not say SILENCE."""
+    """Stop the gap timer."""
 
 
 @dataclass(slots=True)
 class BreakOff:
-    """Read no more, and say FLUSHED when all that was sent to the client is out."""
+    """Stop reading from the client, and give the input FLUSHED when all bytes sent to it are passed to the kernel."""
 
 
 @dataclass(slots=True)
 class End:
-    """Let go of the client, and say how it ended.  Comes once and last.
+    """Give the client's connection back to the session, and report how the client ended.  The last order.
 
-    :param outcome: where it is not the usual one of the cause.
+    :param outcome: replaces the usual outcome of the cause; None keeps that.
     :param reason: one line, or None where the outcome says all.
     """
 
@@ -181,10 +181,10 @@ class End:
 
 @dataclass(slots=True)
 class Leave:
-    """Let go of the client; nobody is told.  Comes last, in the place of :class:`End`."""
+    """Give the client's connection back without a report: the session asked for it.  Last, in place of End."""
 
 
-#: What is done outside.
+#: Orders that have a class of their own.
 _Action = Follow | Requeue | Withdraw | HandOver | StartGap | StopGap | Pause | Resume | BreakOff | End | Leave
 #: A batch is to be submitted; bytes are to be sent to the client.
 Order = Batch | bytes | _Action

@@ -1,4 +1,4 @@
-"""From a client's bytes to its batches, and to what it is answered without an upstream."""
+"""Cuts a client's bytes into batches for upstreams and answers of our own."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline_orders import PipelineRules
 from proxymux.errors import BadMessage
 
-#: Replies to come for one batch, from which on the next request begins another.
-_MOST_REPLIES: Final = 1024
+#: Once a batch has this many replies to come, the next request begins another batch.
+_MAX_REPLIES: Final = 1024
 _PLAIN: Final = Kind.PLAIN
 _SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
-_NOTHING_TO_SPARE: Final = "this command needs an upstream of its own, and there is none to spare"
+_NO_SPARE_UPSTREAM: Final = "this command needs an upstream of its own, and there is none to spare"
 
 
 @dataclass(slots=True)
 class Answer:
-    """What the client is told in its turn, without any upstream.
+    """The proxy's own reply to a request that no upstream gets; sent in its turn among the client's replies.
 
-    :param data: may be empty.
-    :param is_last: nothing of the client is looked at after it.
-    :param ending: how the client ends then, if not well.
+    :param data: the reply; may be empty.
+    :param is_last: no further request of the client is served after this answer.
+    :param ending: with ``is_last``, the client's outcome; None is ``completed``.
     """
 
     data: bytes
@@ -33,9 +33,9 @@ class Answer:
 
 
 class RequestCutter:
-    """The requests of one client.
+    """Finds the requests of one client by the codec's scanner, and makes batches and answers of them.
 
-    :param rules: those of its pool.
+    :param rules: the rules of the client's pool.
     """
 
     __slots__ = ("_kept", "_rules", "kept_size", "scanner")
@@ -43,24 +43,25 @@ class RequestCutter:
     def __init__(self, rules: PipelineRules) -> None:
         self.scanner = rules.codec.requests()
         self._rules = rules
-        #: The beginning of a request whose end has not come.
+        #: The bytes of an unfinished request, as they came.
         self._kept: list[bytes] = []
         self.kept_size = 0
 
     def keep(self, data: bytes) -> None:
-        """Bytes have come that nothing is to be looked for in yet."""
+        """Keep ``data`` without scanning it; see :meth:`cut_kept`."""
         self._kept.append(data)
         self.kept_size += len(data)
 
     def drop(self) -> None:
-        """Nothing comes of what is kept."""
+        """Discard the kept bytes."""
         self._kept.clear()
         self.kept_size = 0
 
     def cut(self, data: bytes) -> list[Batch | Answer]:
-        """What the requests become that end in ``data``, in their order; what is left of it is kept.
+        """Return the batches and answers for the requests that end in ``data``, in their order.
 
-        After an item that is the last, or a batch that is to be alone, nothing is to be cut any more.
+        The rest of ``data``, an unfinished request, is kept for the next call.  This method must not be called again
+        after it has returned an item with ``is_last``, or a batch with ``alone``.
         """
         problem = None
         try:
@@ -71,15 +72,15 @@ class RequestCutter:
             request = requests[0]
             if request.end == len(data) and request.kind is _PLAIN:
                 batch = Batch(data, [(request.hint, request.count)], request.count)
-                return [self._number(batch) if self._rules.is_ordered else batch]  # as most often
+                return [self._set_sequence(batch) if self._rules.is_ordered else batch]  # the usual case
         items = self._cut(data, requests)
-        if problem is not None and not (items and _is_end(items[-1])):
+        if problem is not None and not (items and _ends_cutting(items[-1])):
             self.drop()
             items.append(Answer(problem.answer, True, Ending(Outcome.PROTOCOL_ERROR, str(problem))))
         return items
 
     def cut_kept(self) -> list[Batch | Answer]:
-        """As :meth:`cut`, of what is kept, after which no more comes for now."""
+        """As :meth:`cut`, for the bytes given to :meth:`keep`, which silence has ended."""
         return self.cut(self._take_kept(b""))
 
     def _cut(self, data: bytes, requests: list[Request]) -> list[Batch | Answer]:
@@ -89,15 +90,15 @@ class RequestCutter:
         for request in requests:
             if request.kind in _SHARED:
                 run.add(request)
-                if not self._rules.batches or request.kind is Kind.LAST or run.replies >= _MOST_REPLIES:
+                if not self._rules.batches or request.kind is Kind.LAST or run.replies >= _MAX_REPLIES:
                     items.append(self._batch(data, run, request.end))
                     run = _Run(request.end)
             else:
                 if end > run.start:
                     items.append(self._batch(data, run, end))
-                item = self._special(request, data, end)
+                item = self._unshared(request, data, end)
                 items.append(item)
-                if _is_end(item):
+                if _ends_cutting(item):
                     return items
                 run = _Run(request.end)
             end = request.end
@@ -109,29 +110,29 @@ class RequestCutter:
 
     def _batch(self, data: bytes, run: _Run, end: int) -> Batch:
         data = self._take_kept(data[run.start : end])
-        return self._number(Batch(data, run.expected, run.replies, is_last=run.is_last))
+        return self._set_sequence(Batch(data, run.expected, run.replies, is_last=run.is_last))
 
-    def _number(self, batch: Batch) -> Batch:
-        """Give the batch its place among those of all clients, where these are served in their order."""
+    def _set_sequence(self, batch: Batch) -> Batch:
+        """Give ``batch`` its place in the order of all clients' batches, where the pool keeps that order."""
         if self._rules.is_ordered:
             batch.sequence = self._rules.next_sequence()
         return batch
 
-    def _special(self, request: Request, data: bytes, start: int) -> Batch | Answer:
-        """What becomes of a request that is not for a shared upstream."""
+    def _unshared(self, request: Request, data: bytes, start: int) -> Batch | Answer:
+        """Return the item for a request that does not go to a shared upstream."""
         if request.kind is not Kind.OWN:
             self.drop()
             return Answer(request.answer, request.kind is Kind.QUIT)
         if self._rules.may_have_own():
-            return self._number(Batch(self._take_kept(data[start:]), [], 0, alone=True))
+            return self._set_sequence(Batch(self._take_kept(data[start:]), [], 0, alone=True))
         self.drop()
-        refusal = self._rules.codec.failure(_NOTHING_TO_SPARE)
+        refusal = self._rules.codec.failure(_NO_SPARE_UPSTREAM)
         if refusal and not self._rules.codec.ends_at_own:
             return Answer(refusal)
-        return Answer(refusal, True, Ending(Outcome.PROTOCOL_ERROR, _NOTHING_TO_SPARE))
+        return Answer(refusal, True, Ending(Outcome.PROTOCOL_ERROR, _NO_SPARE_UPSTREAM))
 
     def _take_kept(self, data: bytes) -> bytes:
-        """What is kept, and ``data`` after it."""
+        """Remove the kept bytes, and return them followed by ``data``."""
         if not self._kept:
             return data
         whole = b"".join((*self._kept, data))
@@ -140,9 +141,9 @@ class RequestCutter:
 
 
 class _Run:
-    """Requests that follow each other in the same data, and become one batch.
+    """Consecutive requests in the same data that become one batch.
 
-    :param start: the offset where the first begins.
+    :param start: the offset where the first request begins.
     """
 
     __slots__ = ("expected", "is_last", "replies", "start")
@@ -160,6 +161,6 @@ class _Run:
         self.is_last = request.kind is Kind.LAST
 
 
-def _is_end(item: Batch | Answer) -> bool:
-    """True if nothing is looked at after it."""
+def _ends_cutting(item: Batch | Answer) -> bool:
+    """True if no request is cut after ``item``."""
     return item.is_last or (isinstance(item, Batch) and item.alone)

@@ -1,9 +1,10 @@
 """The session: one client from accept to close, as a state machine.
 
-Rules of this file: whatever decides the course of a session lives here; nothing here knows of sockets, clocks or
-user code.  :meth:`Session.take` is given what has happened and returns what to do.  The table :data:`TRANSITIONS` says
-what counts in which state; an input that has no place in it came too late (a decision for a client that has gone, say)
-and changes nothing.  Exactly one :class:`~proxymux.core.commands.Finish` ends every session.
+All decisions on the course of a session are made in this file, without sockets, clocks or user code.
+:class:`~proxymux.session.runner.SessionRunner` calls :meth:`Session.take` with each input and carries out the commands
+that it returns.  The table :data:`TRANSITIONS` lists the reaction to each input in each state.  An input that is not
+listed for the current state came too late (a decision for a client that has gone, say) and is ignored.  Exactly one
+:class:`~proxymux.core.commands.Finish` ends every session.
 """
 
 from __future__ import annotations
@@ -36,18 +37,19 @@ from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, R
 from proxymux.core.intake import Intake
 from proxymux.core.outcome import Ending, Outcome
 
-#: Steps of a negotiation (:class:`Reply`) in one session; a router that needs more goes in circles.
+#: The most :class:`Reply` decisions in one session; a router that exceeds it is assumed to loop.
 MAX_REPLIES: Final = 1000
 
+#: For each cause that ends a relay: the outcome, and how to close the client.  None for the latter lingers unless the
+#: client has sent FIN: bytes that it still sends must not make the kernel reset the connection before it has read all.
 _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
-    # If the client has not finished, what it still sends must not turn the end of its answer into a reset.
     Cause.COMPLETED: (Outcome.COMPLETED, None),
     Cause.CLIENT_ABORTED: (Outcome.CLIENT_ABORTED, Closing.ABORT),
     Cause.UPSTREAM_ABORTED: (Outcome.UPSTREAM_ABORTED, Closing.RESET),
     Cause.IDLE: (Outcome.IDLE, Closing.CLOSE),
     Cause.DISMISSED: (Outcome.PROTOCOL_ERROR, None),
 }
-#: Commands that every session gives.
+#: Commands that every session gives, made once for all of them.
 _AWAIT_NOTHING: Final = Await(None)
 _AWAIT_DECISION: Final = Await(Deadline.DECISION)
 _AWAIT_CLOSE: Final = Await(Deadline.LINGER)
@@ -55,12 +57,12 @@ _CANCEL: Final = Cancel()
 
 
 class Session:
-    """The course of one client.
+    """The state machine of one client.
 
-    :param max_buffer: bytes that are kept while undecided or connecting.
-    :param greets: ask the decider once before any byte has come.
-    :param undecided_reply: the status for a client whose bytes, when no more may come, have led to no decision; its
-        handshake was a bad one then.  None is for services that answer with no status.
+    :param max_buffer: the most bytes of the client that are kept until the upstream is connected.
+    :param greets: ask the decider once before the client's first byte.
+    :param undecided_reply: the status that is sent to a client that stops, or exceeds a limit, before a decision; the
+        outcome is ``bad_handshake`` then.  None for services without a status; the outcome is ``undecided`` then.
     """
 
     __slots__ = (
@@ -68,11 +70,11 @@ class Session:
         "_ending",
         "_forward",
         "_greets",
+        "_has_sent",
         "_intake",
         "_lingers",
         "_max_buffer",
         "_replies",
-        "_sent",
         "_status",
         "_undecided_reply",
         "state",
@@ -85,11 +87,11 @@ class Session:
         self._undecided_reply = undecided_reply
         self._intake = Intake(max_buffer)
         self._client_finished = False
-        self._sent = False
+        self._has_sent = False
         self._lingers = False
         self._replies = 0
         self._forward: Forward | None = None
-        #: What the client was told, where the service answers with a status.
+        #: The status that the client was sent; None where the service sends none.
         self._status: str | None = None
         self._ending: Ending | None = None
 
@@ -98,11 +100,15 @@ class Session:
 
     @property
     def ending(self) -> Ending | None:
-        """How the session ends, from the moment that this is known."""
+        """The outcome with its reason; None until it is known."""
         return self._ending
 
     def take(self, what: Input, value: Any = None) -> list[Command]:
-        """Take note of what has happened; answer what to do, in this order."""
+        """React to an input.
+
+        :param value: as documented at the members of :class:`~proxymux.core.commands.Input`.
+        :returns: the commands to carry out, in this order.
+        """
         react = TRANSITIONS[self.state].get(what)
         return react(self, value) if react is not None else []
 
@@ -121,7 +127,7 @@ class Session:
         self.state = State.READING
         return []
 
-    def _barred(self, ending: Ending) -> list[Command]:
+    def _not_admitted(self, ending: Ending) -> list[Command]:
         return self._close(ending)
 
     # Reading and deciding
@@ -130,31 +136,33 @@ class Session:
         self._intake.add(data)
         if self._intake.is_blocked:
             return self._intake.pause_if_full()
-        pause = self._intake.pause() if self._intake.is_over else []  # the decision may take a while
+        pause = self._intake.pause() if self._intake.is_over else []  # no more is read until the decision
         return pause + self._ask()
 
     def _ask(self) -> list[Command]:
         self.state = State.DECIDING
         return [Ask(self._intake.show())]
 
-    def _kept(self, data: bytes) -> list[Command]:
+    def _received_early(self, data: bytes) -> list[Command]:
+        """Keep bytes that come while the decider is asked or the upstream connects."""
         self._intake.add(data)
         return self._intake.pause_if_full()
 
-    def _full(self, _: None) -> list[Command]:
+    def _output_full(self, _: None) -> list[Command]:
+        """Read no more from a client that does not read what it is sent."""
         self._intake.is_blocked = True
         return self._intake.pause()
 
-    def _free(self, _: None) -> list[Command]:
+    def _output_free(self, _: None) -> list[Command]:
         self._intake.is_blocked = False
         return self._intake.resume_if_room()
 
-    def _free_reading(self, _: None) -> list[Command]:
+    def _output_free_reading(self, _: None) -> list[Command]:
         self._intake.is_blocked = False
         return self._go_on()
 
     def _go_on(self) -> list[Command]:
-        """Ask about bytes that are still unseen, or wait for more."""
+        """Ask the decider about bytes that it has not been given yet, or read more."""
         self.state = State.READING
         if self._intake.is_blocked:
             return []
@@ -173,6 +181,7 @@ class Session:
         return []
 
     def _decided(self, decision: Decision) -> list[Command]:
+        """Carry out the decider's decision."""
         if decision is NEED_DATA:
             return self._need_data()
         if isinstance(decision, Reply):
@@ -206,41 +215,43 @@ class Session:
     def _reply(self, step: Reply) -> list[Command]:
         self._replies += 1
         if self._replies > MAX_REPLIES:
-            return self._faulted_here(f"more than {MAX_REPLIES} replies without a decision")
+            return self._router_fault(f"more than {MAX_REPLIES} replies without a decision")
         if step.consume > self._intake.shown:
-            return self._faulted_here(f"consume: {step.consume} of {self._intake.shown} bytes")
+            return self._router_fault(f"consume: {step.consume} of {self._intake.shown} bytes")
         if not step.consume:
             return self._send(step.reply) + self._need_data()
         self._intake.consume(step.consume)
         return self._send(step.reply) + self._go_on()
 
-    def _faulted_here(self, problem: str) -> list[Command]:
+    def _router_fault(self, problem: str) -> list[Command]:
         return [Blame(problem, fault=True), *self._faulted(problem)]
 
     def _faulted(self, problem: str) -> list[Command]:
         return self._close(Ending(Outcome.ROUTER_ERROR, problem))
 
     def _undecided(self, limit: str) -> list[Command]:
+        """End the session: the decision deadline has passed.  A router that was asked or has seen bytes is blamed."""
         problem = f"no decision within {limit}"
         router_waits = self.state is State.DECIDING or len(self._intake) > 0
         blame: list[Command] = [Blame(problem)] if router_waits and self._undecided_reply is None else []
         return [*blame, Cancel(), *self._give_up(problem)]
 
     def _give_up(self, problem: str) -> list[Command]:
-        """No decision will come of what the client has sent."""
+        """End the session, as the client's bytes will not lead to a decision."""
         if self._undecided_reply is None or self.state is State.OPENING:
             return self._close(Ending(Outcome.UNDECIDED, problem))
         return self._bad_handshake(BadHandshake(self._undecided_reply, problem))
 
-    def _left_undecided(self, reason: str) -> list[Command]:
+    def _lost_undecided(self, reason: str) -> list[Command]:
         return [Cancel(), *self._end(Ending(Outcome.UNDECIDED, reason))]
 
     # Connecting and joined
 
-    def _left_connecting(self, reason: str) -> list[Command]:
+    def _lost_connecting(self, reason: str) -> list[Command]:
         return [Cancel(), *self._end(Ending(Outcome.CLIENT_ABORTED, reason))]
 
     def _reset_connecting(self, _: None) -> list[Command]:
+        """Give up the connect: the client has reset its connection, which is still open on our side."""
         return [Cancel(), *self._close(Ending(Outcome.CLIENT_ABORTED, "reset"), Closing.ABORT)]
 
     def _connected(self, _: None) -> list[Command]:
@@ -262,14 +273,14 @@ class Session:
             return self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason, self._status))
         if end.cause is Cause.INACTIVE:
             return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason, self._status))
-        self._sent = True
+        self._has_sent = True
         outcome, how = _RELAY_ENDINGS[end.cause]
         return [_CANCEL, *self._close(Ending(end.outcome or outcome, end.reason, self._status), how)]
 
     # Answering and closing
 
     def _consult(self, callback: Any, ending: Ending) -> list[Command]:
-        """Ask the user's callback for a last word, but not for a client that has sent FIN: it may have left."""
+        """Ask the user's callback for a last word, unless the client has sent FIN, as it may not read it any more."""
         if self._client_finished:
             return [Cancel(), *self._close(ending)]
         self.state, self._ending = State.ANSWERING, ending
@@ -280,22 +291,26 @@ class Session:
         return self._send(last_word) + self._close(self._ending)
 
     def _unanswered(self, limit: str) -> list[Command]:
+        """Close without a last word: the user's callback took too long."""
         assert self._ending is not None
         return [Blame(f"no answer from the error callback within {limit}"), Cancel(), *self._close(self._ending)]
 
-    def _left(self, _: str) -> list[Command]:
+    def _lost_while_ending(self, _: str) -> list[Command]:
+        """End the session with the outcome that is already known: the client's connection is gone."""
         assert self._ending is not None
         return [_CANCEL, *self._end(self._ending)]
 
     def _drained(self, _: None) -> list[Command]:
+        """Close the client, as the drain time is over; an outcome that is already known stays."""
         return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED, status=self._status), Closing.CLOSE)]
 
     def _finished_closing(self, _: None) -> list[Command]:
+        """Stop lingering: the client's FIN has come, so that a close can cause no reset."""
         self._client_finished, self._lingers = True, False
         return [Close(Closing.CLOSE)]
 
-    def _late(self, _: str) -> list[Command]:
-        """The close takes too long: wait for the client's FIN no longer, then for its reading no longer."""
+    def _close_overdue(self, _: str) -> list[Command]:
+        """Escalate a close that takes too long: first stop waiting for the client's FIN, then reset the connection."""
         if self._lingers:
             self._lingers = False
             return [Await(Deadline.LINGER), Close(Closing.CLOSE)]
@@ -307,18 +322,22 @@ class Session:
     def _send(self, data: bytes) -> list[Command]:
         if not data:
             return []
-        self._sent = True
+        self._has_sent = True
         return [Send(data)]
 
     def _send_status(self, reply: bytes) -> list[Command]:
-        """Send a reply, which is the client's status where the service answers with one."""
+        """Send ``reply``; where the service has statuses, note it as the status of this client."""
         if reply and self._undecided_reply is not None:
             self._status = reply.decode("latin-1")
         return self._send(reply)
 
     def _close(self, ending: Ending, how: Closing | None = None) -> list[Command]:
+        """Begin to close the client.
+
+        :param how: None lingers if the client was sent anything and has not sent FIN, else closes.
+        """
         if how is None:
-            how = Closing.LINGER if self._sent and not self._client_finished else Closing.CLOSE
+            how = Closing.LINGER if self._has_sent and not self._client_finished else Closing.CLOSE
         self.state, self._ending = State.CLOSING, ending
         self._intake.empty()
         self._lingers = how is Closing.LINGER
@@ -331,48 +350,48 @@ class Session:
 
 _Reaction = Callable[[Session, Any], list[Command]]
 
-#: What counts in which state.
+#: The reaction to each input in each state.  Inputs that are not listed are ignored.
 TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
     State.OPENING: {
         Input.ACCEPTED: Session._accepted,
         Input.OPENED: Session._opened,
-        Input.BARRED: Session._barred,
-        Input.CLIENT_LOST: Session._left_undecided,
+        Input.BARRED: Session._not_admitted,
+        Input.CLIENT_LOST: Session._lost_undecided,
         Input.TLS_FAILED: Session._tls_failed,
         Input.DEADLINE: Session._undecided,
         Input.DRAIN: Session._drained,
     },
     State.READING: {
         Input.RECEIVED: Session._read,
-        Input.OUTPUT_FULL: Session._full,
-        Input.OUTPUT_FREE: Session._free_reading,
+        Input.OUTPUT_FULL: Session._output_full,
+        Input.OUTPUT_FREE: Session._output_free_reading,
         Input.CLIENT_FINISHED: Session._finished_reading,
-        Input.CLIENT_LOST: Session._left_undecided,
-        Input.TLS_FAILED: Session._left_undecided,
+        Input.CLIENT_LOST: Session._lost_undecided,
+        Input.TLS_FAILED: Session._lost_undecided,
         Input.DEADLINE: Session._undecided,
         Input.DRAIN: Session._drained,
     },
     State.DECIDING: {
-        Input.RECEIVED: Session._kept,
-        Input.OUTPUT_FULL: Session._full,
-        Input.OUTPUT_FREE: Session._free,
+        Input.RECEIVED: Session._received_early,
+        Input.OUTPUT_FULL: Session._output_full,
+        Input.OUTPUT_FREE: Session._output_free,
         Input.CLIENT_FINISHED: Session._finished,
         Input.DECIDED: Session._decided,
         Input.FAULTED: Session._faulted,
-        Input.CLIENT_LOST: Session._left_undecided,
-        Input.TLS_FAILED: Session._left_undecided,
+        Input.CLIENT_LOST: Session._lost_undecided,
+        Input.TLS_FAILED: Session._lost_undecided,
         Input.DEADLINE: Session._undecided,
         Input.DRAIN: Session._drained,
     },
     State.CONNECTING: {
-        Input.RECEIVED: Session._kept,
-        Input.OUTPUT_FULL: Session._full,
-        Input.OUTPUT_FREE: Session._free,
+        Input.RECEIVED: Session._received_early,
+        Input.OUTPUT_FULL: Session._output_full,
+        Input.OUTPUT_FREE: Session._output_free,
         Input.CLIENT_FINISHED: Session._finished,
         Input.CONNECTED: Session._connected,
         Input.CONNECT_FAILED: Session._connect_failed,
-        Input.CLIENT_LOST: Session._left_connecting,
-        Input.TLS_FAILED: Session._left_connecting,
+        Input.CLIENT_LOST: Session._lost_connecting,
+        Input.TLS_FAILED: Session._lost_connecting,
         Input.CLIENT_RESET: Session._reset_connecting,
         Input.DRAIN: Session._drained,
     },
@@ -383,16 +402,16 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
     State.ANSWERING: {
         Input.CLIENT_FINISHED: Session._finished,
         Input.ANSWERED: Session._answered,
-        Input.CLIENT_LOST: Session._left,
-        Input.TLS_FAILED: Session._left,
+        Input.CLIENT_LOST: Session._lost_while_ending,
+        Input.TLS_FAILED: Session._lost_while_ending,
         Input.DEADLINE: Session._unanswered,
         Input.DRAIN: Session._drained,
     },
     State.CLOSING: {
         Input.CLIENT_FINISHED: Session._finished_closing,
-        Input.CLIENT_LOST: Session._left,
-        Input.TLS_FAILED: Session._left,
-        Input.DEADLINE: Session._late,
+        Input.CLIENT_LOST: Session._lost_while_ending,
+        Input.TLS_FAILED: Session._lost_while_ending,
+        Input.DEADLINE: Session._close_overdue,
         Input.DRAIN: Session._abort,
     },
     State.ENDED: {},

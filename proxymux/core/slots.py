@@ -1,6 +1,7 @@
-"""The vocabulary of leasing: slots, the work that waits for them, and the orders that a decision consists of.
+"""The vocabulary of leasing: slots, the work that waits for them, and the orders of the leasing.
 
-No order is ever changed.  They are not frozen, because to make a frozen object takes three times as long.
+Orders are immutable by convention.  Their classes are not frozen, because a frozen object takes three times as long to
+make.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from typing import Final
 from proxymux.core.outcome import Outcome
 from proxymux.core.target import Target
 
-#: Seconds until a slot that could not be opened is tried again, doubled each time up to the last.
+#: Seconds until a slot is tried again after its first failure to open; doubled at each further failure, up to the last.
 FIRST_BACKOFF: Final = 0.05
 LAST_BACKOFF: Final = 0.6
-#: Batches that one upstream may have outstanding where they are pipelined.
+#: The most batches that a pipelined upstream may have outstanding.
 DEPTH: Final = 1024
 
 
 class Slot:
-    """One connection that the operator has allowed, to one target; open or not.
+    """The permission for one connection to one target, and the state of that connection.
 
-    :param number: from 1, in the order of the targets.
+    :param number: the slot's number in logs, from 1 in the order of the targets.
     """
 
     __slots__ = (
@@ -41,33 +42,36 @@ class Slot:
         self.target = target
         self.is_open = False
         self.is_opening = False
-        #: One client has it for itself.
+        #: One client has taken the slot alone.
         self.is_taken = False
-        #: Its connection takes no more for now.
+        #: The slot gets no work for now: its connection has too much to send, or is about to be closed.
         self.is_blocked = False
-        #: Batches that were sent and are not wholly answered.
+        #: The number of batches that were sent and are not completely answered.
         self.outstanding = 0
-        #: How often it could not be opened since it was open last.
+        #: How often in a row the slot could not be opened.
         self.failures = 0
-        #: When it may be opened again, after it failed, in the clock's seconds.
+        #: The end of the backoff after a failure, in the clock's seconds.
         self.retry_at = 0.0
 
     def note_open(self) -> None:
-        """Its connection is there."""
+        """Take note that the slot is connected."""
         self.is_open, self.is_opening, self.failures = True, False, 0
 
     def note_failure(self, now: float, jitter: float) -> None:
-        """It could not be opened; it is not to be tried again for a while, of which ``jitter`` is a factor."""
+        """Take note that the slot could not be connected, and begin the backoff.
+
+        :param jitter: a factor of the backoff's length.
+        """
         self.retry_at = now + jitter * min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** min(self.failures, 10))
         self.failures += 1
 
     def note_close(self) -> None:
-        """Its connection is gone, and so is what was outstanding on it."""
+        """Take note that the connection of the slot is closed."""
         self.is_open = self.is_opening = self.is_taken = self.is_blocked = False
         self.outstanding = 0
 
     def busyness(self) -> int:
-        """How much is outstanding on it, as far as it takes more: :data:`DEPTH` is no more."""
+        """Return the number of outstanding batches; :data:`DEPTH` if the slot takes no more for any reason."""
         return self.outstanding if self.is_open and not (self.is_taken or self.is_blocked) else DEPTH
 
     def __repr__(self) -> str:
@@ -76,10 +80,10 @@ class Slot:
 
 
 class Work:
-    """What waits for a slot.
+    """Something that needs a slot: a batch, or a client in Proxy mode.
 
-    :param alone: it wants one for itself.
-    :param sequence: where several are to be given in the order of their sequences, its own.
+    :param alone: the work takes a slot alone, which no other work may use until it is closed.
+    :param sequence: the place among the work of all clients where it is served in order (FIFO mode), else 0.
     """
 
     __slots__ = ("alone", "is_gone", "is_queued", "queued_at", "sequence")
@@ -87,16 +91,17 @@ class Work:
     def __init__(self, alone: bool = False, sequence: int = 0) -> None:
         self.alone = alone
         self.sequence = sequence
-        #: It was withdrawn, and is in the queue only until it is first there.
+        #: The work was withdrawn; it stays in the queue until it comes to the head.
         self.is_gone = False
+        #: The work is in the queue.
         self.is_queued = False
-        #: Since when it has waited, in the clock's seconds; 0 if it never did.
+        #: When the work was first queued, in the clock's seconds; 0 if it never was.
         self.queued_at = 0.0
 
 
 @dataclass(slots=True)
 class Give:
-    """``work`` has the slot; if that is not open it is to be opened for it."""
+    """Let ``work`` use the slot.  A slot that is not open is given to exclusive work only, which then opens it."""
 
     slot: Slot
     work: Work
@@ -104,16 +109,17 @@ class Give:
 
 @dataclass(slots=True)
 class Open:
-    """Connect the slot; nobody has it yet."""
+    """Connect the slot, and report ``opened`` or ``failed``.  No work has the slot yet."""
 
     slot: Slot
 
 
 @dataclass(slots=True)
 class Dismiss:
-    """``work`` gets no slot.
+    """Tell the client of ``work`` that it gets no slot.
 
-    :param reason: one line.
+    :param outcome: why, in one word.
+    :param reason: why, in one line.
     """
 
     work: Work

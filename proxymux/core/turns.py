@@ -1,4 +1,4 @@
-"""The order of one client's requests and replies: what waits for its turn, and what is outstanding."""
+"""Keeps the requests and replies of one client in order: which items wait, and which batches are outstanding."""
 
 from __future__ import annotations
 
@@ -9,52 +9,55 @@ from proxymux.core.batch import Batch
 from proxymux.core.pipeline_orders import Follow, Order, Withdraw
 from proxymux.core.request_cutter import Answer
 
-#: Bytes of whole requests that wait before no more are read of a client.
+#: Bytes of waiting requests above which reading from the client pauses.
 PLENTY: Final = 1 << 16
 
 
 class Turns:
-    """Items of one client in their order: batches, and answers of our own.
+    """The items of one client in their order: batches, and answers of our own.
 
-    A batch is outstanding from when it is submitted until all its replies have come, which come in the order of the
-    batches.  The turn of an answer is when nothing is outstanding, and so is that of a batch where they are not
-    pipelined, or that wants a slot alone.
+    A batch is outstanding from when it is submitted until all its replies have come; replies come in the order of the
+    batches.  An answer is sent when nothing is outstanding.  A batch is submitted when nothing is outstanding, or at
+    once where batches are pipelined, unless it wants a slot alone.
     """
 
-    __slots__ = ("_size", "claim", "outstanding", "waiting")
+    __slots__ = ("_waiting_bytes", "claim", "outstanding", "waiting")
 
     def __init__(self) -> None:
-        #: For others to look at only.
+        #: Items whose turn has not come.  Other classes only read it.
         self.waiting: deque[Batch | Answer] = deque()
+        #: Batches that were submitted, in their order; the first is the one whose replies come next.
         self.outstanding: deque[Batch] = deque()
-        #: The batch that wants a slot alone, outstanding or not; all that its client sends is added to its data.
+        #: The batch that wants a slot alone, outstanding or not; further bytes of the client are added to its data.
         self.claim: Batch | None = None
-        #: Bytes that wait, without those of the claim.
-        self._size = 0
+        #: Bytes of the waiting batches, without those of the claim.
+        self._waiting_bytes = 0
 
     @property
-    def is_over(self) -> bool:
-        """True if the client is to get nothing any more."""
+    def is_empty(self) -> bool:
+        """True if no item waits and no batch is outstanding."""
         return not self.outstanding and not self.waiting
 
     @property
     def is_full(self) -> bool:
-        """True if more waits than should."""
-        return self._size > PLENTY or (self.claim is not None and len(self.claim.data) > PLENTY)
+        """True if more than :data:`PLENTY` bytes wait, so that reading should pause."""
+        return self._waiting_bytes > PLENTY or (self.claim is not None and len(self.claim.data) > PLENTY)
 
     def add(self, item: Batch | Answer) -> None:
-        """An item comes after all others."""
+        """Append an item."""
         self.waiting.append(item)
         if isinstance(item, Batch):
             if item.alone:
                 self.claim = item
             else:
-                self._size += len(item.data)
+                self._waiting_bytes += len(item.data)
 
     def next(self, pipelined: bool) -> list[Order]:
-        """The orders for the items whose turn has come, up to the first batch, which is outstanding then.
+        """Remove the items whose turn has come, up to the first batch, and return the orders for them.
 
-        :param pipelined: a batch may follow another that is outstanding.
+        That batch is outstanding from then on.
+
+        :param pipelined: a batch may be submitted while another is outstanding.
         """
         orders: list[Order] = []
         waiting, outstanding = self.waiting, self.outstanding
@@ -67,7 +70,7 @@ class Turns:
                 orders.append(Follow(first, outstanding[-1]) if outstanding else first)
                 outstanding.append(first)
                 if not first.alone:
-                    self._size -= len(first.data)
+                    self._waiting_bytes -= len(first.data)
                 break
             if outstanding:
                 break
@@ -77,13 +80,13 @@ class Turns:
         return orders
 
     def put_back(self, batch: Batch) -> None:
-        """An outstanding batch waits again, before all others that do."""
+        """Make an outstanding batch the first that waits."""
         self.outstanding.remove(batch)
         self.waiting.appendleft(batch)
-        self._size += len(batch.data)
+        self._waiting_bytes += len(batch.data)
 
     def drop_from(self, batch: Batch) -> list[Order]:
-        """Drop an outstanding batch, which has failed, and all that comes after it."""
+        """Drop ``batch``, which is outstanding and has failed, and all items after it."""
         orders: list[Order] = []
         while (last := self.outstanding.pop()) is not batch:
             orders.append(Withdraw(last))
@@ -91,9 +94,9 @@ class Turns:
         return orders
 
     def drop(self, failed: Batch | None = None) -> list[Order]:
-        """Drop all.
+        """Drop all items, and return the orders to withdraw the outstanding batches.
 
-        :param failed: outstanding, and nothing more is told of it anyhow.
+        :param failed: an outstanding batch that needs no withdrawal, as it has failed.
         """
         orders: list[Order] = [Withdraw(batch) for batch in self.outstanding if batch is not failed]
         self.outstanding.clear()
@@ -101,7 +104,7 @@ class Turns:
         return orders
 
     def drop_waiting(self) -> None:
-        """Drop all that is not outstanding."""
+        """Drop the items that wait."""
         self.waiting.clear()
-        self._size = 0
+        self._waiting_bytes = 0
         self.claim = None

@@ -1,4 +1,4 @@
-"""The pool's configuration as its ancestor has it, in the environment or in an object."""
+"""Reads the configuration of the Node.js pool that this one replaces: environment variables or an object."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Final, TypedDict, TypeVar
 
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import ConfigError
-from proxymux.pool.settings import HOW_TO, PoolSettings
+from proxymux.pool.settings import SETUP_HINT, PoolSettings
 from proxymux.settings import LAST_PORT, LogLevel, host_endpoint
 
 _LEVELS: Final[dict[str, LogLevel]] = {"0": "error", "1": "error", "2": "info", "3": "debug"}
 _FLAGS: Final = {"0": False, "1": True, "": False, "false": False, "true": True}
-#: Targets that a pool may have.
+#: The most targets that a pool may have.
 MAX_TARGETS: Final = 10_000
-#: What the environment need not say where options say it.
-_ANY_ADDRESS: Final = {"LOCAL_HOST": "0.0.0.0", "LOCAL_PORT": "0"}
+#: Stands in for the variables of the listening address where ``--listen`` gives it.
+_UNUSED_ADDRESS: Final = {"LOCAL_HOST": "0.0.0.0", "LOCAL_PORT": "0"}
 
 Choice = TypeVar("Choice")
 
 
 class AncestorValues(TypedDict, total=False):
-    """What the ancestor could be told, as settings of ours; None is "not given"."""
+    """The ancestor's configuration, under the names of our settings; None means "not given"."""
 
     target: tuple[str, ...]
     listen: str | None
@@ -35,14 +35,14 @@ class AncestorValues(TypedDict, total=False):
 
 
 def read_pool_settings(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> PoolSettings:
-    """The settings that are given, and the rest as it is said in the ancestor's ways.
+    """Make the settings of a pool from its options and from the ancestor's configuration.
 
-    :param given: options by the names of :class:`~proxymux.pool.settings.PoolSettings`; they win.
+    :param given: options by the names of :class:`~proxymux.pool.settings.PoolSettings`; they override the ancestor's.
     :param config: the ancestor's configuration object, or None.
-    :param environment: has the ancestor's variables, which are looked at if there is neither that nor a target.
-    :raises ConfigError: naming the option, key or variable that is missing or not accepted.
+    :param environment: the process environment; its variables are read if neither ``config`` nor a target is given.
+    :raises ConfigError: naming the option, key or variable that is missing or whose value is not accepted.
     """
-    settings = PoolSettings.read({**_said(given, config, environment), **given})
+    settings = PoolSettings.read({**_from_ancestor(given, config, environment), **given})
     if given.get("async_"):
         if settings.chosen_mode != "funnel":
             raise ConfigError("--async", f"is for funnel mode; this is {settings.chosen_mode} mode, see --mode")
@@ -51,20 +51,20 @@ def read_pool_settings(given: Mapping[str, object], config: object, environment:
     return settings
 
 
-def _said(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> AncestorValues:
+def _from_ancestor(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> AncestorValues:
     if config is not None:
         return from_object(config)
     if given.get("target"):
         return {}
     if "PROXY_CONNECTIONS_CNT" not in environment:
-        raise ConfigError("--target", f"missing; {HOW_TO}")
-    return from_environment({**(_ANY_ADDRESS if given.get("listen") else {}), **environment})
+        raise ConfigError("--target", f"missing; {SETUP_HINT}")
+    return from_environment({**(_UNUSED_ADDRESS if given.get("listen") else {}), **environment})
 
 
 def from_environment(environment: Mapping[str, str]) -> AncestorValues:
-    """Read the ancestor's variables; one that is empty is not set.
+    """Read the ancestor's variables.  An empty variable counts as not set.
 
-    :raises ConfigError: naming the variable that is missing or not accepted.
+    :raises ConfigError: naming the variable that is missing or whose value is not accepted.
     """
     given = {name: value for name, value in environment.items() if value}
     count = _count("PROXY_CONNECTIONS_CNT", given.get("PROXY_CONNECTIONS_CNT"))
@@ -92,7 +92,7 @@ def from_environment(environment: Mapping[str, str]) -> AncestorValues:
 def from_object(config: object) -> AncestorValues:
     """Read the ancestor's configuration object: a mapping, or anything with its keys as attributes.
 
-    :raises ConfigError: naming the key that is missing or not accepted.
+    :raises ConfigError: naming the key that is missing or whose value is not accepted.
     """
     count = _count("proxyConnectionsCount", _get(config, "proxyConnectionsCount"))
     servers = _get(config, "targetServers")
@@ -122,8 +122,8 @@ def from_object(config: object) -> AncestorValues:
     )
 
 
-def _get(found: object, name: str) -> object:
-    return found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+def _get(config: object, name: str) -> object:
+    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
 
 
 def _keep_alive_names(count: int) -> list[str]:
@@ -136,7 +136,7 @@ def _required(name: str, given: Mapping[str, str]) -> str:
     return given[name]
 
 
-def _whole(name: str, value: object, low: int, high: int, accepted: str) -> int:
+def _whole_number(name: str, value: object, low: int, high: int, accepted: str) -> int:
     text = str(value) if not isinstance(value, bool) else ""
     if not re.fullmatch(r"-?[0-9]{1,10}", text, re.ASCII) or not low <= int(text) <= high:
         raise ConfigError(name, f"{excerpt(value)} is not accepted; {accepted} is")
@@ -146,17 +146,17 @@ def _whole(name: str, value: object, low: int, high: int, accepted: str) -> int:
 def _count(name: str, value: object) -> int:
     if value is None:
         raise ConfigError(name, "is required")
-    return _whole(name, value, 1, MAX_TARGETS, f"a number of targets from 1 to {MAX_TARGETS}")
+    return _whole_number(name, value, 1, MAX_TARGETS, f"a number of targets from 1 to {MAX_TARGETS}")
 
 
 def _port(name: str, value: object) -> int:
-    return _whole(name, value, 0, LAST_PORT, f"a port from 0 to {LAST_PORT}")
+    return _whole_number(name, value, 0, LAST_PORT, f"a port from 0 to {LAST_PORT}")
 
 
 def _limit(name: str, value: object) -> int | None:
     if value is None:
         return None
-    number = _whole(name, value, -(2**31), 2**31 - 1, "a whole number, or -1 for off")
+    number = _whole_number(name, value, -(2**31), 2**31 - 1, "a whole number, or -1 for off")
     return number if number > 0 else None
 
 
@@ -176,5 +176,5 @@ def _level(name: str, value: object) -> LogLevel | None:
 
 
 def _target(host: str, name: str, port: object) -> str:
-    number = _whole(name, port, 1, LAST_PORT, f"a port from 1 to {LAST_PORT}")
+    number = _whole_number(name, port, 1, LAST_PORT, f"a port from 1 to {LAST_PORT}")
     return f"[{host}]:{number}" if ":" in host and not host.startswith("[") else f"{host}:{number}"

@@ -1,4 +1,4 @@
-"""Detached exchanges: what a pipeline says is done on the client's connection, the pool and the timers."""
+"""Detached exchanges: each carries out the orders of one client's pipeline on real connections, pool and timers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from proxymux.net.exchange import JoinOptions
 from proxymux.pool.pool import Pool
 from proxymux.session.context import ClientExchange, Join
 
-# A member of an Enum takes as long to look up as a call: these are wanted for every request.
+# Looking up a member of an Enum costs as much as a call, and every request needs these two.
 _RECEIVED: Final = Input.RECEIVED
 _DONE: Final = Input.DONE
 
 
 class DetachedExchange:
-    """One client of the pool.
+    """One client of the pool, whose requests go to whichever upstream is free.
 
-    :param options: how it begins, and its limits.
-    :param join: joins the client's connection to an upstream that it has for itself.
-    :param pipeline: decides; it is the client's own.
+    The exchange owns the client's connection and is the :class:`~proxymux.core.batch.Sender` of the client's batches.
+    It passes every event to the pipeline as an input and carries out the orders that the pipeline answers.
+
+    :param options: the bytes that the client has already sent, the time limits, and the function to call at the end.
+    :param join: joins the client's connection to an upstream that is reserved for this client.
+    :param pipeline: the state machine of this client alone.
     """
 
     def __init__(
@@ -41,14 +44,14 @@ class DetachedExchange:
         self._options = options
         self._join = join
         self._pipeline = pipeline
-        #: Those that are being carried out.
+        #: The orders that are being carried out; None while there are none.
         self._orders: list[Order] | None = None
-        #: The exchange with an upstream that the client has for itself, and its slot.
+        #: The exchange with the upstream that is reserved for this client, once it has one, and that upstream's slot.
         self._piped: ClientExchange | None = None
-        self._own: Slot | None = None
+        self._own_slot: Slot | None = None
         self._gap_call: IDelayedCall | None = None
         self._idle_timer: Timer | None = None
-        #: When a byte was last sent or received, as far as there is a limit to it.
+        #: When a byte was last sent or received, in the clock's seconds; only kept up to date with an idle timeout.
         self._last_at = pool.now()
         self._bytes_in = 0
         self._bytes_out = 0
@@ -57,13 +60,13 @@ class DetachedExchange:
         pool.runner.clients += 1
 
     def begin(self) -> DetachedExchange:
-        """Take note of what has happened meanwhile, and go on from there."""
+        """Handle the bytes and the FIN that came before the join, and begin to read."""
         options = self._options
         self._connection.unregister_producer()
         self._connection.register_producer(self)
         if options.idle_timeout is not None:
             timers = self._pool.rules.timers
-            self._idle_timer = timers.after(options.idle_timeout, self._look_idle, options.idle_timeout)
+            self._idle_timer = timers.after(options.idle_timeout, self._check_idle, options.idle_timeout)
         if options.data:
             self.received(options.data)
         if options.client_finished:
@@ -93,11 +96,11 @@ class DetachedExchange:
     def abort(self) -> None:
         if self._piped is not None:
             self._piped.abort()
-        # At once, whatever is being carried out: the connection is the session's when this returns.
+        # Not queued behind the orders that are being carried out: the session owns the connection when this returns.
         for order in self._pipeline.take(Input.ABORTED):
             _DO[type(order)](self, order)
 
-    # What the connection tells
+    # Called by the connection
 
     def made(self) -> None: ...
     def secured(self) -> None: ...
@@ -122,9 +125,9 @@ class DetachedExchange:
         self._take(Input.OUTPUT_FREE)
 
     def stopProducing(self) -> None:
-        """It is lost, and we are told so."""
+        """Nothing to do: the connection also calls :meth:`lost`."""
 
-    # What becomes of batches
+    # Called by the pool and its upstreams, as the sender of the batches
 
     def given(self, batch: Batch) -> None:
         self._take(Input.GIVEN, batch)
@@ -139,7 +142,7 @@ class DetachedExchange:
         self._take(Input.FAILED, Failure(batch, Ending(outcome, reason)))
 
     def unsent(self, batch: Batch) -> None:
-        # At once: the batch must be in the queue when its slot is closed.
+        # Not queued behind other orders: the batch must be in the work queue before its slot is closed.
         for order in self._pipeline.take(Input.UNSENT, batch):
             _DO[type(order)](self, order)
 
@@ -151,7 +154,7 @@ class DetachedExchange:
     def _take(self, what: Input, value: Any = None) -> None:
         todo = self._pipeline.take(what, value)
         if self._orders is not None:
-            self._orders += todo  # after those that are being carried out
+            self._orders += todo  # the loop of the outer call carries them out after its own
             return
         self._orders = todo
         try:
@@ -194,11 +197,11 @@ class DetachedExchange:
     def _start_gap(self, _: orders.StartGap) -> None:
         gap = self._pool.rules.gap
         if self._gap_call is None:
-            self._gap_call = self._pool.rules.clock.callLater(gap, self._silent)
+            self._gap_call = self._pool.rules.clock.callLater(gap, self._gap_passed)
         else:
             self._gap_call.reset(gap)
 
-    def _silent(self) -> None:
+    def _gap_passed(self) -> None:
         self._gap_call = None
         self._take(Input.SILENCE)
 
@@ -207,33 +210,33 @@ class DetachedExchange:
             self._gap_call.cancel()
             self._gap_call = None
 
-    def _look_idle(self, limit: float) -> None:
-        # One timer for the whole time, set anew when it comes due, instead of one moved at every byte.
+    def _check_idle(self, limit: float) -> None:
+        # The timer is not moved at every byte: when it is due, it is set again for the rest of the limit.
         left = self._last_at + limit - self._pool.now()
         if left <= ROUNDING:
             left = limit
             self._idle_timer = None
             self._take(Input.IDLE, f"no byte either way for {limit:g} s (--idle-timeout)")
         if not self._pipeline.is_over:
-            self._idle_timer = self._pool.rules.timers.after(left, self._look_idle, limit)
+            self._idle_timer = self._pool.rules.timers.after(left, self._check_idle, limit)
 
     def _hand_over(self, order: orders.HandOver) -> None:
-        own = self._own = order.batch.slot
-        assert own is not None
+        slot = self._own_slot = order.batch.slot
+        assert slot is not None
         self._stop_timers()
         self._connection.unregister_producer()
         options = self._options
-        inner = JoinOptions(order.batch.data, self._connection.is_finished, None, options.idle_timeout, options.ended)
-        upstream = self._pool.hand_over(own)
-        upstream.when_lost = self._return
-        self._piped = self._join(self._connection, upstream, inner)
+        piped = JoinOptions(order.batch.data, self._connection.is_finished, None, options.idle_timeout, options.ended)
+        upstream = self._pool.hand_over(slot)
+        upstream.when_lost = self._return_slot
+        self._piped = self._join(self._connection, upstream, piped)
 
-    def _return(self) -> None:
-        """The upstream that the client had for itself is closed."""
-        own, self._own = self._own, None
-        if own is not None:
+    def _return_slot(self) -> None:
+        """Return the reserved slot to the pool; called when its connection is closed."""
+        slot, self._own_slot = self._own_slot, None
+        if slot is not None:
             self._pool.runner.clients -= 1
-            self._pool.runner.returned(own)
+            self._pool.runner.returned(slot)
 
     # The end
 
@@ -248,7 +251,7 @@ class DetachedExchange:
 
     def _leave(self, _: orders.Leave | None = None) -> None:
         if self._orders:
-            self._orders.clear()  # nothing more is to be done for this client
+            self._orders.clear()  # the orders that are left would act on a connection that is no longer ours
         self._pool.runner.clients -= 1
         self._stop_timers()
         self._connection.unregister_producer()

@@ -1,4 +1,4 @@
-"""Proxy mode: every client has an upstream for itself, and there are no more of them than targets."""
+"""Proxy mode: each client has an upstream of its own, and each target at most one client at a time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from proxymux.pool.leases import LeasingRunner
 
 
 class ExclusiveLeases:
-    """Connects each client to the target of a free slot.  Takes a connector's place.
+    """Connects each client to the target of a free slot.  Sessions use it in the place of a connector.
 
-    :param timers: measure, and wake it when a client has waited too long.
-    :param connector: connects.
-    :param leasing: an exclusive one.
+    :param timers: the clock, and the timer that ends the wait of a client at ``--queue-timeout``.
+    :param connector: opens the connections to the targets.
+    :param leasing: chooses the slots; made with ``exclusive=True``.
     """
 
     def __init__(self, timers: Timers, connector: Connector, leasing: Leasing) -> None:
@@ -29,7 +29,7 @@ class ExclusiveLeases:
 
     @property
     def clients(self) -> int:
-        """Clients that are in."""
+        """The number of clients that wait for an upstream or have one."""
         return self.runner.clients
 
     # For the service
@@ -47,17 +47,21 @@ class ExclusiveLeases:
         return self.runner.state()
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Waiting:
-        """Begin to get ``listener`` an upstream; the targets of ``forward`` are not looked at."""
+        """Make a request for an upstream, which begins at its ``start()``.
+
+        :param forward: ignored: the slot, not the decision, names the target.
+        :param listener: is given the connection, or the failure.
+        """
         return Waiting(self, forward, client, listener)
 
-    # Orders
+    # Called by the LeasingRunner, one method for each order of the leasing
 
     def give(self, slot: Slot, work: Work) -> None:
         assert isinstance(work, Waiting)
         work.given(slot)
 
     def open(self, slot: Slot) -> None:
-        """Slots are opened for the clients that have them, and never before."""
+        """Never called: an exclusive leasing gives a slot to a client first, and the client then opens it."""
         raise AssertionError(f"{slot} is to be opened for nobody")
 
     def dismiss(self, order: Dismiss) -> None:
@@ -66,9 +70,9 @@ class ExclusiveLeases:
 
 
 class Waiting(Work):
-    """A client that waits for its upstream."""
+    """One client that waits for a slot, then for the connection of the slot, and then holds the slot until it ends."""
 
-    __slots__ = ("_client", "_connecting", "_connector", "_listener", "_reason", "_runner", "_slot")
+    __slots__ = ("_client", "_connecting", "_connector", "_last_failure", "_listener", "_runner", "_slot")
 
     def __init__(self, leases: ExclusiveLeases, forward: Forward, client: Client, listener: ConnectListener) -> None:
         super().__init__(alone=True)
@@ -78,15 +82,15 @@ class Waiting(Work):
         self._listener: ConnectListener | None = listener
         self._slot: Slot | None = None
         self._connecting: Connecting | None = None
-        self._reason: str | None = None
+        self._last_failure: str | None = None
 
     def start(self) -> None:
-        """Take a slot, or wait for one."""
+        """Ask for a slot: get it at once, or join the queue."""
         self._runner.clients += 1
         self._runner.submit(self)
 
     def cancel(self) -> None:
-        """The upstream is not wanted any more."""
+        """Withdraw the client: leave the queue, or cancel the connect and return the slot."""
         if self._listener is None:
             return
         self._listener = None
@@ -101,20 +105,20 @@ class Waiting(Work):
             self._runner.leasing.withdraw(self)
 
     def given(self, slot: Slot) -> None:
-        """There is a slot."""
+        """Connect to the target of ``slot``, which is now this client's."""
         self._slot = slot
         forward = Forward(slot.target, retries=0)
         self._connecting = self._connector.connect(forward, self._client, self)
         self._connecting.start()
 
     def dismissed(self, failure: ConnectFailure) -> None:
-        """There will be none."""
+        """Tell the listener that this client gets no slot, and why."""
         listener, self._listener = self._listener, None
         if listener is not None:
             self._runner.clients -= 1
-            listener.gave_up(ConnectFailure(self._reason or failure.reason, failure.outcome))
+            listener.gave_up(ConnectFailure(self._last_failure or failure.reason, failure.outcome))
 
-    # What the connecting tells
+    # Called by the Connecting, as its listener
 
     def trying(self, target: Target) -> None:
         if self._listener is not None:
@@ -129,7 +133,7 @@ class Waiting(Work):
         self._listener = self._connecting = None
         assert slot is not None
         self._runner.leasing.connected(slot)
-        connection.when_lost = self._over
+        connection.when_lost = self._connection_lost
         if listener is None:
             connection.abort()
         else:
@@ -139,13 +143,13 @@ class Waiting(Work):
         slot, self._slot = self._slot, None
         self._connecting = None
         assert slot is not None
-        self._reason = failure.reason
+        self._last_failure = failure.reason
         runner = self._runner
         if self._listener is not None:
             runner.leasing.again(self, runner.now())
         runner.carry_out(runner.leasing.failed(slot, runner.now()))
 
-    def _over(self) -> None:
+    def _connection_lost(self) -> None:
         slot, self._slot = self._slot, None
         if slot is not None:
             self._runner.clients -= 1

@@ -1,4 +1,4 @@
-"""Deciding where nothing is to be decided: every client of a pool has the same upstreams."""
+"""The decider of the pool: the same decision for every client, as all clients have the same targets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from proxymux.interfaces import IDecider
 
 @implementer(IDecider)
 class FixedDecider:
-    """Decides the same for every client, before it has sent a byte.
+    """Decides at the accept, before the client has sent a byte.
 
-    :param name: what logs and the process title call it.
-    :param decision: what it decides.
+    :param name: the service's name in logs and in the process title.
+    :param decision: the decision for every client.
     """
 
     greets = True
@@ -32,7 +32,7 @@ class FixedDecider:
         return self._decision
 
     def connect_error(self, remote: str, client: Client) -> bytes:
-        """There is no last word."""
+        """Return no bytes: a pool's client is sent no last word."""
         return b""
 
     inactivity_error = connect_error

@@ -1,4 +1,4 @@
-"""Carrying out what the leasing decides, whatever a lease is."""
+"""Carries out the orders of a leasing and drives its timer; the same for shared and for exclusive upstreams."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from proxymux.net.timers import Timers
 
 
 class Leases(Protocol):
-    """What a service knows of the upstreams that its clients share."""
+    """What a pool service needs of its slots: start, stop and report.  Pool and ExclusiveLeases implement it."""
 
     leasing: Leasing
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to serve; with ``--warmup`` connect all slots."""
 
     def stop(self) -> None:
-        """Close everything."""
+        """Stop serving, and close the connections that no client has for itself."""
 
     def lines(self) -> list[str]:
-        """The state for the log."""
+        """The counts of :meth:`state`, formatted as log lines."""
 
     def state(self) -> dict[str, float]:
-        """The state in pgbouncer's words; ``maxwait`` is in seconds, all else are counts."""
+        """The counts of clients and upstreams under pgbouncer's names; ``maxwait`` is in seconds."""
 
 
 class Lessor(Protocol):
-    """Has the slots, and the work that waits for them."""
+    """Carries out the orders of the leasing: one method for each kind of order."""
 
     def give(self, slot: Slot, work: Work) -> None:
-        """``work`` has the slot."""
+        """Let ``work`` use the slot from now on: send the batch, or connect the client that waits."""
 
     def open(self, slot: Slot) -> None:
-        """Connect the slot."""
+        """Begin to connect a slot that is not yet given to any work."""
 
     def dismiss(self, order: Dismiss) -> None:
-        """Some work gets no slot."""
+        """Tell the client of ``order.work`` that it gets no slot, with the order's outcome and reason."""
 
 
 class LeasingRunner:
-    """Has a lessor do what the leasing says, and tells the leasing when time has passed.
+    """Has the lessor carry out the orders of the leasing, and wakes the leasing when a time limit has passed.
 
-    :param timers: measure, and wake it when something has waited too long.
+    :param timers: the clock, and the timer for the leasing's next time limit.
     """
 
     def __init__(self, timers: Timers, leasing: Leasing, lessor: Lessor) -> None:
@@ -53,29 +53,29 @@ class LeasingRunner:
         self.now = timers.seconds
         self._timers = timers
         self._lessor = lessor
-        self._look: Timer | None = None
-        self._look_at = 0.0
+        self._limit_timer: Timer | None = None
+        self._limit_at = 0.0
         self.is_stopped = False
-        #: Clients that are in.
+        #: Clients that have come and not yet left, whether they wait or not.
         self.clients = 0
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to set timers."""
         self.is_stopped = False
 
     def stop(self) -> None:
-        """Look for nothing any more, and carry out nothing for slots that are returned."""
+        """Set no more timers, and give slots that are returned to no other work."""
         self.is_stopped = True
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        if self._limit_timer is not None:
+            self._limit_timer.cancel()
+            self._limit_timer = None
 
     def lines(self) -> list[str]:
-        """The state for the log."""
+        """The counts of :meth:`state` in one log line."""
         return [" ".join(f"{name} {value:g}" for name, value in self.state().items())]
 
     def state(self) -> dict[str, float]:
-        """The state in pgbouncer's words; ``maxwait`` is in seconds, all else are counts."""
+        """The counts of clients (cl) and upstreams (sv) under pgbouncer's names; ``maxwait`` is in seconds."""
         slots = self.leasing.slots
         active = sum((slot.outstanding > 0 or slot.is_taken) and not slot.is_opening for slot in slots)
         return {
@@ -88,17 +88,17 @@ class LeasingRunner:
         }
 
     def submit(self, work: Work) -> None:
-        """There is work that wants a slot, or waits for one."""
+        """Get ``work`` a slot at once, or put it in the queue."""
         self.carry_out(self.leasing.submit(work, self.now()))
 
     def returned(self, slot: Slot) -> None:
-        """The connection of a slot is closed."""
+        """Tell the leasing that the connection of ``slot`` is closed, and give the slot to work that waits."""
         orders = self.leasing.closed(slot, self.now())
         if not self.is_stopped:
             self.carry_out(orders)
 
     def carry_out(self, orders: Iterable[Order]) -> None:
-        """Have done what the leasing says."""
+        """Have the lessor carry out ``orders``, and set the timer for the leasing's next time limit."""
         lessor = self._lessor
         for order in orders:
             if type(order) is Give:
@@ -109,12 +109,12 @@ class LeasingRunner:
                 assert type(order) is Dismiss
                 lessor.dismiss(order)
         due = self.leasing.next_look(self.now())
-        if due is not None and not self.is_stopped and (self._look is None or due < self._look_at):
-            if self._look is not None:
-                self._look.cancel()
-            self._look_at = due
-            self._look = self._timers.after(max(0.0, due - self.now()), self._look_again)
+        if due is not None and not self.is_stopped and (self._limit_timer is None or due < self._limit_at):
+            if self._limit_timer is not None:
+                self._limit_timer.cancel()
+            self._limit_at = due
+            self._limit_timer = self._timers.after(max(0.0, due - self.now()), self._time_passed)
 
-    def _look_again(self) -> None:
-        self._look = None
+    def _time_passed(self) -> None:
+        self._limit_timer = None
         self.carry_out(self.leasing.go_on(self.now()))

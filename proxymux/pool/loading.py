@@ -1,4 +1,4 @@
-"""What the pool loads of the user's: a codec, listeners, a configuration object."""
+"""Loads what a pool takes from user code: a codec, event listeners, the configuration object."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from proxymux.user_code import find
 
 
 def load_codec(name: str) -> Codec:
-    """The codec of that name, one of ours or the user's.
+    """Return a codec by its name.
 
-    :param name: as for ``--codec``.
-    :raises ConfigError: if there is none.
+    :param name: the value of ``--codec``: a built-in codec, or ``package.module:attr`` of the user's.
+    :raises ConfigError: if there is no such codec, or the user's lacks a member that a codec must have.
     """
     try:
         if ":" not in name or name.startswith("length:"):
@@ -34,10 +34,10 @@ def load_codec(name: str) -> Codec:
 
 
 def load_listeners(events: Events, name: str) -> None:
-    """Have the functions of a file or module that are named after events called at these.
+    """Subscribe the functions of a user's file or module to the events that they are named after.
 
-    :param name: as for ``--listeners``.
-    :raises ConfigError: if there are none.
+    :param name: the value of ``--listeners``: a file or a module.
+    :raises ConfigError: if it cannot be loaded, or none of its functions has the name of an event.
     """
     found, filename = _find("--listeners", name)
     functions = {event: getattr(found, event, None) for event in EVENTS}
@@ -49,10 +49,10 @@ def load_listeners(events: Events, name: str) -> None:
 
 
 def load_config(name: str) -> object:
-    """The ancestor's configuration object of that name.
+    """Load the configuration object that the ancestor would be given.
 
-    :param name: as for ``--config-object``.
-    :raises ConfigError: if there is none.
+    :param name: the value of ``--config-object``.
+    :raises ConfigError: if there is no such object.
     """
     return _find("--config-object", name)[0]
 

@@ -1,4 +1,4 @@
-"""The modes of the pool: how a client gets an upstream, and how it is joined to it."""
+"""The modes of the pool: how a client gets an upstream, and which exchange carries its bytes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from proxymux.session.context import ClientExchange, Join, JoinPool, UpstreamSou
 
 @dataclass(frozen=True, slots=True)
 class PoolMode:
-    """What a pool service is in its mode.
+    """The parts of a pool service that depend on its mode.
 
-    :param decision: what is decided on every client.
-    :param leases: the slots that clients share.
-    :param connector: gets a client its upstream; None where clients share upstreams.
-    :param join: joins a client to its upstream; likewise.
-    :param join_pool: has a client share upstreams; None where each has its own.
+    :param decision: the decision for every client.
+    :param leases: the slots of the service.
+    :param connector: connects a client to its upstream; Proxy mode only, else None.
+    :param join: joins a client to its upstream; Proxy mode only, else None.
+    :param join_pool: begins the detached exchange of a client; FIFO and Funnel mode only, else None.
     """
 
     decision: Decision
@@ -46,17 +46,17 @@ class PoolMode:
 
 
 def exclusive_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Events, log: Logger) -> PoolMode:
-    """Proxy mode: a client has its upstream for itself."""
-    targets = _targets(settings)
-    leasing = _leasing(settings, targets, pipelined=False, exclusive=True)
+    """Make the parts for Proxy mode: each client has an upstream of its own."""
+    targets = _parse_targets(settings)
+    leasing = _make_leasing(settings, targets, pipelined=False, exclusive=True)
     leases = ExclusiveLeases(driver.timers, Connector(driver, settings), leasing)
     observed = ObservedRelay(driver.reactor, driver.timers, settings.raw_gap / 1000, events, log)
     return PoolMode(Forward(targets), leases, leases, PipedRelay(driver.join, observed.join, events).join)
 
 
 def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Events, log: Logger) -> PoolMode:
-    """FIFO and Funnel mode: clients share upstreams."""
-    targets = _targets(settings)
+    """Make the parts for FIFO and Funnel mode: clients share upstreams."""
+    targets = _parse_targets(settings)
     is_fifo = settings.chosen_mode == "fifo"
     pipelined = not codec.gap and (settings.async_ or (is_fifo and codec.pipelines))
     pool = Pool(
@@ -64,7 +64,7 @@ def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Ev
         driver.timers,
         Connector(driver, settings),
         codec,
-        _leasing(settings, targets, pipelined=pipelined, exclusive=False),
+        _make_leasing(settings, targets, pipelined=pipelined, exclusive=False),
         events,
         log,
         driver.call_soon,
@@ -75,11 +75,11 @@ def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Ev
     return PoolMode(Share(targets), pool, join_pool=relay.join)
 
 
-def _targets(settings: PoolSettings) -> tuple[Target, ...]:
+def _parse_targets(settings: PoolSettings) -> tuple[Target, ...]:
     return tuple(map(parse_target, settings.target))
 
 
-def _leasing(settings: PoolSettings, targets: tuple[Target, ...], *, pipelined: bool, exclusive: bool) -> Leasing:
+def _make_leasing(settings: PoolSettings, targets: tuple[Target, ...], *, pipelined: bool, exclusive: bool) -> Leasing:
     return Leasing(
         targets,
         pipelined=pipelined,
@@ -91,11 +91,11 @@ def _leasing(settings: PoolSettings, targets: tuple[Target, ...], *, pipelined: 
 
 
 class DetachedRelay:
-    """Has clients share the upstreams of a pool.
+    """Makes the detached exchanges of a pool's clients.
 
-    :param join: joins a client to an upstream that it has for itself.
-    :param pipelined: whether an upstream may have requests of several clients outstanding.
-    :param batches: whether requests of one client that came together are sent together.
+    :param join: joins a client to an upstream that is reserved for it.
+    :param pipelined: an upstream may have several batches outstanding, also of different clients.
+    :param batches: requests of one client that came together are sent to one upstream together.
     """
 
     def __init__(self, pool: Pool, join: Join, pipelined: bool, batches: bool) -> None:
@@ -108,10 +108,10 @@ class DetachedRelay:
 
 
 class PipedRelay:
-    """Joins a client to its upstream; where somebody listens to requests, so that they can be told of.
+    """Joins a client to its upstream, by the observed relay if the event ``request`` has listeners.
 
-    :param join: joins where nobody listens.
-    :param observed: joins where somebody does.
+    :param join: joins if there are no listeners.
+    :param observed: joins if there are listeners; it reports requests and replies to them.
     """
 
     def __init__(self, join: Join, observed: Join, events: Events) -> None:

@@ -1,7 +1,7 @@
-"""The observed relay: pipes bytes, and tells listeners of what looks like a request and its reply.
+"""The observed relay of Proxy mode: pipes bytes, and reports requests and replies to the listeners of ``request``.
 
-Nothing says where a message ends: what comes from the client until the upstream answers is a request, and what comes
-from the upstream until it is silent, or until the client goes on, is the reply.
+No codec finds the ends of messages here.  The bytes of a client up to the upstream's first answer count as one request;
+the bytes of the upstream until a gap of silence, or until the client sends again, count as the reply.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from proxymux.net.reactor.relay import join_flows
 from proxymux.net.timers import Timers
 from proxymux.pool.response import Response
 
-#: Bytes of one reply that are kept for the listeners.
+#: Bytes of one reply from which on no further chunks are kept for the listeners.
 KEPT: Final = 16 << 20
 
 
 class ObservedRelay:
-    """Joins connections and lets listeners of ``request`` see what passes.
+    """Joins connections and reports the bytes that pass to the listeners of ``request``.
 
-    :param clock: for the silence that ends a reply.
-    :param gap: how long it lasts, in seconds.
+    :param clock: times the gap; ``timers`` are too coarse for that.
+    :param gap: seconds of silence that end a reply (``--raw-gap``).
     """
 
     def __init__(self, clock: IReactorTime, timers: Timers, gap: float, events: Events, log: Logger) -> None:
@@ -47,7 +47,7 @@ class ObservedRelay:
 
 
 class _Observer:
-    """The requests and replies of one client."""
+    """Divides the bytes of one exchange into requests and replies, and reports them."""
 
     def __init__(self, clock: IReactorTime, gap: float, events: Events, log: Logger) -> None:
         self._clock = clock
@@ -55,52 +55,52 @@ class _Observer:
         self._events = events
         self._log = log
         self._response: Response | None = None
-        self._silence: IDelayedCall | None = None
+        self._gap_call: IDelayedCall | None = None
 
     def request(self, data: bytes) -> None:
-        """The client has said something."""
-        self._answered()
+        """Take note of bytes from the client: they end the reply before, and begin a request or continue one."""
+        self._end_reply()
         if self._response is not None:
-            return  # more of a request that has no reply yet
+            return  # a further part of a request whose reply has not begun; listeners see its first part only
         self._response = Response(self._log)
         self._response.tell(self._events, data)
 
     def reply(self, data: bytes) -> None:
-        """The upstream has said something."""
+        """Take note of bytes from the upstream: a part of the reply, unless no request is outstanding."""
         response = self._response
         if response is None:
             return
         if response.size < KEPT:
             response.parts.append(data)
             response.size += len(data)
-        if self._silence is None:
-            self._silence = self._clock.callLater(self._gap, self._silent)
+        if self._gap_call is None:
+            self._gap_call = self._clock.callLater(self._gap, self._gap_passed)
         else:
-            self._silence.reset(self._gap)
+            self._gap_call.reset(self._gap)
 
     def over(self) -> None:
-        """There will be no more."""
-        self._answered()
+        """Take note that the exchange is over: a reply that has begun is complete, a missing one has failed."""
+        self._end_reply()
         response, self._response = self._response, None
         if response is not None:
             response.fail(Outcome.UPSTREAM_ABORTED, "it ended before a reply")
 
-    def _silent(self) -> None:
-        self._silence = None
-        self._answered()
+    def _gap_passed(self) -> None:
+        self._gap_call = None
+        self._end_reply()
 
-    def _answered(self) -> None:
-        """What has come of a reply is the whole of it."""
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+    def _end_reply(self) -> None:
+        """Report the reply as complete, if any of it has come."""
+        if self._gap_call is not None:
+            self._gap_call.cancel()
+            self._gap_call = None
         if self._response is not None and self._response.parts:
             response, self._response = self._response, None
             response.succeed()
 
 
 class _ClientFlow(Flow):
-    """The client's flow."""
+    """The flow from the client: its bytes are requests."""
 
     __slots__ = ("_observer",)
 
@@ -118,7 +118,7 @@ class _ClientFlow(Flow):
 
 
 class _UpstreamFlow(Flow):
-    """The upstream's flow."""
+    """The flow from the upstream: its bytes are replies."""
 
     __slots__ = ("_observer",)
 

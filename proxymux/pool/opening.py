@@ -1,4 +1,4 @@
-"""Opening the slots of a pool: one connect for each, which nobody but the pool waits for."""
+"""Opens the slots of a pool that clients share: one connect for each slot, on behalf of no single client."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from proxymux.core.target import Target
 from proxymux.net.connection import Connection
 from proxymux.net.connector import Connecting, Connector
 
-_NOBODY = Client(("", 0), ("", 0))
+#: The connector wants a client; a shared upstream has none.
+_NO_CLIENT = Client(("", 0), ("", 0))
 
 
 class SlotListener(Protocol):
-    """Is told what becomes of slots that are being opened."""
+    """Is told how the opening of slots ended.  The pool implements it."""
 
     def connected(self, slot: Slot, connection: Connection) -> None:
-        """A slot has its connection."""
+        """The slot is connected; the listener owns ``connection`` from now on."""
 
     def not_connected(self, slot: Slot) -> None:
-        """A slot has none."""
+        """The target of the slot could not be connected to."""
 
 
 class Openings:
-    """The slots that are being opened.
+    """The connects that are under way, by slot.
 
-    :param connector: connects.
-    :param listener: is told what becomes of them.
+    :param connector: connects to the slots' targets.
+    :param listener: is told how each connect ended.
     """
 
     def __init__(self, connector: Connector, listener: SlotListener, events: Events, log: Logger) -> None:
@@ -43,16 +44,16 @@ class Openings:
         self._connecting: dict[Slot, Connecting] = {}
 
     def open(self, slot: Slot) -> None:
-        """Connect a slot."""
+        """Begin to connect to the target of ``slot``, with one attempt."""
         forward = Forward(slot.target, retries=0)
-        connecting = self._connector.connect(forward, _NOBODY, _SlotConnect(self, slot))
+        connecting = self._connector.connect(forward, _NO_CLIENT, _SlotConnect(self, slot))
         self._connecting[slot] = connecting
         connecting.start()
 
     def cancel(self) -> list[Slot]:
-        """Give up all; nobody is told.
+        """Cancel all connects; the listener is not told.
 
-        :returns: the slots that have no connection now.
+        :returns: the slots that were being opened.
         """
         slots = list(self._connecting)
         for connecting in self._connecting.values():
@@ -60,26 +61,26 @@ class Openings:
         self._connecting.clear()
         return slots
 
-    # What a slot's connect tells
+    # Called by _SlotConnect
 
     def attempt_failed(self, target: Target, reason: str) -> None:
-        """A target could not be connected to."""
+        """Emit ``connect_failed`` for one attempt that failed."""
         self._events.emit("connect_failed", self._log, str(target), reason)
 
     def connected(self, slot: Slot, connection: Connection) -> None:
-        """There is a connection."""
+        """Pass the connection of ``slot`` to the listener."""
         del self._connecting[slot]
         self._listener.connected(slot, connection)
 
     def gave_up(self, slot: Slot, failure: ConnectFailure) -> None:
-        """There will be none."""
+        """Log the failure, and tell the listener that ``slot`` has no connection."""
         self._connecting.pop(slot, None)
         self._log.warn("upstream {number}: {reason}", number=slot.number, reason=failure.reason)
         self._listener.not_connected(slot)
 
 
 class _SlotConnect:
-    """Wants a connection for a slot."""
+    """The listener of one slot's connect: adds the slot to what it is told."""
 
     def __init__(self, openings: Openings, slot: Slot) -> None:
         self._openings = openings

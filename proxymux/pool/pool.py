@@ -1,4 +1,4 @@
-"""The pool: carries out what the leasing decides, on real connections."""
+"""The pool of FIFO and Funnel mode: carries out the orders of the leasing on real, shared connections."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from proxymux.pool.response import Response
 from proxymux.pool.settings import PoolSettings
 from proxymux.pool.upstream import Upstream, UpstreamRules
 
-#: Seconds between two looks for upstreams that have not been of use.
-_LOOK_FOR_IDLE: Final = 0.1
+#: Seconds between two checks for upstreams that have been idle for ``--inactivity-timeout``.
+_IDLE_CHECK_INTERVAL: Final = 0.1
 
 
 class Pool:
     """The upstreams of a service in FIFO or Funnel mode.
 
-    :param clock: for what has to be finer than the timers are.
-    :param connector: connects.
-    :param soon: has a function called when what is ready now has been looked at.
+    :param clock: times the gap; ``timers`` are too coarse for that.
+    :param connector: connects the slots.
+    :param soon: calls a function after the sockets that are ready now have been handled, or at once.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Pool:
     ) -> None:
         self.rules = UpstreamRules(clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000)
         self.codec = codec
-        #: All requests are served in the order in which they came, whosever they are.
+        #: Requests of all clients are served in the order in which they came (FIFO mode).
         self.is_ordered = settings.chosen_mode == "fifo"
         self.leasing = leasing
         self.now = timers.seconds
@@ -59,7 +59,7 @@ class Pool:
         self._events = events
         self._request_listeners = events.listeners("request")
         self._log = log
-        #: Seconds after which an upstream that is of no use is closed; 0 is off.
+        #: Seconds after which an upstream without outstanding requests is closed; 0 is off.
         self._inactivity_timeout = settings.inactivity_timeout / 1000
         self._warmup = settings.warmup
         self._upstreams: dict[Slot, Upstream] = {}
@@ -67,7 +67,7 @@ class Pool:
 
     @property
     def clients(self) -> int:
-        """Clients that are in."""
+        """The number of clients that have come and not yet left."""
         return self.runner.clients
 
     # For the service
@@ -77,7 +77,7 @@ class Pool:
         if self._warmup:
             self.runner.carry_out(self.leasing.start(self.now()))
         if self._inactivity_timeout:
-            self._idle_timer = self.rules.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
+            self._idle_timer = self.rules.timers.after(_IDLE_CHECK_INTERVAL, self._close_idle)
 
     def stop(self) -> None:
         self.runner.stop()
@@ -95,10 +95,10 @@ class Pool:
     def state(self) -> dict[str, float]:
         return self.runner.state()
 
-    # For the clients
+    # Called by the clients' detached exchanges
 
     def submit(self, batch: Batch, sender: Sender) -> None:
-        """Have a batch sent, and ``sender`` told what becomes of it."""
+        """Send ``batch`` as soon as the leasing gives it a slot; ``sender`` is told of its replies or its failure."""
         batch.sender = sender
         slot = self.leasing.grab(batch, self.now())
         if slot is not None:
@@ -107,7 +107,10 @@ class Pool:
             self.runner.submit(batch)
 
     def follow(self, batch: Batch, before: Batch, sender: Sender) -> bool:
-        """Have a batch sent where ``before`` was, and ``sender`` told what becomes of it; False if it must wait."""
+        """Send ``batch`` on the slot of ``before``, a batch of the same client that is still outstanding.
+
+        :returns: False if that slot takes no more for now; the batch is not sent then.
+        """
         slot = before.slot
         if slot is None or not self.leasing.follow(slot):
             return False
@@ -116,7 +119,7 @@ class Pool:
         return True
 
     def withdraw(self, batch: Batch) -> None:
-        """Nobody wants a batch any more."""
+        """Forget the sender of ``batch``: its replies are dropped when they come, and it leaves the queue."""
         batch.sender = None
         if batch.slot is None:
             self.leasing.withdraw(batch)
@@ -124,14 +127,17 @@ class Pool:
             self._upstreams[batch.slot].close("the client left, and its reply could be taken for another's")
 
     def requeue(self, batch: Batch) -> None:
-        """A batch of which nothing was sent is the next to be, once its slot is closed."""
+        """Put a batch of which nothing was sent at the head of the queue, as its slot is about to be closed."""
         self.leasing.again(batch, self.now())
 
     def hand_over(self, slot: Slot) -> Connection:
-        """The connection of a slot that a client has alone; the slot is in use until it is returned."""
+        """Give the connection of ``slot`` away to the one client that reserved it.
+
+        The slot counts as taken until ``runner.returned(slot)`` is called.
+        """
         return self._upstreams.pop(slot).hand_over()
 
-    # What the upstreams tell
+    # Called by the upstreams, as UpstreamListener
 
     def opened(self, upstream: Upstream) -> None:
         self.runner.carry_out(self.leasing.opened(upstream.slot, self.now()))
@@ -145,7 +151,7 @@ class Pool:
     def released(self, upstream: Upstream, batch: Batch, data: bytes) -> None:
         sender = batch.sender
         if batch.sequence and self.leasing.queue and sender is not None:
-            # What its client has sent next may have come before what waits.
+            # FIFO: the client's next batch may be older than those that wait, so it is submitted before the release.
             sender.done(batch, data)
             sender = None
         orders = self.leasing.release(upstream.slot, upstream.used_at)
@@ -182,19 +188,19 @@ class Pool:
         else:
             self.runner.returned(slot)
 
-    # What becomes of slots that are being opened
+    # Called by the openings, as SlotListener
 
     def connected(self, slot: Slot, connection: Connection) -> None:
         upstream = self._upstreams[slot] = Upstream(self.rules, self, slot, connection)
         if self.codec.silent_first:
-            upstream.settle_in()
+            upstream.await_silence()
         else:
             self.opened(upstream)
 
     def not_connected(self, slot: Slot) -> None:
         self.runner.carry_out(self.leasing.failed(slot, self.now()))
 
-    # Orders
+    # Called by the LeasingRunner, one method for each order of the leasing
 
     def give(self, slot: Slot, work: Work) -> None:
         assert isinstance(work, Batch)
@@ -212,7 +218,7 @@ class Pool:
         upstream = self._upstreams[slot]
         upstream.send(batch)
         if not batch.replies:
-            upstream.settle(batch)
+            upstream.complete_silent(batch)
 
     def dismiss(self, order: Dismiss) -> None:
         assert isinstance(order.work, Batch)
@@ -221,10 +227,10 @@ class Pool:
     def open(self, slot: Slot) -> None:
         self._openings.open(slot)
 
-    # Upstreams that are of no use
+    # Idle upstreams
 
-    def _look_for_idle(self) -> None:
-        self._idle_timer = self.rules.timers.after(_LOOK_FOR_IDLE, self._look_for_idle)
+    def _close_idle(self) -> None:
+        self._idle_timer = self.rules.timers.after(_IDLE_CHECK_INTERVAL, self._close_idle)
         latest = self.now() - self._inactivity_timeout
         for upstream in tuple(self._upstreams.values()):
             if not upstream.slot.outstanding and upstream.used_at <= latest:

@@ -1,4 +1,4 @@
-"""Responses: what the listeners of ``request`` are told of a reply."""
+"""Responses: each tells the listeners of ``request`` the reply to one request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from proxymux.errors import ProxymuxError
 
 
 class RequestFailed(ProxymuxError):
-    """A request has no whole reply.
+    """Fails a listener's Deferred: the request got no complete reply.
 
-    :param outcome: what became of it.
+    :param outcome: why, in one word.
+    :param reason: why, in one line.
     """
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
@@ -23,46 +24,50 @@ class RequestFailed(ProxymuxError):
 
 
 class Response:
-    """The reply to one request, of which every listener has a Deferred of its own: none can spoil another's."""
+    """The reply to one request.
 
-    __slots__ = ("_log", "_promises", "parts", "size")
+    Each listener has a Deferred of its own, so that no listener can change the result of another.
+    """
+
+    __slots__ = ("_deferreds", "_log", "parts", "size")
 
     def __init__(self, log: Logger) -> None:
         self._log = log
-        self._promises: list[Deferred[bytes]] = []
-        #: What has come of it so far.
+        self._deferreds: list[Deferred[bytes]] = []
+        #: The parts of the reply that have come.
         self.parts: list[bytes] = []
+        #: Their bytes, for callers that limit what they add to ``parts``.
         self.size = 0
 
     def tell(self, events: Events, data: bytes) -> None:
-        """Tell the listeners of the request."""
-        events.emit_each("request", lambda: (self._log, data, self._promise()))
+        """Call the listeners of ``request`` with the bytes of the request and a Deferred of the reply."""
+        events.emit_each("request", lambda: (self._log, data, self._new_deferred()))
 
-    def _promise(self) -> Deferred[bytes]:
-        promise: Deferred[bytes] = Deferred()
-        self._promises.append(promise)
-        return promise
+    def _new_deferred(self) -> Deferred[bytes]:
+        deferred: Deferred[bytes] = Deferred()
+        self._deferreds.append(deferred)
+        return deferred
 
     def add(self, data: bytes) -> None:
-        """A part of the reply has come."""
+        """Keep a further part of the reply."""
         self.parts.append(data)
 
     def succeed(self) -> None:
-        """The reply is whole."""
+        """Give the listeners the reply, which is complete."""
         parts, self.parts = self.parts, []
         self._fire(b"".join(parts))
 
     def fail(self, outcome: Outcome, reason: str) -> None:
-        """There is none, or it will not become whole."""
+        """Fail the listeners' Deferreds with :class:`RequestFailed`."""
         self.parts = []
         self._fire(Failure(RequestFailed(outcome, reason)))
 
     def _fire(self, result: bytes | Failure) -> None:
-        promises, self._promises = self._promises, []
-        for promise in promises:
-            if not promise.called:
-                promise.callback(result)
-            promise.addErrback(self._report)
+        deferreds, self._deferreds = self._deferreds, []
+        for deferred in deferreds:
+            if not deferred.called:
+                deferred.callback(result)
+            deferred.addErrback(self._report)
 
     def _report(self, failure: Failure) -> None:
         if failure.check(RequestFailed, CancelledError) is None:

@@ -1,4 +1,4 @@
-"""What a pool is told, beside what all services are."""
+"""The settings of a pool, beside those that all services share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from proxymux.settings import Settings
 Mode = Literal["proxy", "fifo", "funnel"]
 
 _MODES: Final[tuple[Mode, ...]] = ("proxy", "fifo", "funnel")
-HOW_TO: Final = "give --target HOST:PORT and --listen, or set PROXY_CONNECTIONS_CNT, TARGET_HOST_1, TARGET_PORT_1 …"
+SETUP_HINT: Final = "give --target HOST:PORT and --listen, or set PROXY_CONNECTIONS_CNT, TARGET_HOST_1, TARGET_PORT_1 …"
 
 
 def mode_by_rule(targets: int, max_connections: int | None) -> Mode:
-    """The mode for a number of targets and of clients, by the ancestor's rule."""
+    """The mode that the ancestor chooses by the numbers of targets and of connections."""
     if targets == max_connections:
         return "proxy"
     return "fifo" if targets == 1 else "funnel"
@@ -33,7 +33,7 @@ def _target(text: str) -> str:
 class PoolSettings(Settings):
     """The settings of a pool.
 
-    :raises ConfigError: naming the option that has a bad value, or that does not go with the others.
+    :raises ConfigError: naming the option that has a bad value or contradicts another.
     """
 
     config: Whatever = Whatever(None, "the ancestor's configuration object", metavar="OBJECT", is_option=False)
@@ -77,18 +77,19 @@ class PoolSettings(Settings):
         if self.send_proxy is not None and self.chosen_mode != "proxy":
             raise ConfigError("--send-proxy", "is for proxy mode: a connection that clients share is no one client's")
         if not self.listen:
-            raise ConfigError("--listen", f"missing; {HOW_TO}")
+            raise ConfigError("--listen", f"missing; {SETUP_HINT}")
 
     @property
     def chosen_mode(self) -> Mode:
-        """The mode that was asked for, or else the one by the ancestor's rule."""
+        """The value of ``--mode`` if it is given, else the mode by the ancestor's rule."""
         return self.mode or mode_by_rule(len(self.target), self.max_connections)
 
     @property
     def of_sessions(self) -> PoolSettings:
-        """These settings as sessions take them.
+        """The settings for the sessions.
 
-        In proxy mode what an inactive upstream is, a client and its upstream are together.
+        In Proxy mode ``inactivity_timeout`` applies to a client together with its upstream, so it becomes the sessions'
+        ``idle_timeout`` unless that is given.
         """
         if self.chosen_mode != "proxy" or self.idle_timeout:
             return self

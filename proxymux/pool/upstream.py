@@ -1,4 +1,4 @@
-"""One connection of the pool: sends what it is given, and finds out whose the replies are."""
+"""One shared connection of the pool: sends batches, and divides what comes back into their replies."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from proxymux.net.timers import Timers
 class UpstreamRules:
     """What all upstreams of a pool have in common.
 
-    :param clock: for what has to be finer than the timers are.
-    :param soon: has a function called when what is ready now has been looked at.
-    :param request_timeout: seconds until a reply must be whole.
-    :param gap: seconds of silence that end a reply whose end cannot be seen, or that show that it says nothing first.
+    :param clock: times the gap; ``timers`` are too coarse for that.
+    :param soon: calls a function after the sockets that are ready now have been handled, or at once.
+    :param request_timeout: seconds from sending a batch until all its replies must have come.
+    :param gap: seconds of silence that end a reply whose codec finds no end in the bytes; also how long a new upstream
+        is watched for a greeting, with codecs that are ``silent_first``.
     """
 
     clock: IReactorTime
@@ -38,37 +39,44 @@ class UpstreamRules:
 
 
 class UpstreamListener(Protocol):
-    """Is told what becomes of an upstream and its batches."""
+    """Is told of the events of an upstream and its batches.  The pool implements it."""
 
     def opened(self, upstream: Upstream) -> None:
-        """It is of use."""
+        """The upstream is ready for its first batch."""
 
     def blocked(self, upstream: Upstream) -> None:
-        """It takes no more for now."""
+        """The upstream must get no more batches for now: its output is full, or it is about to be closed."""
 
     def unblocked(self, upstream: Upstream) -> None:
-        """It takes more."""
+        """The output of the upstream has drained; it may get batches again."""
 
     def released(self, upstream: Upstream, batch: Batch, data: bytes) -> None:
-        """A batch on it was wholly answered, with ``data`` as the last part of its replies."""
+        """All replies to ``batch`` have come.
+
+        :param data: the last part of the replies; the listener passes it to the batch's sender.
+        """
 
     def fail(self, batch: Batch, outcome: Outcome, reason: str) -> None:
-        """A batch that it had will have no whole reply."""
+        """The replies to ``batch``, which was on this upstream, will not come completely."""
 
     def closing(self, upstream: Upstream, reason: str) -> None:
-        """It is closed; a reason is why it is of no use any more.  What becomes of its batches is told next."""
+        """The upstream is being closed; its batches are reported next.
+
+        :param reason: why, in one line; empty for one that is closed because it is idle or the pool stops.
+        """
 
     def unsent(self, batch: Batch) -> None:
-        """It had a batch, and has sent nothing of it."""
+        """``batch`` was on this upstream, but no byte of it was sent: it may go to another."""
 
     def gone(self, upstream: Upstream) -> None:
-        """It is closed, and has no batches any more."""
+        """The upstream is closed, and all its batches have been reported."""
 
 
 class Upstream:
-    """An open slot.
+    """The connection of an open slot.
 
-    Replies come in the order of their requests; what comes that nobody waits for, or cannot be a reply, closes it.
+    Replies come in the order of the requests.  Bytes that no request is waiting for, or that cannot be a reply, close
+    the connection.
     """
 
     def __init__(self, rules: UpstreamRules, listener: UpstreamListener, slot: Slot, connection: Connection) -> None:
@@ -78,14 +86,15 @@ class Upstream:
         self._now = rules.timers.seconds
         self._listener = listener
         self._scanner = rules.codec.replies()
-        self._sent: deque[Batch] = deque()
-        #: Those of them that are still to be sent.
-        self._out: list[Batch] = []
-        #: It has answered something.
-        self._is_proven = False
+        #: Batches that were given to this upstream and are not completely answered, in their order.
+        self._outstanding: deque[Batch] = deque()
+        #: Those of them whose bytes are not yet passed to the connection, see :meth:`_flush`.
+        self._unflushed: list[Batch] = []
+        #: At least one batch was answered completely.
+        self._has_answered = False
         self._timer: Timer | None = None
-        self._gap: IDelayedCall | None = None
-        #: When it was last of use, in the clock's seconds.
+        self._gap_call: IDelayedCall | None = None
+        #: When a batch was last sent or completed, in the clock's seconds.
         self.used_at = self._now()
         self.is_gone = False
         connection.owner = self
@@ -95,21 +104,21 @@ class Upstream:
     # Sending
 
     def send(self, batch: Batch) -> None:
-        """Send a batch, with whatever else is to be sent in this turn."""
+        """Send ``batch``, in one write with the other batches of this turn."""
         rules = self._rules
         now = batch.sent_at = self._now()
         for hint, count in batch.expected:
             self._scanner.expect(hint, count)
-        self._sent.append(batch)
-        self._out.append(batch)
-        if len(self._out) == 1:
-            rules.soon(self._flush)  # which may be now
+        self._outstanding.append(batch)
+        self._unflushed.append(batch)
+        if len(self._unflushed) == 1:
+            rules.soon(self._flush)  # may call it before it returns
         if self._timer is None:
-            self._timer = rules.timers.after(rules.request_timeout, self._look_at_time)
+            self._timer = rules.timers.after(rules.request_timeout, self._check_request_timeout)
         self.used_at = now
 
     def hand_over(self) -> Connection:
-        """Give the connection away; the slot is in use until it ends."""
+        """Give the connection away to one client; this upstream does not use it any more."""
         self._flush()
         self._stop_timers()
         self.connection.unregister_producer()
@@ -118,7 +127,7 @@ class Upstream:
         return self.connection
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
+        out, self._unflushed = self._unflushed, []
         if not self.is_gone and out:
             self.connection.send(out[0].data if len(out) == 1 else b"".join([batch.data for batch in out]))
 
@@ -129,25 +138,25 @@ class Upstream:
         self._listener.unblocked(self)
 
     def stopProducing(self) -> None:
-        """It is lost, and we are told so."""
+        """Nothing to do: the connection also calls :meth:`lost`."""
 
-    # What the connection tells
+    # Called by the connection
 
     def made(self) -> None: ...
     def secured(self) -> None: ...
     def flushed(self) -> None: ...
 
     def received(self, data: bytes) -> None:
-        if not self._sent:
+        if not self._outstanding:
             self.close("it speaks before it is asked" if self.slot.is_opening else "an unsolicited message")
             return
-        if len(self._sent) == 1:
+        if len(self._outstanding) == 1:
             count = self._scanner.count(data)
-            if count is not None and count == self._sent[0].replies:
-                self._done(self._sent[0], data)  # as most often
+            if count is not None and count == self._outstanding[0].replies:
+                self._complete(self._outstanding[0], data)  # the usual case
                 return
             if count is not None:
-                self._passed(self._sent[0], data, count)
+                self._pass_on(self._outstanding[0], data, count)
                 return
         problem = None
         try:
@@ -155,28 +164,31 @@ class Upstream:
         except BadMessage as error:
             ends, problem = error.finished, error
         if problem is not None:
-            self._listener.blocked(self)  # nobody is to have it before it is closed
+            self._listener.blocked(self)  # the replies below free the slot; it must get no new batch
         start = done = 0
         while done < len(ends):
-            batch = self._sent[0]
+            batch = self._outstanding[0]
             count = min(batch.replies, len(ends) - done)
             done += count
             end = ends[done - 1]
-            self._passed(batch, data[start:end], count)
+            self._pass_on(batch, data[start:end], count)
             if self.is_gone:
                 return
             start = end
         if problem is not None:
             self.close(str(problem))
         elif start < len(data):
-            self._passed(self._sent[0], data[start:], 0)
+            self._pass_on(self._outstanding[0], data[start:], 0)
         if self._rules.codec.gap and not self.is_gone:
             self._wait_for_silence()
 
-    def _passed(self, batch: Batch, data: bytes, ended: int) -> None:
-        """Pass a part of a batch's replies on, with which ``ended`` of them are whole."""
+    def _pass_on(self, batch: Batch, data: bytes, ended: int) -> None:
+        """Pass a part of the replies to ``batch`` on to its sender.
+
+        :param ended: the number of replies that end in ``data``.
+        """
         if batch.replies == ended:
-            self._done(batch, data)
+            self._complete(batch, data)
             return
         batch.replies -= ended
         if batch.listener is not None:
@@ -184,83 +196,86 @@ class Upstream:
         if data and batch.sender is not None:
             batch.sender.reply(batch, data)
 
-    def _done(self, batch: Batch, data: bytes) -> None:
-        """A batch has all its replies, of which ``data`` is the last part."""
-        self._sent.popleft()
+    def _complete(self, batch: Batch, data: bytes) -> None:
+        """Report ``batch`` as answered; ``data`` is the last part of its replies."""
+        self._outstanding.popleft()
         self.used_at = self._now()
-        self._is_proven = True
+        self._has_answered = True
         batch.replies = 0
         if batch.listener is not None:
             batch.listener.add(data)
             batch.listener.succeed()
         if self._scanner.must_close:
-            batch.is_last = True  # to the client, too, the end of the connection may be the end of the reply
+            batch.is_last = True  # the client's connection has to end too: that may be what marks the end of the reply
             self.close("the upstream said that it closes")
             if batch.sender is not None:
                 batch.sender.done(batch, data)
         else:
             self._listener.released(self, batch, data)
 
-    def settle(self, batch: Batch) -> None:
-        """A batch that has no replies is done when it is sent."""
-        self._sent.remove(batch)
+    def complete_silent(self, batch: Batch) -> None:
+        """Report ``batch``, whose requests have no replies, as answered; called after :meth:`send`."""
+        self._outstanding.remove(batch)
         if batch.listener is not None:
             batch.listener.succeed()
         self._listener.released(self, batch, b"")
 
     def finished(self) -> None:
-        if self._sent and self._scanner.finish():
-            batch = self._sent[0]
+        if self._outstanding and self._scanner.finish():
+            batch = self._outstanding[0]
             self._scanner.must_close = True
-            self._passed(batch, b"", 1)
+            self._pass_on(batch, b"", 1)
         self.close("the upstream closed")
 
     def lost(self, reason: Exception | None) -> None:
         self._end(explain(reason))
 
-    # Raw replies, whose end only silence can show
+    # Silence, which ends the replies of codecs that find no end in the bytes
 
     def _wait_for_silence(self) -> None:
-        if self._gap is not None:
-            self._gap.reset(self._rules.gap)
-        elif self._sent:
-            self._gap = self._rules.clock.callLater(self._rules.gap, self._silent)
+        if self._gap_call is not None:
+            self._gap_call.reset(self._rules.gap)
+        elif self._outstanding:
+            self._gap_call = self._rules.clock.callLater(self._rules.gap, self._gap_passed)
 
-    def settle_in(self) -> None:
-        """Wait for the gap whether it speaks before it is asked; then it is open."""
-        self._gap = self._rules.clock.callLater(self._rules.gap, self._settled_in)
+    def await_silence(self) -> None:
+        """Open the upstream after the gap; bytes that come before, a greeting, close it instead."""
+        self._gap_call = self._rules.clock.callLater(self._rules.gap, self._stayed_silent)
 
-    def _settled_in(self) -> None:
-        self._gap = None
+    def _stayed_silent(self) -> None:
+        self._gap_call = None
         self._listener.opened(self)
 
-    def _silent(self) -> None:
-        self._gap = None
+    def _gap_passed(self) -> None:
+        self._gap_call = None
         self._scanner.silence()
-        if self._sent:
-            self._passed(self._sent[0], b"", 1)
+        if self._outstanding:
+            self._pass_on(self._outstanding[0], b"", 1)
 
     # The end
 
-    def _look_at_time(self) -> None:
+    def _check_request_timeout(self) -> None:
         self._timer = None
-        if not self._sent:
+        if not self._outstanding:
             return
         limit = self._rules.request_timeout
-        left = self._sent[0].sent_at + limit - self._now()
+        left = self._outstanding[0].sent_at + limit - self._now()
         if left > ROUNDING:
-            self._timer = self._rules.timers.after(left, self._look_at_time)
+            self._timer = self._rules.timers.after(left, self._check_request_timeout)
             return
-        late = self._sent.popleft()
+        late = self._outstanding.popleft()
         reason = f"no reply within {limit:g} s (--request-timeout)"
         self._listener.fail(late, Outcome.REQUEST_TIMEOUT, reason)
         self.close("a reply is late")
 
     def close(self, reason: str) -> None:
-        """Close it: it is not to be used any more."""
+        """Close the connection and report all its batches.
+
+        :param reason: why, in one line; with a reason the connection is reset, without (idle, stopped) closed normally.
+        """
         if self.is_gone:
             return
-        # First, so that there is never one connection more than there may be.
+        # Closed before it is reported: the slot may be opened again at once, and must not have two connections.
         self.connection.unregister_producer()
         self.connection.owner = UNOWNED
         if reason:
@@ -275,10 +290,10 @@ class Upstream:
         self.is_gone = True
         self._listener.closing(self, reason)
         self._stop_timers()
-        # One that has never answered anything would have the same batches for ever.
-        unsent = [batch for batch in self._out if batch.replies] if self._is_proven else []
-        sent = [batch for batch in self._sent if batch not in unsent] if unsent else self._sent
-        self._sent, self._out = deque(), []
+        # Unsent batches are only requeued if this upstream has ever answered; a broken one would get them for ever.
+        unsent = [batch for batch in self._unflushed if batch.replies] if self._has_answered else []
+        sent = [batch for batch in self._outstanding if batch not in unsent] if unsent else self._outstanding
+        self._outstanding, self._unflushed = deque(), []
         for batch in sent:
             self._listener.fail(batch, Outcome.UPSTREAM_ABORTED, reason)
         for batch in reversed(unsent):
@@ -292,6 +307,6 @@ class Upstream:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._gap is not None:
-            self._gap.cancel()
-            self._gap = None
+        if self._gap_call is not None:
+            self._gap_call.cancel()
+            self._gap_call = None

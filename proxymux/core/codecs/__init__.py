@@ -1,10 +1,10 @@
-"""Codecs: where the messages of a protocol end, in each direction.
+"""Codecs: each finds where the messages of one protocol end, in both directions.
 
-A pool that shares upstreams has to know which bytes are one request and which are its reply.  That is all that a codec
-finds out: it changes nothing, and keeps nothing but the few bytes of a message's head that are not yet whole.  The
-caller keeps the data, and cuts it where it is told to.
+A pool whose clients share upstreams has to know which bytes are one request and which are its reply.  A codec finds
+only that.  It changes no bytes, and keeps none but an unfinished line or header; the caller keeps the messages and cuts
+the data at the offsets that the codec returns.
 
-All offsets are into the data of the call that returns them; a message that began in an earlier call ends in this one.
+Offsets are into the ``data`` argument of the call that returns them, also for a message that began in an earlier call.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from proxymux.errors import BadCodec
 
 __all__ = ["Codec", "CodecBase", "Kind", "ReplyScanner", "Request", "RequestScanner", "complete", "make_codec"]
 
-#: Bytes of a message's body, or of a value in it, that a codec lets through unless it is told another limit.
+#: The default limit of a codec for a message's body, or for one value in it, in bytes.
 BODY_LIMIT: Final = 512 * 1024 * 1024
-#: Bytes of a line, its end included.
+#: The limit of a line, in bytes, its end included.
 LINE_LIMIT: Final = 64 * 1024
 
 
 class Kind(enum.Enum):
-    """What is to be done with a request."""
+    """How the pool handles a request."""
 
-    #: Any upstream may answer it; one reply comes.
+    #: Any upstream may get the request; it has one reply.
     PLAIN = "plain"
-    #: Any upstream may have it; no reply comes.
+    #: Any upstream may get the request; it has no reply.
     SILENT = "silent"
-    #: It changes its connection, or waits in it: the client needs an upstream of its own from here on.
+    #: The request changes the state of its connection, or blocks it: the client gets an upstream alone from here on.
     OWN = "own"
-    #: Any upstream may answer it; one reply comes, and then the client's connection ends.
+    #: Any upstream may get the request; it has one reply, after which the client's connection is closed.
     LAST = "last"
-    #: No upstream gets it; we answer with ``Request.answer``, in its turn.  The answer may be empty.
+    #: No upstream gets the request; the pool replies with ``Request.answer``, which may be empty, in its turn.
     REFUSED = "refused"
-    #: No upstream gets it; we answer with ``Request.answer``, in its turn, and then the client's connection ends.
+    #: No upstream gets the request; the pool replies with ``Request.answer`` in its turn, and closes the client.
     QUIT = "quit"
 
 
 @dataclass(slots=True)
 class Request:
-    """One request of a client, or a run of them.
+    """One request of a client, or a run of consecutive ones.
 
-    :param end: the offset where it ends, exclusive.  It begins where the one before it ended.
-    :param kind: what is to be done with it.
-    :param hint: what :meth:`ReplyScanner.expect` has to be told about it.
-    :param count: how many requests end here.  Only PLAIN requests without a hint come as a run of more than one; a
-        run's replies are as many.
-    :param answer: what to send to the client for a request that no upstream gets.
+    :param end: the offset behind its last byte.  The request begins at the end of the one before it.
+    :param kind: how the pool handles the request.
+    :param hint: passed to :meth:`ReplyScanner.expect`; anything that the reply scanner has to know of the request.
+    :param count: the number of requests in the run, each with one reply.  More than one only for PLAIN requests without
+        a hint.
+    :param answer: the reply to a REFUSED or QUIT request.
     """
 
     end: int
@@ -64,95 +64,103 @@ class Request:
 class RequestScanner(Protocol):
     """Finds the requests in what one client sends."""
 
-    #: To be sent to the client now (100 Continue of HTTP); emptied by whoever sends it.
+    #: Bytes to be sent to the client at once (HTTP's 100 Continue); the caller sends them and resets this to ``b""``.
     interim: bytes
 
     def feed(self, data: bytes) -> list[Request]:
-        """The requests that end in ``data``, which follows on the data of the call before.
+        """Return the requests that end in ``data``, which continues the data of the call before.
 
-        Nothing after a LAST or QUIT request is looked at, nor after an OWN one if the protocol may change there
-        (HTTP): it is the last that is ever found.  In the other protocols what follows an OWN request is looked at, as
-        it may have been refused.
+        A LAST or QUIT request is the last that the scanner ever returns; what follows is ignored.  The same holds for
+        an OWN request of a codec with ``ends_at_own`` (HTTP, where the protocol may change).  Other codecs scan on
+        after an OWN request, as the pool may have refused it.
 
-        :raises BadMessage: at the first bytes that cannot be a request, with the requests before it in ``finished``.
-            The scanner is not to be used after that.
+        :raises BadMessage: at the first bytes that cannot be a request, with the requests before them in ``finished``.
+            The scanner must not be used after that.
         """
 
     @property
     def is_between(self) -> bool:
-        """True unless a part of a request came whose end did not."""
+        """True if no request is unfinished."""
 
 
 class ReplyScanner(Protocol):
     """Finds the replies in what one upstream sends."""
 
-    #: The upstream cannot be used after the reply that ended last.  So it stays.
+    #: True once a reply has ended after which the upstream's connection must be closed.  Does not become False again.
     must_close: bool
 
-    # Any, as it is each codec's own: no codec ever gets the hint of another.
+    # Any: the type of a hint is private to each codec, and no codec gets the hint of another.
     def expect(self, hint: Any, count: int = 1) -> None:
-        """A request was sent, or a run of ``count``, to which a reply each will come.  Not called for SILENT ones.
+        """Take note that requests were sent.  Not called for SILENT requests, which have no reply.
 
-        :param hint: that of the :class:`Request`.
+        :param hint: the hint of the :class:`Request`.
+        :param count: the number of requests, each of which has one reply.
         """
 
     def feed(self, data: bytes) -> list[int]:
-        """The offsets in ``data`` where replies end, ascending.
+        """Return the offsets in ``data`` where replies end, in ascending order.
 
-        :raises BadMessage: at the first bytes that cannot be a reply or that nothing was sent for, with the replies
-            before it in ``finished``.  The scanner is not to be used after that, nor is the upstream.
+        :raises BadMessage: at the first bytes that cannot be a reply, or that no request is waiting for, with the
+            offsets before them in ``finished``.  Neither the scanner nor the upstream must be used after that.
         """
 
     def count(self, data: bytes) -> int | None:
-        """A short cut for whole replies.
+        """Scan ``data`` quickly, if it consists of complete replies only.
 
-        A number: ``data`` is so many replies, nothing of one was unfinished before it, and they have been taken note
-        of.  None says nothing and changes nothing; :meth:`feed` is to be asked then.
+        :returns: the number of replies in ``data``, which are taken note of as by :meth:`feed`; or None if it may begin
+            or end within a reply, or the codec has no quick scan.  Nothing is taken note of then, and the caller has to
+            call :meth:`feed` with the same data.
         """
 
     def finish(self) -> bool:
-        """The upstream sent FIN.  True if that is how the unfinished reply ends (an HTTP body until the end)."""
+        """Take note that the upstream sent FIN.
+
+        :returns: True if that completes the unfinished reply, as with an HTTP body without a length.
+        """
 
     def silence(self) -> None:
-        """The upstream has been silent for the time that ends a reply.  For codecs whose ``gap`` is True."""
+        """Take note that the upstream was silent for the gap, which ends a reply.  Only for codecs with ``gap``."""
 
     @property
     def is_between(self) -> bool:
-        """True unless a part of a reply came whose end did not."""
+        """True if no reply is unfinished."""
 
 
 class Codec(Protocol):
-    """A protocol.  Its scanners hold no reference to each other.
+    """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
-    A codec of the user's need not have ``pipelines``, ``silent_first`` and ``ends_at_own``: see :func:`complete`.
+    A user's codec may leave out ``pipelines``, ``silent_first`` and ``ends_at_own``: see :func:`complete`.
     """
 
-    #: As given to :func:`make_codec`.
+    #: The name for ``--codec`` and :func:`make_codec`.
     name: str
-    #: True if nothing in the bytes says where a reply ends, so that silence has to.
+    #: True if the bytes do not show where a reply ends, so that the pool takes silence for the end.
     gap: bool
-    #: True if servers are known to take the next request before they have answered the one before.  Then requests of
-    #: one client that came together go to one upstream together, and in FIFO mode none waits for the reply before it.
+    #: True if servers accept the next request before they have answered the one before.  Then requests of one client
+    #: that came together are sent to one upstream together, and in FIFO mode none waits for the reply before it.
     pipelines: bool
-    #: True if what an upstream says before it is asked could be taken for the first reply.  Then a new upstream is only
-    #: used once it has been silent for a moment (``--raw-gap``); one that was not is closed.
+    #: True if a server's greeting could be taken for its first reply.  Then a new upstream is used only after it has
+    #: been silent for ``--raw-gap``; one that sends anything before that is closed.
     silent_first: bool
-    #: True if the request scanners look at nothing after an OWN request.  Then a client to whom one is refused has its
-    #: connection ended after the refusal, as nobody can tell its next request.
+    #: True if the request scanners ignore everything after an OWN request.  Then a client whose OWN request is refused
+    #: is closed after the refusal, as its next request cannot be found.
     ends_at_own: bool
 
     def requests(self) -> RequestScanner:
-        """A scanner for a new client."""
+        """Make the scanner for a new client."""
 
     def replies(self) -> ReplyScanner:
-        """A scanner for a new upstream."""
+        """Make the scanner for a new upstream."""
 
     def failure(self, problem: str) -> bytes:
-        """The protocol's own error reply, for a request that could not be answered; empty if it has none."""
+        """Return the protocol's error reply for a request that got no reply; empty if the protocol has none.
+
+        :param problem: why, in one line.
+        """
 
 
 class CodecBase:
-    """What is so for most codecs, to inherit from; each names what is otherwise with it."""
+    """A base class with the usual values of a codec's members; a codec sets those that differ."""
 
     gap = False
     pipelines = False
@@ -161,7 +169,7 @@ class CodecBase:
 
 
 class _Completed:
-    """A codec that says less than :class:`Codec` does."""
+    """Wraps a user's codec and adds the members that it leaves out."""
 
     def __init__(self, codec: Codec) -> None:
         self.name = codec.name
@@ -175,19 +183,19 @@ class _Completed:
 
 
 def complete(codec: Codec) -> Codec:
-    """The codec, with the safe answers where it lacks one of the members that it need not have.
+    """Return the codec with safe defaults for the optional members that it leaves out.
 
-    ``pipelines`` and ``ends_at_own`` are False then: each request waits for the reply before it, and what follows a
-    refused OWN request is looked at.  ``silent_first`` is what ``gap`` is: without marks in the bytes, a greeting looks
-    like any reply.
+    ``pipelines`` and ``ends_at_own`` default to False: each request waits for the reply before it, and the scanner is
+    expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
+    not show where a reply ends, a greeting looks like any reply.
 
-    :param codec: one with all the other members.
+    :param codec: a codec that has all other members.
     """
     optional = ("pipelines", "silent_first", "ends_at_own")
     return codec if all(hasattr(codec, name) for name in optional) else _Completed(codec)
 
 
-#: Our codecs: the module and the class of each, and the arguments of its constructor.
+#: The built-in codecs by their names: module, class, and arguments of the constructor.
 _CODECS: Final[dict[str, tuple[str, str, tuple[int, ...]]]] = {
     "raw": ("raw", "RawCodec", ()),
     "line": ("line", "LineCodec", ()),
@@ -197,18 +205,18 @@ _CODECS: Final[dict[str, tuple[str, str, tuple[int, ...]]]] = {
     "memcache": ("memcache", "MemcacheCodec", ()),
     "modbus": ("modbus", "ModbusCodec", ()),
 }
-#: The same for people.
+#: The names in words, for help and error messages.
 CODEC_NAMES: Final = "raw, line, length:N (N is 1, 2, 4 or 8), resp, http, memcache and modbus"
 
 
 def make_codec(name: str) -> Codec:
-    """The codec of that name, one of :data:`CODEC_NAMES`.
+    """Make a built-in codec by its name, one of :data:`CODEC_NAMES`.
 
-    :raises BadCodec: if there is none.
+    :raises BadCodec: if there is no codec of that name.
     """
     if name not in _CODECS:
         raise BadCodec(f"{excerpt(name)} is no codec: {CODEC_NAMES} are")
     module, kind, arguments = _CODECS[name]
-    # Imported when it is asked for: nobody needs them all, and http brings a library.
+    # Imported only when needed: a pool uses one codec, and http needs the library h11.
     codec: Codec = getattr(import_module(f"proxymux.core.codecs.{module}"), kind)(*arguments)
     return codec

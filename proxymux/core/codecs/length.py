@@ -8,10 +8,10 @@ from proxymux.errors import BadMessage
 
 
 class LengthCodec(CodecBase):
-    """Length, then so many bytes.
+    """The codec ``length:N``: a length of N bytes, then that many bytes of message.
 
-    :param width: bytes of the length.
-    :param limit: bytes that may follow it.
+    :param width: bytes of the length field.
+    :param limit: the most bytes after the length field.
     """
 
     def __init__(self, width: int, limit: int = BODY_LIMIT) -> None:
@@ -30,45 +30,49 @@ class LengthCodec(CodecBase):
 
 
 class _Messages:
-    """Where messages end.  Of one that is not whole a part of the length is kept, or how many bytes are to come."""
+    """Finds where messages end.  Keeps a part of the length field, or the number of bytes that are still to come."""
 
     def __init__(self, width: int, limit: int) -> None:
         self._width = width
         self._limit = limit
         self._prefix = b""
-        self._left = 0
+        self._bytes_left = 0
 
     @property
     def is_between(self) -> bool:
-        return not self._left and not self._prefix
+        return not self._bytes_left and not self._prefix
 
     def ends(self, data: bytes, most: int | None = None) -> list[int]:
-        """The offsets where messages end; at most ``most`` of them, if what follows is not to be looked at."""
+        """Return the offsets where messages end.
+
+        :param most: stop after so many; None scans all of ``data``.
+        :raises BadMessage: if a message is longer than the limit, with the offsets before it in ``finished``.
+        """
         ends: list[int] = []
         at, size = 0, len(data)
         while at < size and (most is None or len(ends) < most):
-            if not self._left:
+            if not self._bytes_left:
                 taken = self._width - len(self._prefix)
                 self._prefix += data[at : at + taken]
                 at = min(at + taken, size)
                 if len(self._prefix) < self._width:
                     break
-                self._left = int.from_bytes(self._prefix, "big")
+                self._bytes_left = int.from_bytes(self._prefix, "big")
                 self._prefix = b""
-                if self._left > self._limit:
-                    bad = BadMessage(f"a message of {self._left} bytes is longer than {self._limit}")
+                if self._bytes_left > self._limit:
+                    bad = BadMessage(f"a message of {self._bytes_left} bytes is longer than {self._limit}")
                     bad.finished = ends
                     raise bad
-            end = at + self._left
+            end = at + self._bytes_left
             if end <= size:
                 ends.append(end)
-            self._left = max(0, end - size)
+            self._bytes_left = max(0, end - size)
             at = min(end, size)
         return ends
 
 
 class LengthRequests:
-    """A request a message."""
+    """Each message of a client is a request."""
 
     interim = b""
 
@@ -88,7 +92,7 @@ class LengthRequests:
 
 
 class LengthReplies(Due):
-    """A reply a message."""
+    """Each message of an upstream is a reply."""
 
     def __init__(self, width: int, limit: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Lines: a request is a line that ends with LF, and so is its reply."""
+"""Lines: each request and each reply is one line that ends with LF."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from proxymux.errors import BadMessage
 
 
 class LineCodec(CodecBase):
-    """One line each way.
+    """The codec ``line``.
 
-    :param limit: bytes that a line may have, its LF included.
+    :param limit: the most bytes of a line, its LF included.
     """
 
     name = "line"
-    silent_first = True  # any line could be the reply
+    silent_first = True  # a greeting line cannot be told from a reply
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
         self._limit = limit
@@ -30,33 +30,37 @@ class LineCodec(CodecBase):
 
 
 class _Lines:
-    """Where lines end.  Of one that is not whole only the length is kept."""
+    """Finds where lines end.  Keeps only the number of bytes of an unfinished line."""
 
     def __init__(self, limit: int) -> None:
-        self.begun = 0
+        self.unfinished_bytes = 0
         self._limit = limit
 
     def ends(self, data: bytes, most: int | None = None) -> list[int]:
-        """The offsets where lines end; at most ``most`` of them, if what follows is not to be looked at."""
+        """Return the offsets where lines end.
+
+        :param most: stop after so many; None scans all of ``data``.
+        :raises BadMessage: if a line is longer than the limit, with the offsets before it in ``finished``.
+        """
         ends: list[int] = []
         at = 0
         while most is None or len(ends) < most:
             end = data.find(b"\n", at) + 1
-            self.begun += (end or len(data)) - at
-            if self.begun > self._limit:
+            self.unfinished_bytes += (end or len(data)) - at
+            if self.unfinished_bytes > self._limit:
                 bad = BadMessage(f"a line has more than {self._limit} bytes")
                 bad.finished = ends
                 raise bad
             if not end:
                 break
             ends.append(end)
-            self.begun = 0
+            self.unfinished_bytes = 0
             at = end
         return ends
 
 
 class LineRequests:
-    """A request a line."""
+    """Each line of a client is a request."""
 
     interim = b""
 
@@ -72,11 +76,11 @@ class LineRequests:
 
     @property
     def is_between(self) -> bool:
-        return not self._lines.begun
+        return not self._lines.unfinished_bytes
 
 
 class LineReplies(Due):
-    """A reply a line."""
+    """Each line of an upstream is a reply."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -91,4 +95,4 @@ class LineReplies(Due):
 
     @property
     def is_between(self) -> bool:
-        return not self._lines.begun
+        return not self._lines.unfinished_bytes

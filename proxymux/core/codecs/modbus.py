@@ -9,14 +9,14 @@ from proxymux.core.codecs import CodecBase, Request
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
-#: Bytes before those that the length counts: transaction id, protocol id, length.
+#: Bytes of the header up to and including the length: transaction id, protocol id, length, of two bytes each.
 _PREFIX: Final = 6
-#: What the length may be: from unit id and function code, to a message of 260 bytes.
+#: Valid lengths: at least unit id and function code, at most what makes a message of 260 bytes.
 _LENGTHS: Final = range(2, 255)
 
 
 class ModbusCodec(CodecBase):
-    """Modbus TCP.  It has no error reply of the proxy's own: one would need the request's transaction id."""
+    """The codec ``modbus``.  It makes no error replies, as these would need the request's transaction id."""
 
     name = "modbus"
 
@@ -31,49 +31,54 @@ class ModbusCodec(CodecBase):
 
 
 class _Messages:
-    """Messages one after the other.  Of one that is not whole, what came of the first six bytes is kept."""
+    """Finds where messages end.  Keeps a part of the first six bytes, or the number of bytes that are still to come."""
 
     def __init__(self) -> None:
         self._prefix = b""
-        self._left = 0
+        self._bytes_left = 0
+        #: The transaction id of the last message whose first six bytes have come.
         self.transaction = 0
 
     @property
     def is_between(self) -> bool:
-        return not self._left and not self._prefix
+        return not self._bytes_left and not self._prefix
 
     @property
     def is_known(self) -> bool:
-        """True if :attr:`transaction` is that of the message that is coming, or came last."""
+        """True if :attr:`transaction` belongs to the current message, False within its first six bytes."""
         return not self._prefix
 
     def next_end(self, data: bytes, at: int) -> int | None:
-        """Where the message ends that begins or goes on at ``at``; None if not in ``data``."""
-        if not self._left:
+        """Return the offset where the message at ``at`` ends; None if it does not end in ``data``.
+
+        :param at: the offset where the message begins or continues.
+        :raises BadMessage: if the header is not valid.
+        """
+        if not self._bytes_left:
             taken = _PREFIX - len(self._prefix)
             self._prefix += data[at : at + taken]
             if len(self._prefix) < _PREFIX:
                 return None
             at += taken
-            self._read()
-        end = at + self._left
+            self._read_prefix()
+        end = at + self._bytes_left
         size = len(data)
-        self._left = max(0, end - size)
+        self._bytes_left = max(0, end - size)
         return end if end <= size else None
 
-    def _read(self) -> None:
-        """The first six bytes of a message have come."""
+    def _read_prefix(self) -> None:
+        """Read the first six bytes of a message, which are complete."""
         prefix, self._prefix = self._prefix, b""
         self.transaction = int.from_bytes(prefix[:2], "big")
         if prefix[2:4] != b"\0\0":
             raise BadMessage(f"Modbus: the protocol id is {prefix[2:4].hex()}, not 0000")
-        self._left = int.from_bytes(prefix[4:], "big")
-        if self._left not in _LENGTHS:
-            raise BadMessage(f"Modbus: the length is {self._left}, not from {_LENGTHS[0]} to {_LENGTHS[-1]}")
+        self._bytes_left = int.from_bytes(prefix[4:], "big")
+        if self._bytes_left not in _LENGTHS:
+            raise BadMessage(f"Modbus: the length is {self._bytes_left}, not from {_LENGTHS[0]} to {_LENGTHS[-1]}")
 
 
 class ModbusRequests:
-    """Finds the requests of one client.  The hint of each is its transaction id."""
+    """Finds the requests of one client.  The hint of a request is its transaction id."""
 
     interim = b""
 
@@ -104,7 +109,7 @@ class ModbusRequests:
 class ModbusReplies(Due):
     """Finds the replies of one device.
 
-    A reply whose transaction id is not that of the request is a late one, to a request that was given up.
+    A reply with another transaction id than the request's belongs to a request that was given up; it is an error.
     """
 
     def __init__(self) -> None:

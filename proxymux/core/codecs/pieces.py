@@ -1,4 +1,4 @@
-"""What the scanners are made of: lines and blocks that may come in pieces, and the count of the replies due."""
+"""Parts of scanners: lines and blocks that may come in several chunks, and a base class of reply scanners."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ from proxymux.errors import BadMessage
 
 
 def one_line(problem: str) -> str:
-    """The problem as text that can stand in one line of ASCII, for a protocol that ends its replies with the line."""
+    """Convert ``problem`` to one line of ASCII, for an error reply that ends with the line."""
     return " ".join(problem.split()).encode("ascii", "replace").decode("ascii")
 
 
 class PartialLine:
-    """A line that ends with LF, of which a part may have come.
+    """Assembles lines that end with LF from chunks.
 
-    :param limit: bytes that it may have, its LF included.
-    :param bad: makes the error for one that has more.
+    :param limit: the most bytes of a line, its LF included.
+    :param bad: makes the error for a longer line from a text.
     """
 
-    __slots__ = ("_bad", "_begun", "_limit")
+    __slots__ = ("_bad", "_kept", "_limit")
 
     def __init__(self, limit: int, bad: Callable[[str], BadMessage]) -> None:
-        self._begun = bytearray()
+        self._kept = bytearray()
         self._limit = limit
         self._bad = bad
 
     @property
     def is_empty(self) -> bool:
-        """True if no part of a line is kept."""
-        return not self._begun
+        """True if no unfinished line is kept."""
+        return not self._kept
 
     def take(self, data: bytes, at: int) -> bytes | None:
-        """The line, LF included, that goes on at ``at``; None if it does not end in ``data``, which is kept then.
+        """Return the line, LF included, that begins or continues at ``at``.
 
-        Where it ends in ``data`` is for the caller to see: it is after the first LF from ``at``.
+        The caller has to find its end in ``data`` itself: it is behind the first LF from ``at`` on.
+
+        :returns: None if the line does not end in ``data``; the rest of ``data`` is kept then.
+        :raises BadMessage: made by ``bad``, if the line is longer than the limit.
         """
         newline = data.find(b"\n", at)
-        begun = self._begun
+        begun = self._kept
         size = (len(data) if newline < 0 else newline + 1) - at
         if len(begun) + size > self._limit:
             raise self._bad(f"a line has more than {self._limit} bytes")
@@ -54,35 +57,41 @@ class PartialLine:
 
 
 class Block:
-    """Bytes of a known number, and the CRLF after them, of which a part may have come."""
+    """Skips a block of known length with a CRLF after it, which may come in several chunks.
+
+    To begin a block, set ``left`` to its length plus 2.
+    """
 
     __slots__ = ("left",)
 
     def __init__(self) -> None:
-        #: Bytes that are still to come, CRLF included.
+        #: The bytes that are still to come, CRLF included; 0 between blocks.
         self.left = 0
 
     def skip(self, data: bytes, at: int) -> int:
-        """The offset in ``data`` up to which it reaches; -1 if no CRLF is at its end.
+        """Return the offset in ``data`` up to which the block reaches; -1 if it does not end with CRLF.
 
-        ``left`` must not be 0, and is 0 afterwards if all of it has come.
+        ``left`` must not be 0 before the call; it is 0 after the call if the block is complete.
+
+        :param at: the offset where the block begins or continues.
         """
         end = at + self.left
         size = len(data)
         if end <= size:
             self.left = 0
-            # One byte of the CRLF may have come before.
+            # The CR may have come at the end of the chunk before.
             return end if b"\r\n".endswith(data[max(at, end - 2) : end]) else -1
         self.left = end - size
         return -1 if self.left == 1 and data[size - 1] != 13 else size
 
 
 class Due:
-    """The part of a reply scanner that all have in common, and what most of them answer."""
+    """A base class of reply scanners: counts the replies that are due, and has no quick scan, end by FIN or silence."""
 
     must_close = False
 
     def __init__(self) -> None:
+        #: Replies that are still to come.
         self._due = 0
 
     def expect(self, hint: Any, count: int = 1) -> None:
@@ -99,7 +108,10 @@ class Due:
 
 
 def unsolicited(finished: list[int]) -> BadMessage:
-    """The error for a reply that nothing was sent for."""
+    """Make the error for bytes that no request is waiting for.
+
+    :param finished: the offsets of the replies that ended before them.
+    """
     bad = BadMessage("a reply came that nothing was sent for")
     bad.finished = finished
     return bad

@@ -1,7 +1,7 @@
-"""No protocol: what is read at once is a request, and its reply is what comes until the upstream is silent.
+"""The codec for unknown protocols: each read from a client is a request, and silence of the upstream ends its reply.
 
-This promises little.  A request that comes in two reads is two requests, two that come in one read are one, and a reply
-is cut where the upstream pauses.  It is right for a client that waits for each reply and whose requests are small.
+The result is a guess.  A request that comes in two reads counts as two, two requests in one read count as one, and a
+reply is cut where the upstream pauses.  It is correct for clients that send small requests and wait for each reply.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from proxymux.core.codecs.pieces import Due, unsolicited
 
 
 class RawCodec(CodecBase):
-    """A request is a chunk; silence ends a reply."""
+    """The codec ``raw``."""
 
     name = "raw"
     gap = True
@@ -28,7 +28,7 @@ class RawCodec(CodecBase):
 
 
 class RawRequests:
-    """Each chunk is a request."""
+    """Each chunk of a client is a request."""
 
     interim = b""
     is_between = True
@@ -38,7 +38,7 @@ class RawRequests:
 
 
 class RawReplies(Due):
-    """A reply begins with the first chunk and ends with :meth:`silence`, or with the connection."""
+    """A reply begins with a chunk, and ends at :meth:`silence` or at the upstream's FIN."""
 
     def __init__(self) -> None:
         super().__init__()

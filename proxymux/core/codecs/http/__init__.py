@@ -1,8 +1,9 @@
 """HTTP/1.0 and HTTP/1.1 (RFC 9112).
 
-A pool is where request smuggling pays: two clients share an upstream, and what one of them hides behind its request is
-answered to the other.  So what two readers could frame in two ways is refused, even where RFC 9112 would let us repair
-it: a length next to a transfer coding, two lengths, a coding other than chunked, a CR or LF alone, a folded line.
+Request smuggling is a real danger in a pool: clients share an upstream, and the reply to a request that one client
+hides in another would go to the next client.  So every message that two readers could frame differently is refused,
+even where RFC 9112 allows to repair it: Content-Length beside Transfer-Encoding, two lengths, a transfer coding other
+than chunked, CR or LF alone, folded lines.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from proxymux.core.codecs.http.requests import HttpRequests
 
 
 class HttpCodec(CodecBase):
-    """HTTP/1.
+    """The codec ``http``.
 
-    :param body_limit: bytes that a body may have, either way, as far as its length is known or it is chunked.
+    :param body_limit: the most bytes of a body, of requests and replies; not applied to a reply that ends with its
+        connection.
     """
 
     name = "http"

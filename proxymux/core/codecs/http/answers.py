@@ -1,4 +1,4 @@
-"""Our own replies."""
+"""Replies of our own: errors and 100 Continue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _REASONS: Final = {
 
 
 def error(status: int, problem: str) -> bytes:
-    """A reply that says so, after which the connection ends."""
+    """Make an error reply with ``Connection: close``.
+
+    :param problem: becomes the body, in one line.
+    """
     text = one_line(problem)
     return (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: text/plain\r\nContent-Length: {len(text) + 1}\r\n"
@@ -28,5 +31,5 @@ def error(status: int, problem: str) -> bytes:
 
 
 def bad(problem: str, status: int = 400) -> BadMessage:
-    """The error for a message that is refused."""
+    """Make the error for a message that is refused; it carries the error reply for the client."""
     return BadMessage(f"HTTP: {problem}", error(status, problem))

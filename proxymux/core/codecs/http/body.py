@@ -1,4 +1,4 @@
-"""Bodies: a length, chunks, or all until the connection ends (RFC 9112 sections 6 and 7)."""
+"""Bodies: of a known length, in chunks, or until the connection ends (RFC 9112 sections 6 and 7)."""
 
 from __future__ import annotations
 
@@ -9,42 +9,46 @@ from proxymux.core.codecs.http.answers import bad
 from proxymux.core.codecs.http.head import LIMIT
 from proxymux.core.codecs.pieces import Block, PartialLine
 
-#: Bytes of the line that begins a chunk, whose extensions nobody uses.
+#: The limit of the line before a chunk, in bytes; the chunk extensions in it are hardly used.
 _SIZE_LINE_LIMIT: Final = 4096
-#: Some send blanks after the size.
+#: The line before a chunk: the size, then an extension.  Blanks after the size are tolerated: some programs send them.
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n")
 
 
 class Body(Protocol):
-    """A body that is coming."""
+    """Finds the end of one body."""
 
-    #: True once all of it has come.
+    #: True once the body is complete.
     is_whole: bool
 
     def skip(self, data: bytes, at: int) -> int:
-        """The offset in ``data`` up to which it reaches.
+        """Return the offset in ``data`` up to which the body reaches.
 
-        :raises BadMessage: if it cannot be a body, or is too long.
+        :param at: the offset where the body begins or continues.
+        :raises BadMessage: if the bytes cannot be such a body, or the body is too long.
         """
 
 
 class Counted:
-    """A body of a known length, in bytes."""
+    """A body of a known length.
+
+    :param length: in bytes.
+    """
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self._bytes_left = length
         self.is_whole = not length
 
     def skip(self, data: bytes, at: int) -> int:
-        taken = min(self._left, len(data) - at)
-        self._left -= taken
-        self.is_whole = not self._left
+        taken = min(self._bytes_left, len(data) - at)
+        self._bytes_left -= taken
+        self.is_whole = not self._bytes_left
         return at + taken
 
 
 class Endless:
-    """A body that the end of the connection ends."""
+    """A body that ends with the connection."""
 
     is_whole = False
 
@@ -53,19 +57,19 @@ class Endless:
 
 
 class Chunked:
-    """A body in chunks (section 7.1).
+    """A body in the chunked transfer coding (section 7.1).
 
-    :param limit: bytes that all chunks may have together.
+    :param limit: the most bytes of all chunks together.
     """
 
     def __init__(self, limit: int) -> None:
         self.is_whole = False
         self._limit = limit
-        self._came = 0
+        self._total = 0
         self._chunk = Block()
         self._size_line = PartialLine(_SIZE_LINE_LIMIT, bad)
         self._trailer_line = PartialLine(LIMIT, bad)
-        #: Bytes of the trailer so far; None before it has begun.
+        #: The bytes of the trailer so far; None before the last chunk.
         self._trailer: int | None = None
 
     def skip(self, data: bytes, at: int) -> int:
@@ -82,27 +86,27 @@ class Chunked:
                 return size
             at = data.find(b"\n", at) + 1
             if self._trailer is None:
-                self._began(line)
+                self._read_size(line)
             else:
-                self._trailed(line)
+                self._read_trailer(line)
         return at
 
-    def _began(self, line: bytes) -> None:
-        """The line before a chunk has come."""
+    def _read_size(self, line: bytes) -> None:
+        """Read the line before a chunk, which is complete."""
         found = _SIZE.fullmatch(line)
         if found is None:
             raise bad("the size of a chunk is none")
         length = int(found[1], 16)
-        self._came += length
-        if self._came > self._limit:
+        self._total += length
+        if self._total > self._limit:
             raise bad(f"a body of more than {self._limit} bytes", 413)
         if length:
             self._chunk.left = length + 2
         else:
             self._trailer = 0
 
-    def _trailed(self, line: bytes) -> None:
-        """A line of the trailer has come (section 7.1.2); an empty one ends it."""
+    def _read_trailer(self, line: bytes) -> None:
+        """Read a line of the trailer (section 7.1.2); an empty line ends the body."""
         if line == b"\r\n":
             self.is_whole = True
             return

@@ -1,6 +1,6 @@
-"""Heads: the start line and the header fields, and what they say about the body (RFC 9112 sections 2 to 6).
+"""Heads: the start line and header fields of a message, and what they say about the body (RFC 9112 sections 2 to 6).
 
-They are read by h11, which is strict; what it tolerates and a pool must not is refused here.
+The library h11 parses them strictly; this module refuses in addition what h11 tolerates and a pool must not.
 """
 
 from __future__ import annotations
@@ -14,77 +14,81 @@ import h11
 
 from proxymux.core.codecs.http.answers import bad
 
-#: Bytes of a head, and of the trailer of a chunked body.
+#: The limit of a head, and of the trailer of a chunked body, in bytes.
 LIMIT: Final = 64 * 1024
-#: Bytes of the longest head that is remembered.
+#: Bytes of the longest head whose parse result is cached.
 _REMEMBERED: Final = 2048
 
-#: CR and LF that are not together, a folded line (section 5.2), and control characters (RFC 9110 section 5.5).
+#: What is refused in a head: CR or LF alone, folded lines (section 5.2), control characters (RFC 9110 section 5.5).
 _ODD: Final = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n)|\n[ \t]")
 _LENGTH: Final = re.compile(rb"\ncontent-length:([^\r]*)", re.IGNORECASE)
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _INTERIM: Final = re.compile(rb"HTTP/(1\.[01]) (1[0-9]{2})[ \r]")
-#: A method, of which the longest that is registered has 17 bytes, or the version of a reply.
+#: How a message begins: with a method (the longest registered one has 17 bytes), or with a reply's version.
 _START: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)|HTTP/")
 
 
 class PartialHead:
-    """A head that may come in pieces; no more than :data:`LIMIT` bytes of it are kept."""
+    """Assembles heads from chunks; keeps at most :data:`LIMIT` bytes of one."""
 
     def __init__(self) -> None:
-        self._begun = bytearray()
+        self._kept = bytearray()
 
     @property
     def is_empty(self) -> bool:
-        """True if no part of a head is kept."""
-        return not self._begun
+        """True if no unfinished head is kept."""
+        return not self._kept
 
     def take(self, data: bytes, at: int) -> tuple[bytes, int] | None:
-        """The head that goes on at ``at``, and where it ends; None if it does not end in ``data``, which is kept then.
+        """Return the head that begins or continues at ``at``, and the offset in ``data`` where it ends.
 
-        :raises BadMessage: if it is too long, or is none.
+        :returns: None if the head does not end in ``data``; the rest of ``data`` is kept then.
+        :raises BadMessage: if the bytes cannot be a head, or it is too long.
         """
-        begun = self._begun
-        if not begun:
+        kept = self._kept
+        if not kept:
             end = data.find(b"\r\n\r\n", at) + 4
             if end >= 4:
                 return _checked(data[at:end]), end
-            begun += data[at : at + LIMIT + 1]
-            _check_begun(begun, 0)
+            kept += data[at : at + LIMIT + 1]
+            _check_begun(kept, 0)
             return None
-        before = len(begun)
-        begun += data[at : at + LIMIT + 1]
-        end = begun.find(b"\r\n\r\n", max(0, before - 3)) + 4
+        before = len(kept)
+        kept += data[at : at + LIMIT + 1]
+        end = kept.find(b"\r\n\r\n", max(0, before - 3)) + 4
         if end < 4:
-            _check_begun(begun, before)
+            _check_begun(kept, before)
             return None
-        head = bytes(begun[:end])
-        begun.clear()
+        head = bytes(kept[:end])
+        kept.clear()
         return _checked(head), at + end - before
 
 
 class Head:
-    """What a head says, as far as messages' ends go.
+    """What a head says about the end of the message and of the connection.
 
+    :param raw: the bytes of the head.
     :param version: ``b"1.0"`` or ``b"1.1"``.
-    :param length: Content-Length, or None.
-    :param is_chunked: True if the body is chunked.
+    :param fields: the header fields, with names in lower case.
+    :raises BadMessage: if the message could be framed in two ways.
     """
 
     __slots__ = ("is_chunked", "length", "options", "version")
 
     def __init__(self, raw: bytes, version: bytes, fields: Iterable[tuple[bytes, bytes]]) -> None:
         self.version = version
+        #: The body is in the chunked transfer coding.
         self.is_chunked = False
-        #: The words of Connection, in lower case.
+        #: The options of the Connection field, in lower case.
         self.options: set[bytes] = set()
         for name, value in fields:
             if name == b"connection":
                 self.options.update(word.strip() for word in value.lower().split(b","))
             elif name == b"transfer-encoding":
                 self.is_chunked = True
-        # h11 makes one length of several that are equal, but not everybody does.
+        # h11 merges several equal lengths into one, but other readers may not, so they are refused.
         lengths = _LENGTH.findall(raw)
+        #: The value of Content-Length, in bytes; None if the field is absent.
         self.length = int(_only(lengths)) if lengths else None
         if self.is_chunked and self.length is not None:
             raise bad("both Content-Length and Transfer-Encoding")
@@ -93,22 +97,22 @@ class Head:
 
     @property
     def is_last(self) -> bool:
-        """True if the connection ends after this message (section 9.3)."""
+        """True if the sender closes the connection after this message (section 9.3)."""
         return b"close" in self.options or (self.version == b"1.0" and b"keep-alive" not in self.options)
 
 
 def read_request(raw: bytes) -> tuple[h11.Request, Head]:
-    """The request whose head this is.
+    """Parse the head of a request.
 
-    Nobody changes what is returned: for a head that has come before it is the same.
+    The result may come from a cache, so callers must not change it.
 
-    :raises BadMessage: if it is none, or one that could be framed in two ways.
+    :raises BadMessage: if the bytes are no request, or one that could be framed in two ways.
     """
     return _known_request(raw) if len(raw) <= _REMEMBERED else _parse_request(raw)
 
 
 def read_reply(raw: bytes) -> tuple[int, Head]:
-    """The status of the reply whose head this is, and what else it says; otherwise as :func:`read_request`."""
+    """Parse the head of a reply into its status and the rest; otherwise as :func:`read_request`."""
     return _known_reply(raw) if len(raw) <= _REMEMBERED else _parse_reply(raw)
 
 
@@ -128,7 +132,7 @@ def _parse_request(raw: bytes) -> tuple[h11.Request, Head]:
 def _parse_reply(raw: bytes) -> tuple[int, Head]:
     interim = _INTERIM.match(raw)
     if interim is not None:
-        # h11 wants to know of the request first.
+        # h11 does not parse an interim reply before it was told of the request.
         return int(interim[2]), Head(b"", interim[1], ())
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LIMIT)
     event: object = None
@@ -142,7 +146,7 @@ def _parse_reply(raw: bytes) -> tuple[int, Head]:
     return event.status_code, Head(raw, event.http_version, event.headers)
 
 
-#: h11 takes 20 µs for a head, and clients say the same again and again.
+#: h11 takes 20 µs for a head, and many heads are equal.
 _known_request = functools.lru_cache(maxsize=256)(_parse_request)
 _known_reply = functools.lru_cache(maxsize=256)(_parse_reply)
 
@@ -152,13 +156,13 @@ def _checked(raw: bytes) -> bytes:
     return raw
 
 
-def _check_begun(begun: bytearray, before: int) -> None:
-    """Refuse what cannot become a head, rather than wait for more of it.
+def _check_begun(kept: bytearray, before: int) -> None:
+    """Refuse an unfinished head as soon as it cannot become a valid one.
 
-    :param before: bytes that were looked at before.
+    :param before: the number of bytes of ``kept`` that were checked before.
     """
-    # A CR where the data ends may have its LF in the next.
-    _check(begun, max(0, before - 1), len(begun) - (1 if begun.endswith(b"\r") else 0))
+    # The LF of a CR at the end may come with the next chunk.
+    _check(kept, max(0, before - 1), len(kept) - (1 if kept.endswith(b"\r") else 0))
 
 
 def _check(head: bytes | bytearray, start: int, end: int) -> None:
@@ -184,5 +188,5 @@ def _only(lengths: list[bytes]) -> bytes:
 
 def _refuse(problem: h11.RemoteProtocolError) -> NoReturn:
     status = problem.error_status_hint
-    # After a colon it quotes the message, which may hold a password.
+    # Only up to the colon: behind it h11 quotes the message, which may contain a password.
     raise bad(str(problem).partition(":")[0], status if status in (431, 501) else 400) from None

@@ -1,4 +1,4 @@
-"""Replies of HTTP/1."""
+"""Finds the replies in what an HTTP/1 upstream sends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from proxymux.errors import BadMessage
 class HttpReplies(Due):
     """Finds the replies of one upstream.
 
-    Interim replies (1xx) belong to the reply that comes after them.  If :attr:`must_close` is True after a reply, the
-    client has been told so as well, or has to see the connection's end: its own connection ends with that reply.
+    Interim replies (1xx) count as a part of the reply that follows them.  If :attr:`must_close` is True after a reply,
+    the client's connection has to end with that reply, too: the reply says so, or its body has no other end.
 
-    :param body_limit: bytes that a body may have, if anything but the connection's end says where it ends.
+    :param body_limit: the most bytes of a body; not applied to a body that ends with the connection.
     """
 
     def __init__(self, body_limit: int) -> None:
@@ -29,7 +29,7 @@ class HttpReplies(Due):
         self._head = PartialHead()
         self._body: Body | None = None
         self._is_last = False
-        # True between an interim reply and the one it belongs to.
+        # True between an interim reply and the final one.
         self._had_interim = False
 
     @property
@@ -70,15 +70,15 @@ class HttpReplies(Due):
                     if status == 101:
                         raise bad("101 Switching Protocols without a request for it")
                     continue
-                self._begin(status, head)
+                self._begin_body(status, head)
             assert self._body is not None
             at = self._body.skip(data, at)
             if self._body.is_whole:
                 ends.append(at)
                 self._end()
 
-    def _begin(self, status: int, head: Head) -> None:
-        """A head has come whole: which body follows it (section 6.3)."""
+    def _begin_body(self, status: int, head: Head) -> None:
+        """Determine the body that follows a head (section 6.3)."""
         hint = self._hints[0] or Hint(0)
         self._is_last = head.is_last or Hint.LAST in hint
         if Hint.HEAD in hint or status in (204, 304):

@@ -1,4 +1,4 @@
-"""Requests of HTTP/1."""
+"""Finds the requests in what an HTTP/1 client sends."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
 
 
 class Hint(enum.Flag):
-    """What a reply depends on.  The hint of a request of which none of this is true is None."""
+    """What the reply scanner has to know of a request.  The hint is None if neither flag applies."""
 
-    #: The reply has no body, whatever it says: the request was a HEAD.
+    #: The request is a HEAD: its reply has no body, whatever its head says.
     HEAD = enum.auto()
-    #: The upstream was told that its connection ends after the reply.
+    #: The request tells the upstream to close the connection after the reply.
     LAST = enum.auto()
 
 
 class HttpRequests:
     """Finds the requests of one client.
 
-    :param body_limit: bytes that a body may have.
+    :param body_limit: the most bytes of a body.
     """
 
     def __init__(self, body_limit: int) -> None:
@@ -37,10 +37,11 @@ class HttpRequests:
         self._body: Body | None = None
         self._kind = Kind.PLAIN
         self._hint: Hint | None = None
-        # True from a head that asks for it until its body ends, or 100 Continue was said.
+        # True from a head with "Expect: 100-continue" until 100 Continue is set as interim reply or the body ends.
         self._is_continue_due = False
-        # True if the last byte fed was a CR outside of any message, that may belong to an empty line.
+        # True if the last byte was a CR between messages, which may begin an empty line.
         self._has_cr = False
+        # True after a request that is the last the scanner finds.
         self._is_over = False
 
     @property
@@ -61,21 +62,21 @@ class HttpRequests:
         while at < size and not self._is_over:
             if self._body is None:
                 if self._head.is_empty:
-                    at = self._after_empty_lines(data, at, requests)
+                    at = self._skip_empty_lines(data, at, requests)
                     if at >= size:
                         break
                 found = self._head.take(data, at)
                 if found is None:
                     break
                 raw, at = found
-                self._begin(raw)
-            at = self._go_on(data, at, requests)
+                self._read_head(raw)
+            at = self._skip_body(data, at, requests)
         if self._is_continue_due:
             self.interim = CONTINUE
             self._is_continue_due = False
 
-    def _after_empty_lines(self, data: bytes, at: int, requests: list[Request]) -> int:
-        """Where the request line begins (section 2.2).  Empty lines before it are passed over, and not passed on."""
+    def _skip_empty_lines(self, data: bytes, at: int, requests: list[Request]) -> int:
+        """Return the offset behind empty lines before a request line, which no upstream gets (section 2.2)."""
         start = at
         if self._has_cr:
             self._has_cr = False
@@ -91,8 +92,8 @@ class HttpRequests:
             at += 1
         return at
 
-    def _begin(self, raw: bytes) -> None:
-        """A head has come whole."""
+    def _read_head(self, raw: bytes) -> None:
+        """Read a complete head: kind and hint of the request, and the body that follows."""
         request, head = read_request(raw)
         method = request.method
         self._kind, hint = Kind.PLAIN, Hint(0)
@@ -109,7 +110,7 @@ class HttpRequests:
         self._is_continue_due = head.version == b"1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
 
     def _body_of(self, method: bytes, head: Head) -> Body:
-        """The body that follows a head (section 6.3)."""
+        """Return the body that follows a head (section 6.3)."""
         if method == b"CONNECT":
             if head.is_chunked or head.length:
                 raise bad("CONNECT with a body")
@@ -120,7 +121,8 @@ class HttpRequests:
             raise bad(f"a body of more than {self._body_limit} bytes", 413)
         return Counted(head.length or 0)
 
-    def _go_on(self, data: bytes, at: int, requests: list[Request]) -> int:
+    def _skip_body(self, data: bytes, at: int, requests: list[Request]) -> int:
+        """Skip the body at ``at``, append the request if it is complete, and return the offset behind it."""
         body = self._body
         assert body is not None
         at = body.skip(data, at)

@@ -1,10 +1,11 @@
 """Memcached's text protocol (https://github.com/memcached/memcached/blob/master/doc/protocol.txt).
 
-A line that memcached would answer with an error is refused here: after some of them it takes the value that follows for
-commands, and whoever chose the value would speak for whoever shares the upstream.
+Lines that memcached would answer with an error are refused here.  After some of them memcached reads the value that
+follows as commands, so a client could inject commands through a value that it stores.
 
-Where memcached answers a request that said ``noreply`` after all ("SERVER_ERROR object too large for cache"), its
-answer is one too many: the upstream is found out at the next reply that does not fit, not before.
+Memcached may answer a request with ``noreply`` all the same ("SERVER_ERROR object too large for cache").  This extra
+reply cannot be told from an expected one: the upstream is closed at the first later reply that does not fit its
+request, not before.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from proxymux.core.codecs.pieces import one_line
 
 
 class MemcacheCodec(CodecBase):
-    """Memcached.
+    """The codec ``memcache``.
 
-    :param value_limit: bytes that a value may have, either way.
+    :param value_limit: the most bytes of a value, in requests and replies.
     """
 
     name = "memcache"

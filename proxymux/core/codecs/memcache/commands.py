@@ -1,4 +1,4 @@
-"""The commands of memcached that may share an upstream, by their lines."""
+"""The memcached commands that may go to a shared upstream: their syntax, and the shape of their replies."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Final
 
 
 class Shape(enum.Enum):
-    """What the reply to a command looks like.  Any command may get one line that names an error instead."""
+    """The form of the reply to a command.  Any command may get a one-line error instead."""
 
     #: VALUE lines with their data, then END.
     VALUES = "values"
-    #: One line; or several of which the first begins with STAT or the like, then END.
+    #: Lines that begin with STAT, ITEM or PREFIX, then END; or one line of another kind.
     STATS = "stats"
-    #: One line, and the data that it announces if it begins with VA.
+    #: One line; if it begins with VA, a value of the size in it follows.
     META = "meta"
     #: One line.
     LINE = "line"
 
 
-#: Words are parted by blanks.  Memcached has no rule for other white space and control characters; here they are none.
+#: A byte of a word.  Words are separated by blanks.  Other white space and control characters, for which memcached has
+#: no rule, are not allowed.
 WORD: Final = rb"[^\0- \x7f]"
 _KEY: Final = rb" +%b{1,250}" % WORD
 _NUMBER: Final = rb" +[0-9]{1,20}"
@@ -30,6 +31,7 @@ _SIZE: Final = rb" +(?P<size>[0-9]{1,10})"
 _FLAGS: Final = rb"(?P<flags>(?: +%b{1,250})*)" % WORD
 _NOREPLY: Final = rb"(?P<noreply> +noreply)?"
 
+#: Names of commands, the shape of their replies, and the syntax of their arguments.
 _LINES: Final = (
     (b"get gets", Shape.VALUES, rb"(?:%b)+" % _KEY),
     (b"gat gats", Shape.VALUES, rb"%b(?:%b)+" % (_SIGNED, _KEY)),
@@ -55,6 +57,6 @@ def _commands() -> Iterator[tuple[bytes, tuple[Shape, re.Pattern[bytes]]]]:
             yield name, (shape, pattern)
 
 
-#: What the reply to a command looks like, and what follows the command's name in its line.  The groups are ``size`` of
-#: the value that follows, ``flags`` of a meta command, and ``noreply``.
+#: For each command the shape of its reply, and the pattern of its line behind the name.  The groups of the pattern are
+#: ``size`` of the value that follows, ``flags`` of a meta command, and ``noreply``.
 COMMANDS: Final = dict(_commands())

@@ -1,4 +1,4 @@
-"""Replies of memcached."""
+"""Finds the replies in what a memcached server sends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from proxymux.core.codecs.pieces import Block, Due, PartialLine, unsolicited
 from proxymux.errors import BadMessage
 
 _LINE: Final = re.compile(rb"[\t -~\x80-\xff]+\r\n")
-_FAULT: Final = re.compile(rb"(?:ERROR|(?:CLIENT|SERVER)_ERROR .*)\r\n", re.DOTALL)
+_ERROR_LINE: Final = re.compile(rb"(?:ERROR|(?:CLIENT|SERVER)_ERROR .*)\r\n", re.DOTALL)
 _VALUE: Final = re.compile(rb"VALUE %b+ [0-9]+ ([0-9]{1,10})(?: [0-9]+)?\r\n" % WORD)
 _META_VALUE: Final = re.compile(rb"VA ([0-9]{1,10})(?: .*)?\r\n", re.DOTALL)
 _END: Final = b"END\r\n"
-#: What the replies of several lines begin with, and no reply of one line.
+#: Beginnings of lines in replies that end with END; no one-line reply begins so.
 _LISTED: Final = (b"STAT ", b"ITEM ", b"PREFIX ")
 _LONG: Final = (b"VALUE ", b"VA ", b"END\r", *_LISTED)
 
@@ -28,7 +28,7 @@ def _bad(problem: str) -> BadMessage:
 class MemcacheReplies(Due):
     """Finds the replies of one upstream.
 
-    :param value_limit: bytes that a value may have.
+    :param value_limit: the most bytes of a value.
     """
 
     def __init__(self, value_limit: int) -> None:
@@ -37,7 +37,7 @@ class MemcacheReplies(Due):
         self._shapes: deque[Shape] = deque()
         self._line = PartialLine(LINE_LIMIT, _bad)
         self._value = Block()
-        # True within a reply of which END is the last line.
+        # True within a reply that ends with the line END.
         self._is_long = False
 
     @property
@@ -70,30 +70,30 @@ class MemcacheReplies(Due):
                 if line is None:
                     return
                 at = data.find(b"\n", at) + 1
-                self._came(line)
+                self._read_line(line)
             if not self._is_long and not self._value.left:
                 ends.append(at)
                 self._shapes.popleft()
 
-    def _came(self, line: bytes) -> None:
-        """A line has come; notes whether more belongs to its reply."""
+    def _read_line(self, line: bytes) -> None:
+        """Read a complete line, and note whether more lines or a value belong to its reply."""
         shape = self._shapes[0]
         if not _LINE.fullmatch(line):
             raise _bad("a line with a control character")
-        if _FAULT.fullmatch(line) or (line == _END and shape in (Shape.VALUES, Shape.STATS)):
+        if _ERROR_LINE.fullmatch(line) or (line == _END and shape in (Shape.VALUES, Shape.STATS)):
             self._is_long = False
         elif shape is Shape.VALUES:
-            self._announced(_VALUE.fullmatch(line))
+            self._begin_value(_VALUE.fullmatch(line))
             self._is_long = True
         elif shape is Shape.STATS:
             self._is_long = self._is_long or line.startswith(_LISTED)
         elif shape is Shape.META and line.startswith(b"VA "):
-            self._announced(_META_VALUE.fullmatch(line))
+            self._begin_value(_META_VALUE.fullmatch(line))
         elif line.startswith(_LONG):
             raise _bad("what was not asked for")
 
-    def _announced(self, value: re.Match[bytes] | None) -> None:
-        """A line has come that announces a value, if it is one."""
+    def _begin_value(self, value: re.Match[bytes] | None) -> None:
+        """Begin the value whose line is ``value``; None is a line that announces no value."""
         if value is None:
             raise _bad("what was not asked for")
         size = int(value[1])

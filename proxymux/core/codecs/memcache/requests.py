@@ -1,4 +1,4 @@
-"""Requests of memcached."""
+"""Finds the commands in what a memcached client sends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxymux.core.codecs.pieces import Block, PartialLine
 from proxymux.errors import BadMessage
 
 _CONTROL: Final = re.compile(rb"[\0-\x1f\x7f]")
-#: A flag of a meta command is known by its first byte; q asks for no reply unless there is news.
+#: The flag q of a meta command, with which the server replies only in some cases.  The first byte identifies a flag.
 _QUIET: Final = re.compile(rb" q")
 
 
@@ -22,9 +22,9 @@ def _bad(problem: str) -> BadMessage:
 class MemcacheRequests:
     """Finds the commands of one client.
 
-    Commands that are not listed get an upstream of their own, as nobody can tell what they do.
+    Commands that are not in :data:`COMMANDS` are OWN, as their replies are unknown.
 
-    :param value_limit: bytes that a value may have.
+    :param value_limit: the most bytes of a value.
     """
 
     interim = b""
@@ -33,7 +33,7 @@ class MemcacheRequests:
         self._value_limit = value_limit
         self._line = PartialLine(LINE_LIMIT, _bad)
         self._value = Block()
-        # The request whose value is coming.
+        # Kind and hint of the current request.
         self._kind = Kind.PLAIN
         self._hint: Shape | None = None
         self._has_quit = False
@@ -63,13 +63,13 @@ class MemcacheRequests:
                 if line is None:
                     return
                 at = data.find(b"\n", at) + 1
-                # LF alone is fine with memcached.
-                self._begin(line[:-2] if line.endswith(b"\r\n") else line[:-1])
+                # memcached accepts LF alone.
+                self._read_line(line[:-2] if line.endswith(b"\r\n") else line[:-1])
             if not self._value.left:
                 requests.append(Request(at, self._kind, self._hint))
 
-    def _begin(self, line: bytes) -> None:
-        """A line has come whole."""
+    def _read_line(self, line: bytes) -> None:
+        """Read a complete command line: kind and hint of the request, and the size of the value that follows."""
         if _CONTROL.search(line):
             raise _bad("a control character")
         self._kind, self._hint = Kind.PLAIN, None

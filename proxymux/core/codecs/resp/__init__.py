@@ -1,7 +1,7 @@
 """RESP, the Redis serialization protocol, versions 2 and 3 (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 
-Stricter than Redis where two readers could see different messages: numbers are decimal digits without a sign or zeroes
-in front of them, and CRLF is where CRLF belongs, which Redis does not check after a bulk string.
+The scanners are stricter than Redis where two readers could frame a message differently: a length has no plus sign and
+no leading zeroes, and CRLF is required after a bulk string, where Redis does not check it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from proxymux.core.codecs.resp.requests import RespRequests
 
 
 class RespCodec(CodecBase):
-    """Redis.
+    """The codec ``resp``.
 
-    :param bulk_limit: bytes that a bulk string may have, either way (``proto-max-bulk-len`` of Redis).
+    :param bulk_limit: the most bytes of a bulk string, in requests and replies (``proto-max-bulk-len`` of Redis).
     """
 
     name = "resp"

@@ -1,4 +1,4 @@
-"""The commands of Redis: how the numbers in them are read, and which may share an upstream.
+"""The commands of Redis: which may go to a shared upstream, and how the lengths in them are read.
 
 Sources: https://redis.io/docs/latest/commands/ and https://redis.io/docs/latest/develop/reference/protocol-spec/.
 """
@@ -11,59 +11,59 @@ from typing import Final
 
 from proxymux.core.codecs import Kind
 
-#: Bytes of the bulk strings whose lengths are looked up; a look-up takes a third of the time that reading takes.
+#: Lengths of bulk strings up to this one are looked up in :data:`LENGTHS`, which takes a third of the time of parsing.
 SMALL: Final = 4096
-#: The beginnings of small bulk strings, and their lengths.
+#: The first line of each small bulk string, without CRLF, and the length that it announces.
 LENGTHS: Final = {b"$%d" % length: length for length in range(SMALL + 1)}
 
 _NUMBER: Final = re.compile(rb"(?:0|-?[1-9][0-9]{0,14})\r\n")
 
 
 def number_in(line: bytes) -> int | None:
-    """The number after the first byte of a line that ends with CRLF; None if no number is all there is."""
+    """Return the number between the first byte and the CRLF of ``line``; None if that is no number."""
     return int(line[1:-2]) if _NUMBER.fullmatch(line, 1) else None
 
 
-#: Words of a command that are looked at, at most, its name included.
+#: The most words of a command that are examined, its name included.
 WORDS: Final = 32
-#: Bytes of a word that is looked at; longer ones are taken for empty.  The longest name there is has 20.
+#: Bytes of the longest word that is examined; longer words count as empty.  The longest command name has 20.
 WORD_LIMIT: Final = 32
 
-#: What to do with a command, and what to answer if no upstream gets it.
+#: The kind of a command, and the reply to it if no upstream gets it.
 Verdict = tuple[Kind, bytes]
 PLAIN: Final[Verdict] = (Kind.PLAIN, b"")
 OWN: Final[Verdict] = (Kind.OWN, b"")
 QUIT: Final[Verdict] = (Kind.QUIT, b"+OK\r\n")
-_DONE: Final[Verdict] = (Kind.REFUSED, b"+OK\r\n")
+_ANSWERED_OK: Final[Verdict] = (Kind.REFUSED, b"+OK\r\n")
 
 
 def _client(words: Sequence[bytes]) -> Verdict:
-    """CLIENT: all but the administrator's commands are about the connection, or set it up."""
+    """CLIENT: all subcommands but the administrator's concern the connection itself."""
     which = words[1] if len(words) > 1 else b""
     if which == b"SETINFO":
-        # Client libraries say on every new connection what they are.  It is the name of an upstream to nobody.
-        return _DONE
+        # Client libraries send it on every new connection.  On a shared upstream it would be wrong for the others.
+        return _ANSWERED_OK
     return PLAIN if which in (b"LIST", b"KILL", b"PAUSE", b"UNPAUSE") else OWN
 
 
 def _script(words: Sequence[bytes]) -> Verdict:
-    """SCRIPT: its debugger is switched on for the connection."""
+    """SCRIPT: SCRIPT DEBUG changes the state of the connection."""
     return OWN if b"DEBUG" in words[1:2] else PLAIN
 
 
 def _xread(words: Sequence[bytes]) -> Verdict:
-    """XREAD and XREADGROUP: they wait if an option before STREAMS says so.
+    """XREAD and XREADGROUP: they block with the option BLOCK, which stands before STREAMS.
 
-    Options may be said again, so that BLOCK may be beyond the words that are looked at.
+    Options may be repeated, so BLOCK may stand behind the words that are examined; such a command is OWN, too.
     """
     if b"STREAMS" not in words:
         return OWN if len(words) >= WORDS or b"BLOCK" in words else PLAIN
     return OWN if b"BLOCK" in words[: words.index(b"STREAMS")] else PLAIN
 
 
-#: The commands that are not simply passed on, by their names.
+#: The commands that are not PLAIN, by their names: a verdict, or a function that finds it by the words.
 SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
-    # They change the state of their connection.
+    # These change the state of their connection.
     b"ASKING": OWN,
     b"AUTH": OWN,
     b"HELLO": OWN,
@@ -73,7 +73,7 @@ SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
     b"RESET": OWN,
     b"SELECT": OWN,
     b"WATCH": OWN,
-    # They have more replies than one, or none.
+    # These have more than one reply, or none.
     b"MONITOR": OWN,
     b"PSUBSCRIBE": OWN,
     b"PSYNC": OWN,
@@ -85,7 +85,7 @@ SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
     b"SUNSUBSCRIBE": OWN,
     b"SYNC": OWN,
     b"UNSUBSCRIBE": OWN,
-    # They wait, and all that is behind them with them.
+    # These block, and delay all requests behind them.
     b"BLMOVE": OWN,
     b"BLMPOP": OWN,
     b"BLPOP": OWN,
@@ -100,22 +100,23 @@ SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
     b"WAITAOF": OWN,
     b"XREAD": _xread,
     b"XREADGROUP": _xread,
-    # It depends.
+    # These depend on their subcommand.
     b"CLIENT": _client,
     b"SCRIPT": _script,
-    # An upstream would close its connection, to the harm of all who share it.
+    # An upstream would close the connection that others share.
     b"QUIT": QUIT,
 }
 
-#: The names that tell a browser that was lured into talking to Redis: it closes the connection, and so do we.
+#: The first words of an HTTP request that a web page made a browser send to Redis.  Redis closes such a connection, and
+#: the codec refuses it.
 HTTP_NAMES: Final = frozenset((b"POST", b"HOST:"))
 
 
 def verdict(words: Sequence[bytes]) -> Verdict:
-    """What to do with a command.
+    """Return the kind of a command, and the reply to it if no upstream gets it.
 
-    :param words: its name and the first arguments, :data:`WORDS` at most, in upper case; empty for those that are
-        longer than :data:`WORD_LIMIT`.
+    :param words: the command's name and first arguments, at most :data:`WORDS`, in upper case; those longer than
+        :data:`WORD_LIMIT` are empty.
     """
     rule = SPECIAL.get(words[0], PLAIN)
     return rule if isinstance(rule, tuple) else rule(words)

@@ -1,4 +1,4 @@
-"""What Redis answers: values, and arrays, maps and sets of them."""
+"""Finds the replies in what a Redis server sends: values, and aggregates of values."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from proxymux.core.codecs.pieces import Block, Due, PartialLine, unsolicited
 from proxymux.core.codecs.resp.commands import LENGTHS, SMALL, number_in
 from proxymux.errors import BadMessage
 
-#: Aggregates within aggregates.
+#: The deepest nesting of aggregates.
 DEPTH_LIMIT: Final = 32
-#: Elements of one aggregate.  Nothing is kept of them, so this is only to see what cannot be true.
+#: The most elements of one aggregate.  They take no memory here, so the limit only detects nonsense.
 _ELEMENT_LIMIT: Final = 2**32
-#: How many values an element of an aggregate is, by the aggregate's first byte.
+#: The number of values that an element has, by the first byte of the aggregate: array, set, map, attribute.
 _WIDTHS: Final = {42: 1, 126: 1, 37: 2, 124: 2}
 _ATTRIBUTE: Final = 124
 _BULK: Final = 36
-#: Bulk strings: a string, an error, a text.
-_BULKS: Final = b"$!="
+#: First bytes of the types that have a length and data: bulk string, bulk error, verbatim string.
+_BULK_TYPES: Final = b"$!="
 
-#: A value that is all in its line: a simple string, an error, an integer, nil, true and false, a double, a big number;
-#: nil as RESP2 has it; an empty aggregate.
+#: A value that is one line: simple string, error, integer, null, boolean, double, big number; null as of RESP2; empty
+#: aggregate.
 _LINE: Final = rb"(?:[+\-:_#,(][^\r\n]*|[$*]-1|[*~%]0)\r\n"
 _IS_LINE: Final = re.compile(_LINE)
-#: Bytes of a line that is looked for at once.
+#: Bytes of the longest line that is matched without :class:`~proxymux.core.codecs.pieces.PartialLine`.
 _SHORT: Final = 1024
-#: Some that are often all there is.
-_FREQUENT: Final = frozenset((b"+OK\r\n", b"$-1\r\n", b":0\r\n", b":1\r\n", b"*0\r\n", b"+PONG\r\n"))
-#: Many such.
+#: Replies that are often all of a chunk.
+_FREQUENT_REPLIES: Final = frozenset((b"+OK\r\n", b"$-1\r\n", b":0\r\n", b":1\r\n", b"*0\r\n", b"+PONG\r\n"))
+#: One or more one-line values.
 _LINES: Final = re.compile(rb"(?:%b)+" % _LINE)
 
 
@@ -41,9 +41,9 @@ def _bad(problem: str) -> BadMessage:
 class RespReplies(Due):
     """Finds the replies of one upstream.
 
-    A push of RESP3 belongs to no request, and counts as a reply that nothing was sent for.
+    A RESP3 push belongs to no request; it is an error, as is any reply without a request.
 
-    :param bulk_limit: bytes that a bulk string may have.
+    :param bulk_limit: the most bytes of a bulk string.
     """
 
     def __init__(self, bulk_limit: int) -> None:
@@ -53,13 +53,13 @@ class RespReplies(Due):
         self.is_between = True
         self._line = PartialLine(LINE_LIMIT, _bad)
         self._block = Block()
-        # How many values are to come in each aggregate that is open, the outermost first.
-        self._open: list[int] = []
+        # The number of values that are still to come in each unfinished aggregate, the outermost first.
+        self._values_left: list[int] = []
 
     def count(self, data: bytes) -> int | None:
         if not self.is_between or not self._due:
             return None
-        if data in _FREQUENT:
+        if data in _FREQUENT_REPLIES:
             self._due -= 1
             return 1
         size = len(data)
@@ -95,17 +95,17 @@ class RespReplies(Due):
         except BadMessage as bad:
             bad.finished = ends
             raise
-        self.is_between = not self._open and not self._block.left and self._line.is_empty
+        self.is_between = not self._values_left and not self._block.left and self._line.is_empty
         return ends
 
     def _scan(self, data: bytes, ends: list[int]) -> None:
         at, size = 0, len(data)
-        opened, block = self._open, self._block
+        opened, block = self._values_left, self._block
         is_line_begun = not self._line.is_empty
         while at < size:
             if not self._due:
                 raise unsolicited(ends)
-            end = 0 if is_line_begun or block.left else self._whole(data, at)
+            end = 0 if is_line_begun or block.left else self._simple_end(data, at)
             if end:
                 at = end
             elif block.left:
@@ -118,7 +118,7 @@ class RespReplies(Due):
                 if line is None:
                     return
                 at = data.find(b"\n", at) + 1
-                if self._is_begun(line):
+                if self._has_more(line):
                     continue
             while opened:
                 opened[-1] -= 1
@@ -129,10 +129,10 @@ class RespReplies(Due):
                 ends.append(at)
                 self._due -= 1
 
-    def _whole(self, data: bytes, at: int) -> int:
-        """The end of the value at ``at`` if it is small, simple, and there; else 0."""
+    def _simple_end(self, data: bytes, at: int) -> int:
+        """Return the end of the value at ``at`` if it is a small one and complete in ``data``, else 0."""
         if data[at] == _BULK:
-            # The longest beginning of those that are looked up is $4096.
+            # The longest first line that is looked up is $4096.
             head = data.find(b"\r\n", at, at + 7)
             length = None if head < 0 else self._lengths.get(data[at:head])
             if length is not None:
@@ -147,14 +147,14 @@ class RespReplies(Due):
             raise _bad("no CRLF after a bulk string")
         return end
 
-    def _is_begun(self, line: bytes) -> bool:
-        """True if more belongs to the value that begins with this line."""
+    def _has_more(self, line: bytes) -> bool:
+        """Read the first line of a value, and return True if more of the value follows."""
         if _IS_LINE.fullmatch(line):
             return False
         kind = line[0]
         width = _WIDTHS.get(kind)
         number = number_in(line)
-        if width is None and kind not in _BULKS:
+        if width is None and kind not in _BULK_TYPES:
             raise _bad("a push" if kind == 62 else f"{line[:20]!r}")
         if number is None or number < 0:
             raise _bad(f"the length {line[:20]!r}")
@@ -165,8 +165,8 @@ class RespReplies(Due):
             return True
         if number > _ELEMENT_LIMIT:
             raise _bad(f"an aggregate of more than {_ELEMENT_LIMIT} elements")
-        if len(self._open) >= DEPTH_LIMIT:
+        if len(self._values_left) >= DEPTH_LIMIT:
             raise _bad(f"more than {DEPTH_LIMIT} aggregates in each other")
-        # What an attribute is about comes right after it, and the two are one value.
-        self._open.append(width * number + (1 if kind == _ATTRIBUTE else 0))
+        # An attribute is followed by the value that it describes; the two count as one value.
+        self._values_left.append(width * number + (1 if kind == _ATTRIBUTE else 0))
         return True

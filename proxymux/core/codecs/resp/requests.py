@@ -1,8 +1,8 @@
-"""What clients send: arrays of bulk strings, or lines of words ("inline commands").
+"""Finds the commands in what a Redis client sends: arrays of bulk strings, or lines of words ("inline commands").
 
-There are two ways through.  Small requests, whole in the data, are cut at every CRLF at once, and the pieces' lengths
-compared with what is announced: most requests are of this sort, and nothing else in Python takes as little time.  Any
-other request is followed piece by piece.
+Two scans find the same.  The fast one splits the data at every CRLF and compares the lengths of the pieces with the
+announced ones; it takes small commands that are complete in the data, which most are.  The slow one takes any other
+command, argument by argument.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ from proxymux.core.codecs.resp.commands import (
 )
 from proxymux.errors import BadMessage
 
-#: Arguments of a command, its name included (the limit of Redis).
+#: The most arguments of a command, its name included (the limit of Redis).
 ARGUMENT_LIMIT: Final = 1024 * 1024
-#: Bytes that are cut at once.
+#: The most bytes that the fast scan splits at once.
 _WINDOW: Final = 16 * 1024
-#: The beginnings of small commands, and into how many pieces these are cut: two an argument, and the ends.
-_PIECES: Final = {b"*%d" % count: 2 * count + 2 for count in range(1, 1025)}
+#: The first line of each small command, without CRLF, and the number of pieces that splitting the command gives: two
+#: for each argument, the first line, and the empty piece at the end.
+_PIECE_COUNTS: Final = {b"*%d" % count: 2 * count + 2 for count in range(1, 1025)}
 
 _ARRAY: Final = 42  # *
 _BULK: Final = 36  # $
-#: Redis takes a NUL for the end of a line's words, and quotes for what a shell does.
+#: In an inline command Redis takes a NUL for the end of the words, and quotes as a shell does.
 _CONTROL: Final = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")
 _QUOTE: Final = re.compile(rb"[\"']")
 _EMPTY: Final[Verdict] = (Kind.REFUSED, b"")
-_NAMES: Final = HTTP_NAMES | SPECIAL.keys()
+#: Names of the commands that the fast scan has to examine.
+_EXCEPTIONAL: Final = HTTP_NAMES | SPECIAL.keys()
 
 
 def _bad(problem: str) -> BadMessage:
@@ -50,7 +52,7 @@ def _bad(problem: str) -> BadMessage:
 class RespRequests:
     """Finds the commands of one client.
 
-    :param bulk_limit: bytes that an argument may have.
+    :param bulk_limit: the most bytes of an argument.
     """
 
     interim = b""
@@ -62,8 +64,9 @@ class RespRequests:
         self._is_busy = False
         self._has_quit = False
         self._line = PartialLine(LINE_LIMIT, _bad)
-        # Of the command that is followed: arguments that are to come, the one that is coming, the words known so far.
-        self._missing = 0
+        # State of the slow scan: arguments whose lengths are still to come, the current argument, the words so far, and
+        # whether the current argument is one of the words.
+        self._arguments_left = 0
         self._block = Block()
         self._words: list[bytes] = []
         self._is_word = False
@@ -75,16 +78,16 @@ class RespRequests:
     def feed(self, data: bytes) -> list[Request]:
         pieces: list[bytes] | None = None
         if not self._is_busy and len(data) <= _WINDOW:
-            # What all the rest does as well, for the most frequent case of all: one small request and nothing else.
+            # A short cut for the usual case, one small PLAIN request and nothing else; the code below finds the same.
             pieces = data.split(b"\r\n")
             number = len(pieces)
-            if _PIECES.get(pieces[0]) == number and not pieces[-1]:
+            if _PIECE_COUNTS.get(pieces[0]) == number and not pieces[-1]:
                 lengths = self._lengths
                 for place in range(1, number - 1, 2):
                     if lengths.get(pieces[place]) != len(pieces[place + 1]):
                         break
                 else:
-                    if pieces[2].upper() not in _NAMES:
+                    if pieces[2].upper() not in _EXCEPTIONAL:
                         return [Request(len(data))]
         requests: list[Request] = []
         try:
@@ -95,25 +98,31 @@ class RespRequests:
         return requests
 
     def _scan(self, data: bytes, pieces: list[bytes] | None, requests: list[Request]) -> None:
-        """Find the requests that end in ``data``, whose pieces, if there are any, are those of all of it."""
+        """Append the requests that end in ``data`` to ``requests``.
+
+        :param pieces: all of ``data``, split at CRLF, if that has been done already.
+        """
         at, size = 0, len(data)
         if self._is_busy and not self._has_quit:
-            at = self._follow(data, at, requests)
+            at = self._scan_one(data, at, requests)
         while at < size and not self._has_quit:
             until = min(at + _WINDOW, size)
             if data[at] == _ARRAY:
-                at = self._cut(pieces or data[at:until].split(b"\r\n"), at, requests)
-            # Not cut again before the end of the window, or many odd requests would have each its rest cut once more.
+                at = self._scan_small(pieces or data[at:until].split(b"\r\n"), at, requests)
+            # The slow scan goes on to the end of the window, so that no bytes are split more than once.
             while at < until and not self._has_quit:
-                at = self._follow(data, at, requests)
+                at = self._scan_one(data, at, requests)
 
-    def _cut(self, pieces: list[bytes], start: int, requests: list[Request]) -> int:
-        """The end of the small requests that follow on each other in what was cut at every CRLF from ``start``."""
+    def _scan_small(self, pieces: list[bytes], start: int, requests: list[Request]) -> int:
+        """Append the small commands at the beginning of ``pieces``, and return the offset where they end.
+
+        :param pieces: the data from the offset ``start`` on, split at CRLF.
+        """
         lengths = self._lengths
         end, first, at, run = start, 0, 0, 0
         last = len(pieces) - 1
         while at < last and not self._has_quit:
-            after = at + _PIECES.get(pieces[at], last + 2) - 1
+            after = at + _PIECE_COUNTS.get(pieces[at], last + 2) - 1
             if after > last:
                 break
             for place in range(at + 1, after, 2):
@@ -122,78 +131,78 @@ class RespRequests:
                     break
             if not after:
                 break
-            if pieces[at + 2].upper() not in _NAMES:
+            if pieces[at + 2].upper() not in _EXCEPTIONAL:
                 run += 1
             else:
                 if run:
-                    end += _size(pieces[first:at])
-                    _add(requests, end, run)
-                end += _size(pieces[at:after])
+                    end += _byte_count(pieces[first:at])
+                    _add_plain(requests, end, run)
+                end += _byte_count(pieces[at:after])
                 self._words = [
                     word.upper() if len(word) <= WORD_LIMIT else b"" for word in pieces[at + 2 : after : 2][:WORDS]
                 ]
-                self._end(end, requests)
+                self._end_command(end, requests)
                 first, run = after, 0
             at = after
         if run:
-            end += _size(pieces[first:at])
-            _add(requests, end, run)
+            end += _byte_count(pieces[first:at])
+            _add_plain(requests, end, run)
         return end
 
-    def _follow(self, data: bytes, at: int, requests: list[Request]) -> int:
-        """The end of the request that goes on or begins at ``at``, or of the data."""
+    def _scan_one(self, data: bytes, at: int, requests: list[Request]) -> int:
+        """Scan the command that begins or continues at ``at``, and return its end, or that of the data."""
         self._is_busy = True
         size = len(data)
         while at < size:
             if self._block.left:
-                at = self._argument(data, at)
+                at = self._skip_argument(data, at)
                 if self._block.left:
                     break
-                if not self._missing:
-                    self._end(at, requests)
+                if not self._arguments_left:
+                    self._end_command(at, requests)
                     break
                 continue
             line = self._line.take(data, at)
             if line is None:
                 return size
             at = data.find(b"\n", at) + 1
-            if self._missing:
-                self._announced(line)
+            if self._arguments_left:
+                self._read_length(line)
             elif line[0] != _ARRAY:
-                self._inline(line, at, requests)
+                self._read_inline(line, at, requests)
                 break
             else:
                 count = number_in(line)
                 if count is None or count > ARGUMENT_LIMIT:
                     raise _bad("invalid multibulk length")
                 if count <= 0:
-                    # Redis passes over it in silence.
-                    self._decided(_EMPTY, at, requests)
+                    # Redis ignores an empty array without a reply.
+                    self._add_by_verdict(_EMPTY, at, requests)
                     break
-                self._missing = count
+                self._arguments_left = count
         return at
 
-    def _announced(self, line: bytes) -> None:
-        """An argument's length has come."""
+    def _read_length(self, line: bytes) -> None:
+        """Read the line with the length of an argument."""
         if line[0] != _BULK:
             raise _bad("an argument that is no bulk string")
         length = number_in(line)
         if length is None or not 0 <= length <= self._bulk_limit:
             raise _bad("invalid bulk length")
-        self._missing -= 1
+        self._arguments_left -= 1
         self._block.left = length + 2
-        # Words beyond the name matter to few commands.
+        # Only the SPECIAL commands need more words than the name.
         words = self._words
         self._is_word = not words or (len(words) < WORDS and words[0] in SPECIAL)
         if self._is_word:
             words.append(b"")
             self._is_word = length <= WORD_LIMIT
 
-    def _argument(self, data: bytes, at: int) -> int:
-        """The offset up to which the argument that goes on at ``at`` reaches."""
+    def _skip_argument(self, data: bytes, at: int) -> int:
+        """Return the offset up to which the argument at ``at`` reaches, and keep it if it is one of the words."""
         block = self._block
         if self._is_word:
-            # What a chunk may hold of the CRLF after it is taken off with the rest.
+            # Without the CRLF after the argument.
             came = data[at : at + max(0, block.left - 2)]
             self._words[-1] += came.upper()
         end = block.skip(data, at)
@@ -201,47 +210,48 @@ class RespRequests:
             raise _bad("no CRLF after a bulk string")
         return end
 
-    def _inline(self, line: bytes, end: int, requests: list[Request]) -> None:
-        """A line of words has come."""
+    def _read_inline(self, line: bytes, end: int, requests: list[Request]) -> None:
+        """Read an inline command, which is complete."""
         line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
         if _CONTROL.search(line):
             raise _bad("a control character in an inline command")
         words = line.upper().split()
         if not words:
-            self._decided(_EMPTY, end, requests)
+            self._add_by_verdict(_EMPTY, end, requests)
         elif _QUOTE.search(line):
-            # Where the words are is for the upstream to say.
-            self._decided(OWN, end, requests)
+            # Splitting quoted words is left to the upstream.
+            self._add_by_verdict(OWN, end, requests)
         else:
             self._words = [word if len(word) <= WORD_LIMIT else b"" for word in words[:WORDS]]
-            self._end(end, requests)
+            self._end_command(end, requests)
 
-    def _end(self, end: int, requests: list[Request]) -> None:
-        """A command has come whole, and ``_words`` are its own."""
+    def _end_command(self, end: int, requests: list[Request]) -> None:
+        """Append the command whose words are ``_words`` and whose last byte has come."""
         words = self._words
         if words[0] in HTTP_NAMES:
             raise BadMessage("RESP: an HTTP request")
         self._words = []
-        self._decided(verdict(words), end, requests)
+        self._add_by_verdict(verdict(words), end, requests)
 
-    def _decided(self, what: Verdict, end: int, requests: list[Request]) -> None:
+    def _add_by_verdict(self, what: Verdict, end: int, requests: list[Request]) -> None:
+        """Append a request that ends at ``end``, with the kind and the answer of the verdict."""
         kind, answer = what
         self._is_busy = False
         if kind is Kind.PLAIN:
-            _add(requests, end, 1)
+            _add_plain(requests, end, 1)
             return
         requests.append(Request(end, kind, answer=answer))
         if kind is Kind.QUIT:
             self._has_quit = self._is_busy = True
 
 
-def _size(pieces: list[bytes]) -> int:
-    """How many bytes they were, CRLF after each included."""
+def _byte_count(pieces: list[bytes]) -> int:
+    """Return the number of bytes of ``pieces``, with the CRLF after each."""
     return len(b"\r\n".join(pieces)) + 2
 
 
-def _add(requests: list[Request], end: int, count: int) -> None:
-    """More plain requests have come; they join the run that they follow on."""
+def _add_plain(requests: list[Request], end: int, count: int) -> None:
+    """Append ``count`` PLAIN requests, the last of which ends at ``end``; they extend a run that they follow."""
     last = requests[-1] if requests else None
     if last is not None and last.kind is Kind.PLAIN:
         last.end = end
