@@ -35,7 +35,7 @@ class MemoryConnection:
         self.sent = b""
 
     def receive(self, data: bytes) -> None:
-        """Deliver ``data`` to the owner as if the peer had sent it, even while reading is paused.  The test calls it."""
+        """Deliver ``data`` to the owner as if the peer had sent it, even while reading is paused.  Tests call it."""
         self.owner.received(data)
 
     @property
