@@ -72,9 +72,8 @@ def make(folder: Path = GENERATED) -> None:
         found = explore(machine)
         for name, text in ((f"{machine.name}.svg", picture(found)), (f"{machine.name}.rst", table(found))):
             path = folder / name
-            if (
-                not path.exists() or path.read_text(encoding="utf-8") != text
-            ):  # an unchanged file keeps its date, or sphinx would build it again
+            # A file that would not change keeps its date, or else sphinx would read it again.
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
                 path.write_text(text, encoding="utf-8")
 
 

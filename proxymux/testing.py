@@ -60,7 +60,7 @@ class StillDeciding(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a router decided on the chunks of a client, and the bytes that were sent for it.
+    """The decision of a router on the chunks of a client, and the bytes that were sent because of it.
 
     :param decision: the final decision: Forward, Reject, or NEED_DATA if the router made none.
     :param sent: the bytes that the client was sent up to the decision, its ``reply`` or ``close`` included.

@@ -43,13 +43,13 @@ class Bounds:
 
     @property
     def accepted(self) -> str:
-        """What is accepted, in words, for error messages."""
+        """The accepted numbers in words, for error messages."""
         number = f"a {'whole ' if self.is_whole else ''}number{f' of {self.unit}' if self.unit else ''}"
         return number + self._range() + ("; 0 is off" if self.is_zero_off else "") + (", or off" * self.takes_off)
 
     @property
     def in_help(self) -> str:
-        """What is accepted, in words, to be appended to the help."""
+        """The accepted numbers in words, to be appended to the help."""
         limits = f", {self.low:.16g} to {self.high:.16g}" if self.high is not None else ""
         return limits + (", 0 is off" * self.is_zero_off) + (", or off" * self.takes_off)
 

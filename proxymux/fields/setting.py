@@ -18,7 +18,7 @@ Given = TypeVar("Given")
 
 
 class Presentation(TypedDict, total=False):
-    """How a setting appears on the command line and in the docs, where its kind does not say.
+    """The appearance of a setting on the command line and in the docs, where its kind does not say.
 
     ``metavar`` stands for the value in the docs, and ``shown`` for the default.  ``old_name`` is another name of the
     option.  ``short`` is a one-letter option, for the old name if there is one.  If ``is_option`` is False, the setting
@@ -142,7 +142,7 @@ class Setting(Generic[Value, Given]):
 
     @property
     def help_line(self) -> str:
-        """What ``--help`` says of the option."""
+        """The text of ``--help`` for the option."""
         return f"{self.meaning} [default: {self.default_text}]"
 
     def _text_of_default(self) -> str:

@@ -1,6 +1,6 @@
 """The gateway's handshake: the client sends one line with a token, and the gateway answers with three digits.
 
-This module reads the line and names the statuses; tokens are opened in :mod:`proxymux.core.token`.  ``docs/gateway.rst``
+This module reads the line and names the statuses; :mod:`proxymux.core.token` opens tokens.  ``docs/gateway.rst``
 describes the wire format.
 """
 

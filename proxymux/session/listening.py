@@ -1,8 +1,8 @@
 """Listening on Twisted's server endpoints, with the backlog of the settings and, behind ``haproxy:``, a PROXY header.
 
 An endpoint listens by calling its reactor's public ``listenTCP``, ``listenSSL``, ``listenUNIX`` or ``adoptStreamPort``.
-Here the endpoint is given a reactor whose four methods are ours, so that any endpoint gets the backlog, and the PROXY
-header is read before TLS begins, as its specification requires.
+Here the endpoint is given a reactor whose four methods are ours.  They set the backlog, and read the PROXY header
+before TLS begins, as its specification requires, whatever the endpoint is.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class SessionRunner:
 
     @property
     def ending(self) -> Ending | None:
-        """How the session ends; None until that is known."""
+        """The ending of the session; None until it is known."""
         return self._session.ending
 
     # The client's connection

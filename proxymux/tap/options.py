@@ -113,6 +113,7 @@ class SettingsOptions(usage.Options, Generic[S]):
         raise NotImplementedError
 
     def _given(self) -> dict[str, object]:
+        """Return the values on the command line by the settings' names, and remove secrets from the options."""
         given = {}
         for each in self.kind.fields():
             if not each.is_option:
