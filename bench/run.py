@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
 
 def _draw(file: Path) -> None:
     try:
-        from bench import plot
+        from bench import plot  # here, as matplotlib is optional
     except ImportError:
         print("no plot: matplotlib is not installed", file=sys.stderr)
         return

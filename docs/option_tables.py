@@ -1,7 +1,8 @@
 """The tables of options, made from the settings when the docs are built.
 
-In a page, ``.. options:: proxymux.gateway.settings.GatewaySettings`` stands for the table of that class: of what it
-adds to the shared settings or has another default for, or of all if it is the shared settings' own.
+In a page, ``.. options:: proxymux.gateway.settings.GatewaySettings`` stands for the table of that class of settings.
+The table has the options that the class adds to the shared ones or gives another default; for
+``proxymux.settings.Settings`` it has all.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from proxymux.fields import Setting
 from proxymux.settings import Settings
 
-_PLACE = re.compile(r"^\.\. options:: (\S+)\.(\w+)$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^\.\. options:: (\S+)\.(\w+)$", re.MULTILINE)
 _HEAD = """\
 .. list-table::
    :header-rows: 1
@@ -21,12 +22,12 @@ _HEAD = """\
 
 
 def expand(page: str) -> str:
-    """A page's source, with its tables."""
-    return _PLACE.sub(lambda place: table(getattr(importlib.import_module(place[1]), place[2])), page)
+    """Return the source of a page with a table in place of each ``.. options::`` line."""
+    return _DIRECTIVE.sub(lambda found: table(getattr(importlib.import_module(found[1]), found[2])), page)
 
 
 def table(kind: type[Settings]) -> str:
-    """The table of a class of settings, as reStructuredText."""
+    """Return the table of a class of settings, as reStructuredText."""
     rows = [("Option", "Default", "Meaning")]
     for each in kind.fields():
         if each.is_option and (kind is Settings or _is_own(each)):
@@ -52,5 +53,5 @@ def _row(*cells: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that means nothing to reStructuredText, with options as they are typed."""
+    """Return ``text`` with reStructuredText's special characters escaped, and with options as literals."""
     return re.sub(r"--[a-z][a-z-]+", r"``\g<0>``", re.sub(r"[\\*|`]", r"\\\g<0>", text))

@@ -1,7 +1,7 @@
-"""The state diagrams of the architecture page, made from the tables of the code when the docs are built.
+"""The state diagrams of the architecture page, made from the code's tables of transitions when the docs are built.
 
-``python docs/state_diagrams.py`` makes them by hand.  Of each machine there are a picture and a table, in
-``docs/_generated``, which is not under version control.
+``python docs/state_diagrams.py`` makes them by hand.  Each machine gets a picture and a table in ``docs/_generated``,
+which is not under version control.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _NO_VALUE = (
     Input.CONNECTED,
     Input.DRAIN,
 )
-#: Everything that can happen to a session.
-_TO_A_SESSION = (
+#: All inputs of a session, each with every value that may lead to another state.
+_SESSION_SAMPLES = (
     *((what, None) for what in _NO_VALUE),
     *((what, "why") for what in (Input.CLIENT_LOST, Input.TLS_FAILED, Input.FAULTED, Input.DEADLINE)),
     *((Input.DECIDED, decision) for decision in _DECISIONS),
@@ -53,26 +53,27 @@ _TO_A_SESSION = (
     (Input.ANSWERED, b"sorry"),
 )
 
-#: A machine more is an entry more.
+#: The machines that get a picture and a table.
 MACHINES = (
     Machine(
         "session",
         "proxymux.core.session",
         (lambda: Session(1), lambda: Session(2, greets=True), lambda: Session(2, undecided_reply=b"400")),
-        lambda _session: _TO_A_SESSION,
+        lambda _session: _SESSION_SAMPLES,
     ),
     PIPELINE,
 )
 
 
 def make(folder: Path = GENERATED) -> None:
-    """Make the picture and the table of every machine."""
+    """Write the picture and the table of every machine to ``folder``."""
     folder.mkdir(exist_ok=True)
     for machine in MACHINES:
         found = explore(machine)
         for name, text in ((f"{machine.name}.svg", picture(found)), (f"{machine.name}.rst", table(found))):
             path = folder / name
-            if not path.exists() or path.read_text(encoding="utf-8") != text:  # or else sphinx would read it anew
+            # A file that would not change keeps its date, or else sphinx would read it again.
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
                 path.write_text(text, encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
-"""Drawing a state machine: as a picture (SVG), and as a table (reStructuredText) that is readable in a terminal, too.
+"""Draws a state machine as a picture (SVG) and as a table (reStructuredText), which a terminal can show, too.
 
-In the picture the states stand on the diagonal of a grid.  A transition leaves its state sideways, towards the column
-of the next state, and turns there, down or up, to that; so its inputs have a cell of the grid to themselves.
+In the picture the states stand on the diagonal of a grid.  The line of a transition leaves its state sideways as far as
+the column of the next state, and turns down or up to that.  So the inputs of each transition have a cell of their own.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from xml.sax.saxutils import escape
 
 from state_exploring import Transitions
 
-_LINE = 15  # height of a line of text
-_LETTER = 6.3  # width of a letter, at most on the average
-_GAP = 26  # between the text of a cell and the line that passes it
+# In pixels:
+_LINE = 15  # the height of a line of text
+_LETTER = 6.3  # the average width of a letter, at most
+_GAP = 26  # the distance between the text of a cell and the line that passes it
 _FONT = "font-family='Helvetica, Arial, sans-serif' font-size='12'"
 _HEAD = (
     "<defs><marker id='head' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' orient='auto'>"
@@ -24,7 +25,7 @@ _HEAD = (
 
 
 def picture(found: Transitions) -> str:
-    """The picture of a machine."""
+    """Return the picture of a machine as SVG."""
     states = found.states
     cells = {
         (row, column): [_name(each) for each in found.between(start, end)]
@@ -59,7 +60,7 @@ def _width(state: enum.Enum, column: Iterable[list[str]], at: int, cells: dict[t
 
 
 def _transition(texts: list[str], row: int, column: int, left: list[float], top: list[float]) -> list[str]:
-    """A line from the state of a row to that of a column, and what leads along it."""
+    """Draw the line from the state of a row to that of a column, with the inputs that lead along it."""
     bottom = top[row + 1] - _GAP
     if column > row:  # out at the right, above the text, and down
         x, y = left[column + 1] - _GAP, top[row] + 12
@@ -71,7 +72,7 @@ def _transition(texts: list[str], row: int, column: int, left: list[float], top:
 
 
 def _state(state: enum.Enum, stays: list[str], x: float, y: float, width: float, height: float) -> list[str]:
-    """A box with the state's name, and the inputs at which it stays."""
+    """Draw a box with the state's name and the inputs that do not leave the state."""
     box = f"<rect x='{x:.0f}' y='{y:.0f}' width='{width - _GAP / 2:.0f}' height='{height:.0f}' rx='6'"
     name = f"<text x='{x + 10:.0f}' y='{y + 18:.0f}' font-weight='bold'>{escape(_name(state))}</text>"
     return [
@@ -95,7 +96,7 @@ def _arrow(points: list[tuple[float, float]]) -> str:
 
 
 def table(found: Transitions) -> str:
-    """The table of a machine: a row an input, a column a state in which something counts."""
+    """Return the table of a machine: a row for each input, a column for each state in which an input has an effect."""
     columns = [state for state in found.states if any(key[0] is state for key in found.next)]
     rows = [["", *map(_name, columns)]]
     for what in found.inputs:

@@ -1,7 +1,8 @@
-"""Finding out what a state machine of the core does, by running it: where each input leads from each state.
+"""Explores a state machine of the core by running it: to which states each input leads from each state.
 
-The tables of the machines (``TRANSITIONS``) say which input counts in which state.  What it leads to, a reaction finds
-out itself.  So the machine is given everything that can happen, in every order, until it shows nothing new.
+The table of a machine (``TRANSITIONS``) says which inputs have an effect in which state, but not to which state they
+lead: the methods in the table decide that.  So the machine is run with all samples of inputs in every order, until it
+reaches no state of its attributes that is new.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Bytes, numbers and items are told apart up to here, so that there is an end to what is new.
+#: Numbers, and lengths of texts and lists, count as equal from here on, so that the exploration ends.
 _MANY = 2
-#: How deep what a machine is made of is looked into.
+#: The depth to which the attributes of a machine, and theirs, are compared.
 _DEPTH = 4
 
 
@@ -24,10 +25,10 @@ _DEPTH = 4
 class Machine:
     """A state machine to be explored.
 
-    :param name: of the files that are made of it.
-    :param module: has ``State``, ``Input`` and ``TRANSITIONS``.
-    :param makes: each makes a fresh machine, with ``state`` and ``take(input, value)``; one for each way to set it up.
-    :param samples: what may happen to a machine now: inputs with their values, always the same after the same course.
+    :param name: the name of the files that are made of it.
+    :param module: the module that has ``State``, ``Input`` and ``TRANSITIONS``.
+    :param makes: functions that make a new machine with ``state`` and ``take(input, value)``, one for each set-up.
+    :param samples: returns the inputs that a machine may get now, with values; the same after the same inputs.
     """
 
     name: str
@@ -38,12 +39,12 @@ class Machine:
 
 @dataclass
 class Transitions:
-    """What was found.
+    """The transitions of a machine.
 
     :param states: all states, in the order of the code.
-    :param inputs: all inputs, likewise.
-    :param first: the states of fresh machines.
-    :param next: where an input may lead from a state; only inputs that count there are in it.
+    :param inputs: all inputs, in the order of the code.
+    :param first: the states of new machines.
+    :param next: the states to which an input may lead from a state; only inputs that have an effect there are in it.
     """
 
     states: list[enum.Enum]
@@ -52,14 +53,14 @@ class Transitions:
     next: dict[tuple[enum.Enum, enum.Enum], set[enum.Enum]] = field(default_factory=dict)
 
     def between(self, start: enum.Enum, end: enum.Enum) -> list[enum.Enum]:
-        """The inputs that may lead from one state to another."""
+        """Return the inputs that may lead from one state to another."""
         return [each for each in self.inputs if end in self.next.get((start, each), ())]
 
 
 def explore(machine: Machine) -> Transitions:
-    """Run a machine until it shows nothing new.
+    """Run a machine until it reaches nothing new, and return its transitions.
 
-    :raises LookupError: if an input that counts in a state was never tried there: the samples are to be extended.
+    :raises LookupError: if an input that has an effect in a state was never tried there; the samples lack it.
     """
     module = importlib.import_module(machine.module)
     table = module.TRANSITIONS
@@ -75,9 +76,9 @@ def explore(machine: Machine) -> Transitions:
                 continue
             running = _replay(machine, make, (*path, number))
             found.next.setdefault((before, what), set()).add(running.state)
-            shape = _shape(running, _DEPTH)
-            if shape not in seen:
-                seen.add(shape)
+            signature = _signature(running, _DEPTH)
+            if signature not in seen:
+                seen.add(signature)
                 todo.append((make, (*path, number)))
     for state, reactions in table.items():
         for what in reactions:
@@ -87,15 +88,15 @@ def explore(machine: Machine) -> Transitions:
 
 
 def _replay(machine: Machine, make: Callable[[], Any], path: tuple[int, ...]) -> Any:
-    """A machine to which all of ``path`` has happened, each step a number among the samples at that time."""
+    """Make a machine and give it the inputs of ``path``, each a number among the samples at that time."""
     running = make()
     for number in path:
         running.take(*machine.samples(running)[number])
     return running
 
 
-def _shape(thing: Any, depth: int) -> Any:
-    """What is worth telling apart of a machine or of a value in it."""
+def _signature(thing: Any, depth: int) -> Any:
+    """Return a value that is equal for machines, or parts of them, that need not be told apart."""
     if thing is None or isinstance(thing, enum.Enum):
         return thing
     if isinstance(thing, (bytes, str)):
@@ -103,9 +104,9 @@ def _shape(thing: Any, depth: int) -> Any:
     if isinstance(thing, (int, float)):
         return min(thing, _MANY)
     if callable(thing) or dataclasses.is_dataclass(thing) or not depth:
-        return type(thing).__name__  # a value, not a part of the machine
+        return type(thing).__name__  # values such as decisions are told apart by their type only
     if isinstance(thing, (list, tuple, deque)):
-        return tuple(_shape(each, depth - 1) for each in list(thing)[:_MANY])
+        return tuple(_signature(each, depth - 1) for each in list(thing)[:_MANY])
     names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
     values = {name: getattr(thing, name, None) for name in names} | getattr(thing, "__dict__", {})
-    return (type(thing).__name__, *(_shape(values[name], depth - 1) for name in sorted(values)))
+    return (type(thing).__name__, *(_signature(values[name], depth - 1) for name in sorted(values)))

@@ -1,36 +1,36 @@
 """proxymux: a TCP proxy that is programmed in Python.
 
-Its words, in the order in which they happen:
+The terms of its interface, in the order in which a connection meets them:
 
 *Client*
-    who connects to us.
+    a program that connects to proxymux.
 *Session*
     one client from accept to close.
 *Admission*
-    whether the client may come in at all.
+    the check whether a client may connect, by its address and the number of clients.
 *Decider*
-    reads the client's first bytes.
+    reads a client's first bytes and decides what becomes of the client.
 *Decision*
-    what it says: :class:`Forward`, :class:`Reject`, :class:`Reply` or :data:`NEED_DATA`.
+    the result of a decider: :class:`Forward`, :class:`Reject`, :class:`Reply` or :data:`NEED_DATA`.
 *Target*
     an address that a decision names.
 *Connector*
-    gets an *Upstream*: a live connection to a target.
+    connects to a target; the live connection is an *Upstream*.
 *Relay*
-    carries the bytes of an *Exchange*: a client and an upstream, joined.
+    moves the bytes of an *Exchange*: a client and an upstream, joined.
 *Outcome*
-    the one word that ends a session.
+    the one word that says how a session ended.
 *Drain*
-    to stop accepting and let the sessions end.
+    to stop accepting and wait for the sessions to end.
 
 *Token*
-    what a client shows to the gateway in its *Handshake*, in the place of an address.
+    what a client sends to the gateway in its *Handshake*, in place of an address.
 *Pool*
     upstreams that clients share; a *Lease* is one of them, for as long as a client has it.
 *Codec*
-    says where the messages of a protocol end.
+    finds where the messages of a protocol end.
 
-A router file may import everything that is named here; a ``.tac`` file wants :func:`Router`, :func:`Gateway` or
+A router file may import every name in ``__all__``; a ``.tac`` file calls :func:`Router`, :func:`Gateway` or
 :func:`Multiplexer`.
 """
 
@@ -64,7 +64,7 @@ _SERVICES = {"Router": "router", "Gateway": "gateway", "Multiplexer": "pool"}
 
 
 def __getattr__(name: str) -> object:
-    # A service needs Twisted and OpenSSL; a router file that only decides is not to load them.
+    # Imported when it is used first: a service loads Twisted and OpenSSL, which a router file does not need to decide.
     if name in _SERVICES:
         service: object = getattr(_import_module(f"proxymux.tap.{_SERVICES[name]}"), name)
         return service

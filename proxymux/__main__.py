@@ -1,4 +1,4 @@
-"""``python -m proxymux`` is the console script."""
+"""Runs the console script ``proxymux`` as ``python -m proxymux``."""
 
 from proxymux.cli import main
 

@@ -1,4 +1,4 @@
-"""A service: it listens, begins sessions, drains and reloads."""
+"""The service: listens, begins a session for every client, drains when it is stopped, and reloads."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from proxymux.session.registry import SessionRegistry
 
 
 class ProxyService(Service):
-    """One service of this process.
+    """One router, gateway or pool of this process.  Twisted starts and stops it; signals call its other methods.
 
-    :param context: the choices that make it what it is; its observers are completed here.
-    :param driver: carries its connections.
-    :param listeners: where it listens.
-    :param process: whose signals and title it takes part in, or None.
-    :param load: makes a decider afresh, for a reload.
-    :param access_log: opens the access log, or None.
-    :param pid_file: is there while it runs, or None.
-    :param statistics: counts how sessions end, or None.
-    :param leases: what its clients share, or None.
+    :param context: the choices that make the service; the service adds its own observers to it.
+    :param driver: does the I/O of all connections of the service.
+    :param listeners: the endpoints to listen on.
+    :param process: passes signals to the service and shows it in the process title; None does neither.
+    :param make_decider: makes a new decider at a reload; may raise any exception.
+    :param access_log: opens the access log, and raises ConfigError if it cannot; None for no access log.
+    :param pid_file: created at the start and removed at the end; None for no file.
+    :param statistics: counts how sessions end; None counts nothing.
+    :param leases: the pool's leases, started and stopped with the service; None for a service without a pool.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ProxyService(Service):
         driver: Driver,
         listeners: Iterable[Listener],
         process: Process | None,
-        load: Callable[[], IDecider],
+        make_decider: Callable[[], IDecider],
         *,
         access_log: Callable[[], AccessLog] | None = None,
         pid_file: PidFile | None = None,
@@ -61,14 +61,14 @@ class ProxyService(Service):
         self._driver = driver
         self._listeners = tuple(listeners)
         self._process = process
-        self._load = load
+        self._make_decider = make_decider
         self._open_access_log = access_log
         self._access_log: AccessLog | None = None
         self._pid_file = pid_file
         self.statistics = statistics
         self.leases = leases
         self._ports: list[IListeningPort] = []
-        #: Where it listens.
+        #: The addresses of the open ports.
         self.bound: list[Target] = []
         self.sessions = SessionRegistry(context, driver.gate, process.show if process is not None else _nothing)
         self._draining = Draining(self.sessions, context.clock, context.log)
@@ -82,7 +82,7 @@ class ProxyService(Service):
 
     @property
     def events(self) -> Events:
-        """What user code may listen to."""
+        """The events that user code may subscribe to."""
         return self._context.events
 
     @property
@@ -92,35 +92,36 @@ class ProxyService(Service):
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens: ``ip:port`` or ``unix:/path``."""
-        return [str(place) for place in self.bound]
+        """The addresses of the open ports, each as ``ip:port`` or ``unix:/path``."""
+        return [str(target) for target in self.bound]
 
     # Starting
 
     def check(self) -> None:
-        """See whether it could start.
+        """Check that the deny files can be read and that the service can listen, without listening.
 
-        :raises ConfigError: if it could not.
+        :raises ConfigError: naming the option, if the service could not start.
         """
         self._deny_list.read()
         for listener in self._listeners:
             listener.check(self._driver.reactor)
 
     def privilegedStartService(self) -> None:
-        """Listen and open the access log, while ports below 1024 and root's files are still within reach.
+        """Listen and open the access log, before twistd gives up the privileges for ports below 1024 and root's files.
 
-        :raises SystemExit: if that cannot be done, after one line on standard error.
+        :raises SystemExit: if the service cannot start, after one line on standard error.
+        :raises ConfigError: if the service cannot start in a daemon.
         """
         super().privilegedStartService()
         self._driver.start()
         try:
-            self._open()
+            self._open_everything()
         except ConfigError as error:
             if self._pid_file is not None:
                 self._pid_file.remove()
             self._log.critical("{error}", error=error)
             if os.path.samestat(os.fstat(2), os.stat(os.devnull)):
-                raise  # a daemon: twistd hands it to whoever has started it, and would wait for ever after an exit
+                raise  # a daemon: twistd passes the error to its starter, which SystemExit would leave waiting
             print(f"proxymux: {error}", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
         if self.leases is not None:
@@ -128,10 +129,10 @@ class ProxyService(Service):
         if self._process is not None:
             self._process.add(self)
         self._driver.gate.capacity = room_for_sessions()
-        # Whoever reads that it listens may send it a signal: it is said when signals are answered.
+        # A script may send a signal as soon as it reads the line, so it is logged when signals are handled.
         self._driver.reactor.callWhenRunning(self._announce)
 
-    def _open(self) -> None:
+    def _open_everything(self) -> None:
         if self._pid_file is not None:
             self._pid_file.create()
         if self._open_access_log is not None:
@@ -154,33 +155,36 @@ class ProxyService(Service):
         problems: list[ConfigError] = []
         is_starting = True
 
-        def fails(failure: Failure) -> None:
+        def failed(failure: Failure) -> None:
             problems.append(listener.problem(failure))
             if not is_starting:
                 self._log.critical("{error}", error=problems[0])
                 self._driver.reactor.stop()
 
-        listener.listen(self._driver, self.sessions.begin).addCallbacks(self._listens, fails)
+        listener.listen(self._driver, self.sessions.begin).addCallbacks(self._port_opened, failed)
         is_starting = False
         if problems:
             raise problems[0]
 
-    def _listens(self, port: IListeningPort) -> None:
+    def _port_opened(self, port: IListeningPort) -> None:
         self._ports.append(port)
         self.bound.append(bound_to(port))
 
     # Sessions
 
     def summary(self) -> str:
-        """``NAME HOST:PORT - CUR/MAX/TOT cur/max/tot conns``, as the ancestor's title had it."""
-        where, sessions = " ".join(self.addresses), self.sessions
+        """The service's part of the process title, as the ancestor had it.
+
+        :returns: ``NAME HOST:PORT - CUR/MAX/TOT cur/max/tot conns``: sessions now, at most at once, in total.
+        """
+        addresses, sessions = " ".join(self.addresses), self.sessions
         counts = f"{len(sessions)}/{sessions.most}/{sessions.total}"
-        return f"{self._context.decider.name} {where} - {counts} cur/max/tot conns"
+        return f"{self._context.decider.name} {addresses} - {counts} cur/max/tot conns"
 
     # Stopping
 
     def stopService(self) -> Deferred[None]:
-        """Drain for as long as the settings allow, then end what is left."""
+        """Drain for ``drain_timeout`` seconds, end the sessions that are left, and release everything."""
         super().stopService()
         return self.drain(self._context.settings.drain_timeout).addCallback(self._stopped)
 
@@ -199,35 +203,36 @@ class ProxyService(Service):
         self._log_statistics()
 
     def _log_statistics(self) -> None:
-        for each in (self.statistics, self.leases):
-            for line in each.lines() if each is not None else ():
+        for source in (self.statistics, self.leases):
+            for line in source.lines() if source is not None else ():
                 self._log.info("statistics: {line}", line=line)
 
     def drain(self, limit: float | None) -> Deferred[None]:
-        """Stop accepting; fires when the last session has ended.
+        """Stop accepting, and wait for the sessions to end.
 
-        :param limit: seconds after which those that are left are ended, or None.
+        :param limit: seconds after which the sessions that are left are ended; None waits without a limit.
+        :returns: fires when no session is left, or when those that are left could not be ended.
         """
         ports, self._ports = self._ports, []
         stopped = DeferredList([port.stopListening() or succeed(None) for port in ports])
         if ports:
             self._log.info("stopped accepting; {count} sessions are left", count=len(self.sessions))
         done = self._draining.start(limit)
-        stopped.addCallback(lambda _: self._draining.look())
+        stopped.addCallback(lambda _: self._draining.fire_if_done())
         return done
 
     def abort(self) -> None:
-        """End every session now."""
+        """End every session now, by a reset where it does not end in good order."""
         self._draining.abort()
 
     # While running
 
     def reload(self) -> None:
-        """Load the router and the deny files again; what fails to load is reported and the old one stays."""
+        """Make a new decider and read the deny files again.  What cannot be loaded is logged and the old one kept."""
         try:
-            self._context.decider = self._load()
+            self._context.decider = self._make_decider()
             self._log.info("reloaded {name}", name=self._context.decider.name)
-        except Exception as error:  # a router's module may do anything when it is looked at
+        except Exception as error:  # loading a router runs user code, which may raise anything
             self._log.error("not reloaded, the old one stays: {error}", error=error)
         try:
             self._deny_list.load()
@@ -236,7 +241,7 @@ class ProxyService(Service):
         self._log_statistics()
 
     def reopen(self) -> None:
-        """Open the access log again, after a rotation."""
+        """Open the access log again by its name, after a log rotation has renamed the file."""
         if self._access_log is not None:
             self._access_log.reopen()
 

@@ -1,7 +1,7 @@
-"""Settings: what a service is told, each thing in one place.
+"""The settings that all services share.
 
-A setting stands in a class once.  The command line with its help, the keyword arguments of a ``.tac`` file, the
-messages about bad values and the option tables of the docs are made from it, and what acts on it reads it here.
+Each setting is declared once, as a field of a class.  The command line with its help, the keyword arguments of a
+``.tac`` file, the messages about bad values and the option tables of the docs are made from that declaration.
 The settings of each service are a subclass: :class:`proxymux.router.settings.RouterSettings`,
 :class:`proxymux.gateway.settings.GatewaySettings` and :class:`proxymux.pool.settings.PoolSettings`.
 """
@@ -36,18 +36,18 @@ ProxyVersion = Literal["v1", "v2"]
 LogLevel = Literal["debug", "info", "warn", "error"]
 Relay = Literal["auto", "fd", "transport"]
 
-_VERSIONS: Final[tuple[ProxyVersion, ...]] = ("v1", "v2")
-_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "warn", "error")
+_PROXY_VERSIONS: Final[tuple[ProxyVersion, ...]] = ("v1", "v2")
+_LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "warn", "error")
 _RELAYS: Final[tuple[Relay, ...]] = ("auto", "fd", "transport")
-#: The largest number of seconds for which the system can be told to wait before it probes a peer.
-_MOST_KEEPALIVE: Final = 32767
+#: The most seconds of silence before a keep-alive probe that the system accepts.
+_MAX_KEEPALIVE: Final = 32767
 LAST_PORT: Final = 65535
 
 
-def some(text: str) -> str:
-    """A text that is not empty.
+def non_empty(text: str) -> str:
+    """Return ``text``.
 
-    :raises ValueError: if it is.
+    :raises ValueError: if it is empty.
     """
     if not text:
         raise ValueError
@@ -63,7 +63,7 @@ class Settings:
 
     listen: Values[str] = Values(
         (),
-        some,
+        non_empty,
         "Twisted server endpoint; haproxy: before it takes PROXY protocol headers",
         "Twisted server endpoints",
         metavar="ENDPOINT",
@@ -84,7 +84,7 @@ class Settings:
         (), parse_network, "CIDR that may not connect; wins over --allow", "CIDRs", Network, metavar="CIDR"
     )
     deny_file: Values[str] = Values(
-        (), some, "file of one CIDR a line, # comments; read again on HUP", "files", metavar="FILE"
+        (), non_empty, "file of one CIDR a line, # comments; read again on HUP", "files", metavar="FILE"
     )
     max_connections: OptionalCount = OptionalCount(None, "clients at once")
     max_per_client: OptionalCount = OptionalCount(None, "clients at once from one address")
@@ -94,15 +94,15 @@ class Settings:
     idle_timeout: Duration = Duration(0, "without a byte either way that end a connection", is_zero_off=True)
     drain_timeout: Duration = Duration(10, "that TERM and INT wait for connections to end", takes_zero=True)
     send_proxy: OptionalChoice[ProxyVersion] = OptionalChoice(
-        None, _VERSIONS, "PROXY protocol header to every upstream", shown="off"
+        None, _PROXY_VERSIONS, "PROXY protocol header to every upstream", shown="off"
     )
     access_log: OptionalText = OptionalText(
         None, "file, or - for stdout, that gets one JSON line a connection", "a file or -", metavar="FILE", shown="off"
     )
-    log_level: Choice[LogLevel] = Choice("info", _LEVELS, "what the text log has, and worse")
+    log_level: Choice[LogLevel] = Choice("info", _LOG_LEVELS, "what the text log has, and worse")
     relay: Choice[Relay] = Choice("auto", _RELAYS, "what carries the bytes")
     tcp_keepalive: OptionalCount = OptionalCount(
-        None, "of silence until a peer is probed", unit="seconds", high=_MOST_KEEPALIVE
+        None, "of silence until a peer is probed", unit="seconds", high=_MAX_KEEPALIVE
     )
     tcp_user_timeout: OptionalDuration = OptionalDuration(
         None, "that sent bytes may go unacknowledged", low=0.001, high=86400
@@ -110,53 +110,57 @@ class Settings:
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Where to listen."""
+        """The descriptions of the Twisted server endpoints to listen on."""
         return self.listen
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds for one attempt to connect, where the decision does not say; the ancestor's."""
+        """Seconds for one attempt to connect, where the decision does not name them; 20 as in the ancestor."""
         return 20.0
 
     @classmethod
     def fields(cls) -> tuple[Setting[object, object], ...]:
-        """All settings, in the order of the constructor."""
+        """All settings of the class, in the order of the constructor's arguments."""
         return tuple(getattr(cls, each.name) for each in fields(cls))
 
     @classmethod
     def check_names(cls, names: Iterable[str]) -> None:
-        """See that there are such settings.
+        """Check that each name is the name of a setting.
 
-        :raises ConfigError: for the first that there is not, naming the nearest that there is.
+        :raises ConfigError: for the first name that is not, suggesting the most similar one that is.
         """
         known = [each.name for each in cls.fields()]
         for name in names:
             if name not in known:
-                meant = nearest(name, known)
-                raise ConfigError(name, f"there is no such option; {meant or ', '.join(known) + ' are'}")
+                suggestion = nearest(name, known)
+                raise ConfigError(name, f"there is no such option; {suggestion or ', '.join(known) + ' are'}")
 
     @classmethod
     def read(cls, given: Mapping[str, object]) -> Self:
-        """The settings that ``given`` names, the rest by default.
+        """Make settings from the values that are given, and from the defaults of the others.
 
-        :param given: values by name, as text or as they are; None and an empty list are "not given".
-        :raises ConfigError: for a value that is not accepted, and for a name that there is not.
+        :param given: values by the settings' names, as text or already converted; None and an empty list or tuple count
+            as not given.
+        :raises ConfigError: for a value that is not accepted, and for a name that no setting has.
         """
         cls.check_names(given)
-        make: Callable[..., Self] = cls
-        return make(**{name: value for name, value in given.items() if value is not None and value not in ([], ())})
+        constructor: Callable[..., Self] = cls
+        return constructor(
+            **{name: value for name, value in given.items() if value is not None and value not in ([], ())}
+        )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Which of ``known`` may be meant by a name that is none of them, as the end of a message; empty if none may."""
-    found = difflib.get_close_matches(name, known, 1)
-    return f"{found[0]} may be meant" if found else ""
+    """Suggest, as the end of an error message, the most similar of ``known``; an empty text if none is similar."""
+    similar = difflib.get_close_matches(name, known, 1)
+    return f"{similar[0]} may be meant" if similar else ""
 
 
 def address_endpoint(option: str, text: str) -> str:
-    """The server endpoint for ``HOST:PORT``.
+    """Convert ``HOST:PORT`` to the description of a Twisted server endpoint.
 
-    :raises ConfigError: naming ``option``, if it is not that.
+    :param option: the option that has the text, for the error message.
+    :raises ConfigError: naming ``option``, if ``text`` is not ``HOST:PORT``.
     """
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -169,6 +173,6 @@ def address_endpoint(option: str, text: str) -> str:
 
 
 def host_endpoint(host: str, port: int) -> str:
-    """The server endpoint for a host, which is an IP address or a name of this machine, and a port."""
+    """The description of the Twisted server endpoint for a port of ``host``, an IP address or name of this machine."""
     escaped = host.replace("\\", "\\\\").replace(":", "\\:")
     return f"tcp:{port}:interface={escaped}"

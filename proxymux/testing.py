@@ -1,6 +1,7 @@
 """Testing a router without a network.
 
-A router is asked by the same session, run by the same code as in a running proxy, so that what holds here holds there::
+The router is called by the same code as in a running proxy, with connections in memory, so that a test shows what the
+running proxy does::
 
     from proxymux.testing import decide, every_split
 
@@ -45,25 +46,25 @@ from proxymux.session.context import Context
 from proxymux.session.runner import SessionRunner
 from proxymux.settings import Settings
 
-#: A client for routers that ask for one.
+#: The client that routers are given, if a test does not name another.
 CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
-#: Up to this many bytes :func:`every_split` gives every way of splitting there is.
-_ALL_WAYS: Final = 10
+#: The most bytes for which :func:`every_split` yields every possible split.
+_MAX_EXHAUSTIVE: Final = 10
 
 AnyRouter = str | ModuleType | Router | Callable[..., Any] | object
 
 
 class StillDeciding(AssertionError):
-    """The router waits for something that only a running reactor could bring."""
+    """The router waits for a Deferred that only a running reactor could fire."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a router made of some chunks.
+    """The decision of a router on the chunks of a client, and the bytes that were sent because of it.
 
-    :param decision: its last word: Forward, Reject, or NEED_DATA if it did not come to one.
-    :param sent: what the client was sent up to the decision, the decision's ``reply`` or ``close`` included.
-    :param upstream: what the upstream would be sent.
+    :param decision: the final decision: Forward, Reject, or NEED_DATA if the router made none.
+    :param sent: the bytes that the client was sent up to the decision, its ``reply`` or ``close`` included.
+    :param upstream: the bytes that the upstream was sent.
     """
 
     decision: Forward | Reject | NeedData
@@ -71,7 +72,11 @@ class Conversation:
     upstream: bytes
 
     def in_effect(self) -> Conversation:
-        """The same with what the decision says of the buffer taken as done: equal for all splits that act alike."""
+        """Return the conversation without the ``data`` and ``reply`` of a Forward.
+
+        Their effect is in ``upstream`` and ``sent``.  The results for two splits are equal if neither the client nor
+        the upstream can tell them apart.
+        """
         decision = self.decision
         if isinstance(decision, Forward):
             decision = replace(decision, data=None, reply=b"")
@@ -79,17 +84,18 @@ class Conversation:
 
 
 def decide(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Forward | Reject | NeedData:
-    """What ``router`` decides on a client that sends ``chunks``.
+    """Return what ``router`` decides about a client that sends ``chunks``.
 
-    :param router: as on the command line, or a module, an object with the functions, or a ``proxy`` function.
-    :raises DecisionFailed: as the running proxy would log it.
-    :raises StillDeciding: if it waits for a Deferred that does not fire; :func:`decide_later` can wait for it.
+    :param router: a name as on the command line, or a module, an object with the functions, or a ``proxy`` function.
+    :param chunks: what the router is given one after the other, as if each had come in a segment of its own.
+    :raises DecisionFailed: with the message that the running proxy would log.
+    :raises StillDeciding: if the router waits for a Deferred that does not fire; use :func:`decide_later` then.
     """
     return converse(router, *chunks, client=client).decision
 
 
 def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Conversation:
-    """As :func:`decide`, with all that was said."""
+    """As :func:`decide`, and return the bytes that were sent, too."""
     results: list[Any] = []
     converse_later(router, *chunks, client=client).addBoth(results.append)
     if not results:
@@ -101,23 +107,23 @@ def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Conv
 
 
 def decide_later(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Deferred[Forward | Reject | NeedData]:
-    """As :func:`decide`, for a router that waits."""
+    """As :func:`decide`, for a router that waits for Deferreds; needs a running reactor."""
     return converse_later(router, *chunks, client=client).addCallback(lambda conversation: conversation.decision)
 
 
 def converse_later(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Deferred[Conversation]:
-    """As :func:`converse`, for a router that waits."""
+    """As :func:`converse`, for a router that waits for Deferreds; needs a running reactor."""
     return ensureDeferred(_converse(as_decider(router), chunks, client))
 
 
 def every_split(data: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Ways in which ``data`` may arrive: all there are up to 10 bytes; beyond, whole, cut in two at every place,
-    and byte by byte.
+    """Yield the ways in which ``data`` may arrive, each as a tuple of chunks.
 
-    A router that keeps nothing from one call to the next sees every prefix of the data this way, so that one which
-    acts alike for these acts alike for all others.
+    Up to 10 bytes these are all ways; for more bytes: whole, cut in two at every place, and byte by byte.  These give
+    a router every prefix of the data; so if it keeps nothing from one call to the next and has the same result for all
+    of them, it has that for every other split, too.
     """
-    if len(data) <= _ALL_WAYS:
+    if len(data) <= _MAX_EXHAUSTIVE:
         places = range(1, len(data))
         for count in range(len(data) or 1):
             for cuts in itertools.combinations(places, count):
@@ -131,7 +137,7 @@ def every_split(data: bytes) -> Iterator[tuple[bytes, ...]]:
 
 
 def as_decider(router: AnyRouter) -> RouterDecider:
-    """The decider that asks ``router``."""
+    """Return the decider that calls ``router``, which is given as for :func:`decide`."""
     if isinstance(router, RouterDecider):
         return router
     if isinstance(router, str):
@@ -145,34 +151,34 @@ def as_decider(router: AnyRouter) -> RouterDecider:
 
 
 async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: Client) -> Conversation:
-    asked = _Asked(decider, replace(client, state=Notes(client.state)))
-    connecting = _Connecting()
+    recording = _RecordingDecider(decider, replace(client, state=Notes(client.state)))
+    connector = _MemoryConnector()
     connection = MemoryConnection(client.address, client.local)
-    runner = SessionRunner(1, _context(asked, connecting), lambda _: None)
-    connecting.client = connection
+    runner = SessionRunner(1, _context(recording, connector), lambda _: None)
+    connector.client = connection
     runner.opening(connection)
     runner.attach(connection)
-    await asked.until_decided()
+    await recording.until_decided()
     for chunk in chunks:
         if chunk:
             connection.receive(chunk)
-            await asked.until_decided()
+            await recording.until_decided()
     ending = runner.ending
     if ending is not None and ending.outcome is not Outcome.REJECTED:
         raise DecisionFailed(f"{decider.place}: {ending.reason}")
-    decision = asked.decision if isinstance(asked.decision, (Forward, Reject)) else NEED_DATA
-    sent = connection.sent if connecting.sent_before is None else connecting.sent_before
-    return Conversation(decision, sent, connecting.upstream.sent)
+    decision = recording.decision if isinstance(recording.decision, (Forward, Reject)) else NEED_DATA
+    sent = connection.sent if connector.sent_before is None else connector.sent_before
+    return Conversation(decision, sent, connector.upstream.sent)
 
 
 @implementer(ILogObserver)
-def _silent(event: LogEvent) -> None:
-    """What a session logs is told by exceptions here."""
+def _drop(event: LogEvent) -> None:
+    """Drop what a session logs: the functions of this module raise it."""
 
 
-def _context(decider: _Asked, connecting: _Connecting) -> Context:
-    """What a router runs in here: the session of a running proxy, on a clock that stands still."""
-    clock, log = Clock(), Logger("proxymux.testing", observer=_silent)
+def _context(decider: _RecordingDecider, connector: _MemoryConnector) -> Context:
+    """Make a context for the session of a running proxy, with a clock that stands still and no network."""
+    clock, log = Clock(), Logger("proxymux.testing", observer=_drop)
     timers = Timers(clock, log)
     return Context(
         service="router",
@@ -180,7 +186,7 @@ def _context(decider: _Asked, connecting: _Connecting) -> Context:
         timers=timers,
         wall=clock.seconds,
         decider=decider,
-        connector=connecting,
+        connector=connector,
         join=functools.partial(join_connections, timers),
         admission=Admission(),
         settings=Settings(),
@@ -190,10 +196,10 @@ def _context(decider: _Asked, connecting: _Connecting) -> Context:
 
 
 @implementer(IDecider)
-class _Asked:
-    """Asks a decider for a session, and remembers what it answered.
+class _RecordingDecider:
+    """Passes a session's questions on to a decider, and records its latest decision or failure.
 
-    :param client: whom the decider is told of, in the place of the session's own.
+    :param client: the client that the decider is given, in place of the one that the session has made.
     """
 
     undecided_reply = None
@@ -207,7 +213,7 @@ class _Asked:
         self._failure: DecisionFailed | None = None
 
     async def until_decided(self) -> None:
-        """Wait for the decision that is pending, if one is.
+        """Wait until no decision is pending.
 
         :raises DecisionFailed: if the decider failed.
         """
@@ -223,7 +229,7 @@ class _Asked:
         return self._note(lambda: self._decider.decide(data, self._client))
 
     def connect_error(self, remote: str, client: Client) -> bytes:
-        """Every target is there."""
+        """Never called: connecting never fails here."""
         return b""
 
     inactivity_error = connect_error
@@ -235,7 +241,7 @@ class _Asked:
             self._failure = error
             raise
         if isinstance(result, Deferred):
-            self._pending = result  # before it may turn out to have fired
+            self._pending = result  # set first: addBoth calls _decided_later at once if the Deferred has fired
             result.addBoth(self._decided_later)
         else:
             self.decision = result
@@ -251,18 +257,18 @@ class _Asked:
         return result
 
 
-class _Connecting:
-    """Provides an upstream in memory, which is there at once."""
+class _MemoryConnector:
+    """Connects the client at once to an upstream in memory; both the source of upstreams and the one request."""
 
     client: MemoryConnection
 
     def __init__(self) -> None:
         self.upstream = MemoryConnection()
-        #: What the client had been sent at the decision; None if there was none to connect.
+        #: The bytes that the client had been sent at the decision to connect; None before such a decision.
         self.sent_before: bytes | None = None
         self._listener: ConnectListener | None = None
 
-    def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> _Connecting:
+    def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> _MemoryConnector:
         self._listener = listener
         return self
 
@@ -272,4 +278,4 @@ class _Connecting:
         self._listener.connected(self.upstream)
 
     def cancel(self) -> None:
-        """It was there at once."""
+        """Do nothing: :meth:`start` has connected already."""

@@ -1,4 +1,4 @@
-"""The users' own Python: a file or a module, run once, and what is said when it cannot be run."""
+"""User code: runs a Python file or module of the user, and describes the errors that it raises."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from proxymux.errors import RouterError
 
 
 def find(name: str) -> tuple[object, str, str]:
-    """Run a file or module, and return the module or attribute, a name for logs, and the file.
+    """Run a file or module from its source.
 
-    :param name: a file, ``package.module`` or ``package.module:attribute``.
-    :raises RouterError: if there is no such module or attribute, or the module cannot be run.
+    :param name: the path of a file, ``package.module`` or ``package.module:attribute``.
+    :returns: the module or its attribute; a name for logs; the path of the file.
+    :raises RouterError: if the file, module or attribute does not exist, or the module cannot be run.
     """
     if name.endswith(".py") or os.sep in name or os.path.exists(name):
         return _from_file(name)
@@ -46,8 +47,8 @@ def _from_file(path: str) -> tuple[ModuleType, str, str]:
 
 
 def _from_module(name: str) -> ModuleType:
-    # A module is always run from its source: a reload must neither change the module object in use nor use byte code,
-    # whose time stamp has a resolution of one second.
+    # A module is always run from its source, as a new object: a reload must neither change the module in use nor run
+    # byte code, which counts as up to date even if the source has changed within the same second.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     importlib.invalidate_caches()
@@ -57,7 +58,7 @@ def _from_module(name: str) -> ModuleType:
         spec = importlib.util.find_spec(name)
     except (ModuleNotFoundError, ValueError) as error:
         raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
-    except BaseException as error:  # raised by the package that contains the module
+    except BaseException as error:  # raised by the code of the package that contains the module
         raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
         raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
@@ -76,6 +77,11 @@ def _run(module: ModuleType, path: str, source: bytes) -> ModuleType:
 
 
 def _cannot_run(error: BaseException, path: str | None, name: str) -> RouterError:
+    """The error for the operator, from one that running a module has raised.
+
+    :param path: the module's file; None if it is not known.
+    :param name: begins the message where the traceback has no line of ``path``.
+    """
     if isinstance(error, SyntaxError) and error.filename and (path is None or error.filename == path):
         return RouterError(f"{error.filename}:{error.lineno}: {error.msg}")
     return RouterError(f"{place_of(error, path) or name}: {describe(error)}")
@@ -83,7 +89,7 @@ def _cannot_run(error: BaseException, path: str | None, name: str) -> RouterErro
 
 @contextmanager
 def _registered(name: str, module: ModuleType) -> Iterator[None]:
-    """Register a module in ``sys.modules`` while it runs, which dataclasses need; on an error, undo that."""
+    """Register a module in ``sys.modules`` before it runs, as dataclasses need it there; undo that after an error."""
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:
@@ -102,10 +108,10 @@ def place_of(error: BaseException, filename: str | None) -> str | None:
     :param filename: None for the innermost frame in any file.
     """
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    own = [place for place in frames if filename in (None, place[0])]
-    if not own:
+    matching = [frame for frame in frames if filename in (None, frame[0])]
+    if not matching:
         return None
-    return f"{own[-1][0]}:{own[-1][1]}"
+    return f"{matching[-1][0]}:{matching[-1][1]}"
 
 
 def describe(error: BaseException) -> str:

@@ -1,1 +1,1 @@
-"""What operators look at."""
+"""The access log and the statistics, for operators."""

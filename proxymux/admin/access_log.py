@@ -1,4 +1,4 @@
-"""The access log: one JSON object a line, one line a session."""
+"""The access log: one line for each session that has ended, a JSON object."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import IO, Final
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
 
-#: What a record has for other observers alone.
+#: Fields of a record that the access log leaves out; the statistics need them.
 _NOT_LOGGED: Final = ("status", "cause")
-#: The keys of a line, in their order.
+#: The keys of a line, in the order in which they are written.
 FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED)
 
 
 def to_json(record: Record) -> str:
-    """The line for ``record``, without its newline."""
+    """Return the line for ``record``, without its newline."""
     fields: dict[str, object] = {name: record[name] for name in FIELDS}
-    when = datetime.fromtimestamp(record.time, timezone.utc)
-    fields["time"] = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    accepted_at = datetime.fromtimestamp(record.time, timezone.utc)
+    fields["time"] = accepted_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields["outcome"] = record.outcome.value
     for name, value in fields.items():
         if isinstance(value, float):
@@ -31,9 +31,10 @@ def to_json(record: Record) -> str:
 
 
 def check_path(path: str) -> None:
-    """See whether an access log could be written there.
+    """Check that an access log can be written to ``path``, without creating the file.
 
-    :raises ConfigError: if it could not.
+    :param path: a file, or ``-`` for standard output.
+    :raises ConfigError: naming ``--access-log``, if it cannot be written.
     """
     folder = os.path.dirname(path) or "."
     if path == "-" or (os.path.isfile(path) and os.access(path, os.W_OK)):
@@ -49,11 +50,11 @@ def _cannot_write(path: str, reason: str | None) -> ConfigError:
 
 
 class AccessLog:
-    """Writes records to a file, or with ``-`` to standard output.
+    """An observer that writes each record to a file or to standard output.
 
-    :param path: the file; it is appended to.
-    :param stdout: what ``-`` means.
-    :param report: called with an error that keeps a line from being written; the service goes on.
+    :param path: the file that lines are appended to, or ``-`` for standard output.
+    :param stdout: the standard output.
+    :param report: called with the error if a line is lost or the file cannot be reopened; the service goes on.
     :raises ConfigError: if the file cannot be opened.
     """
 
@@ -64,7 +65,7 @@ class AccessLog:
         self._file = self._open()
 
     def write(self, record: Record) -> None:
-        """Write one line; it is in the file when this returns."""
+        """Write the line of ``record`` without buffering it."""
         line = to_json(record) + "\n"
         try:
             if self._file is None:
@@ -76,14 +77,14 @@ class AccessLog:
             self._report(error)
 
     def reopen(self) -> None:
-        """Write to the file that has the name now, after a rotation.  If that fails, the old one goes on."""
+        """Open the file anew by its name, after a log rotation has renamed it; on an error keep the old file."""
         try:
-            fresh = self._open()
+            new_file = self._open()
         except ConfigError as error:
             self._report(OSError(str(error)))
             return
         self.close()
-        self._file = fresh
+        self._file = new_file
 
     def close(self) -> None:
         """Close the file."""
@@ -94,6 +95,6 @@ class AccessLog:
         if self._path == "-":
             return None
         try:
-            return FileIO(self._path, "a")  # no buffer: a line that a full disk did not take is not kept
+            return FileIO(self._path, "a")  # unbuffered: a line that a full disk refuses is not written later
         except OSError as error:
             raise _cannot_write(self._path, error.strerror) from error

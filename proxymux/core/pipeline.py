@@ -252,8 +252,8 @@ class Pipeline:
         return self._go_on()
 
     def _lost_breaking_off(self, reason: str | None) -> list[Order]:
-        # In good order, but not with all that it was to get.
-        return self._broken_off(None) if reason is None else self._lost(reason)
+        # The connection closed in good order, but before the client had the whole reply.
+        return self._broken_off(None) if reason is None else self._client_lost(reason)
 
     def _broken_off(self, _: None) -> list[Order]:
         """End the client whose reply was cut short: it has read all that came of the reply."""

@@ -1,8 +1,8 @@
-"""The kinds of settings there are.  A setting knows its name, unit, default, bounds, how it is read, and its help.
+"""The kinds of settings.  A setting knows its name, unit, default, bounds, help, and how given values are converted.
 
-A setting is a descriptor that stands in a dataclass, annotated with its own kind.  So type checkers know what may be
-given for it (what ``__set__`` takes) and what is read (what ``__get__`` returns), of the constructor too; and options,
-keyword arguments, messages and the tables of the docs are made from it.
+A setting is a descriptor that stands in a dataclass, annotated with its own class.  So type checkers know which values
+may be assigned (what ``__set__`` takes) and which are read (what ``__get__`` returns), also for the constructor.
+Options, keyword arguments, error messages and the tables of the docs are made from the settings.
 """
 
 from __future__ import annotations

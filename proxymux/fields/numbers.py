@@ -11,12 +11,12 @@ from proxymux.fields.setting import Given, Setting, Value
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from proxymux.fields.setting import Look
+    from proxymux.fields.setting import Presentation
 
-#: The largest count; what the system takes is a C int.
-_MOST: Final = 2**31 - 1
+#: The greatest whole number of a setting without an upper bound: the system takes a C int.
+_MAX_WHOLE: Final = 2**31 - 1
 _METAVARS: Final = {"": "N", "seconds": "S", "milliseconds": "MS", "bytes": "BYTES"}
-#: The word that stands for None where that may be given.
+#: The word that a user gives for None, where a setting takes it.
 _OFF: Final = "off"
 
 
@@ -24,13 +24,13 @@ _OFF: Final = "off"
 class Bounds:
     """Which numbers are accepted.
 
-    :param unit: what they measure; empty for a count.
-    :param low: the least.
-    :param high: the largest, if that is worth a word.
-    :param is_open: the least is not accepted itself.
-    :param is_whole: only whole numbers are.
-    :param is_zero_off: 0 has that meaning.
-    :param takes_off: the word is accepted beside them.
+    :param unit: ``seconds``, ``milliseconds`` or ``bytes``; empty for a count.
+    :param low: the least number.
+    :param high: the greatest number; None for one that is too large to be mentioned to users.
+    :param is_open: ``low`` itself is not accepted.
+    :param is_whole: only whole numbers are accepted.
+    :param is_zero_off: 0 turns the setting off, which messages and help then say.
+    :param takes_off: the word ``off`` is accepted, too, which messages and help then say.
     """
 
     unit: str
@@ -43,30 +43,30 @@ class Bounds:
 
     @property
     def accepted(self) -> str:
-        """What is accepted, in words."""
+        """The accepted numbers in words, for error messages."""
         number = f"a {'whole ' if self.is_whole else ''}number{f' of {self.unit}' if self.unit else ''}"
-        return number + self._limits() + ("; 0 is off" if self.is_zero_off else "") + (", or off" * self.takes_off)
+        return number + self._range() + ("; 0 is off" if self.is_zero_off else "") + (", or off" * self.takes_off)
 
     @property
     def in_help(self) -> str:
-        """What follows on the help."""
+        """The accepted numbers in words, to be appended to the help."""
         limits = f", {self.low:.16g} to {self.high:.16g}" if self.high is not None else ""
         return limits + (", 0 is off" * self.is_zero_off) + (", or off" * self.takes_off)
 
     def whole(self, text: str) -> int:
-        """The whole number that ``text`` is.
+        """Convert ``text`` to a whole number.
 
-        :raises ValueError: if it is none, or is not accepted.
+        :raises ValueError: if it is not a whole number within the bounds.
         """
-        most = _MOST if self.high is None else self.high
-        if not text.isascii() or not text.isdecimal() or len(text) > 10 or not self.low <= int(text) <= most:
+        high = _MAX_WHOLE if self.high is None else self.high
+        if not text.isascii() or not text.isdecimal() or len(text) > 10 or not self.low <= int(text) <= high:
             raise ValueError
         return int(text)
 
     def real(self, text: str) -> float:
-        """The number that ``text`` is.
+        """Convert ``text`` to a number.
 
-        :raises ValueError: if it is none, or is not accepted.
+        :raises ValueError: if it is not a number within the bounds.
         """
         value = float(text)
         if not self.low <= value <= (MAX_SECONDS if self.high is None else self.high):
@@ -75,7 +75,7 @@ class Bounds:
             raise ValueError
         return value
 
-    def _limits(self) -> str:
+    def _range(self) -> str:
         if self.high is not None:
             return f" from {self.low:.16g} to {self.high:.16g}"
         return f" {'greater than' if self.is_open else 'of at least'} {self.low:g}"
@@ -84,45 +84,50 @@ class Bounds:
 class _Number(Setting[Value, Given]):
     """A number within bounds."""
 
-    def __init__(self, default: Given, help: str, limits: Bounds, accepted: str, look: Look) -> None:
-        self.metavar = _METAVARS[limits.unit]
-        super().__init__(default, help, accepted or limits.accepted, **look)
-        self.unit = limits.unit
-        self.bounds = limits.in_help
-        self._limits = limits
+    def __init__(self, default: Given, help: str, bounds: Bounds, accepted: str, presentation: Presentation) -> None:
+        self.metavar = _METAVARS[bounds.unit]
+        super().__init__(default, help, accepted or bounds.accepted, **presentation)
+        self.unit = bounds.unit
+        self.bounds_text = bounds.in_help
+        self._bounds = bounds
 
     def _text_of_default(self) -> str:
         if isinstance(self.default, (int, float)):
             return f"{self.default:.16g}"
-        return _OFF if self._limits.takes_off else "none"
+        return _OFF if self._bounds.takes_off else "none"
 
     def _is_off(self, given: object) -> bool:
-        """True for what stands for None; None itself always does."""
-        return given is None or (self._limits.takes_off and given == _OFF)
+        """True if ``given`` stands for None: None itself, or the word ``off`` where it is accepted."""
+        return given is None or (self._bounds.takes_off and given == _OFF)
 
 
 class Count(_Number[int, int | str]):
-    """A whole number of something, of bytes or of seconds.
+    """A whole number: a count, or a number of bytes, seconds or milliseconds.
 
-    :param unit: what it measures; empty for a count.
-    :param low: the least that is accepted.
-    :param high: the largest, if that is worth a word.
+    :param unit: as in :class:`Bounds`; so are ``low`` and ``high``.
     """
 
     def __init__(
-        self, default: int, help: str, *, unit: str = "", low: int = 1, high: int | None = None, **look: Unpack[Look]
+        self,
+        default: int,
+        help: str,
+        *,
+        unit: str = "",
+        low: int = 1,
+        high: int | None = None,
+        **presentation: Unpack[Presentation],
     ) -> None:
-        super().__init__(default, help, Bounds(unit, low, high, is_whole=True), "", look)
+        super().__init__(default, help, Bounds(unit, low, high, is_whole=True), "", presentation)
 
     def _convert(self, given: object) -> int:
-        return self._limits.whole(number_text(given))
+        return self._bounds.whole(number_text(given))
 
 
 class OptionalCount(_Number[int | None, int | str | None]):
     """A whole number, or None.
 
-    :param unit: as for :class:`Count`, and so are ``low`` and ``high``.
-    :param takes_off: the word ``off`` stands for None.
+    :param unit: as in :class:`Bounds`; so are ``low`` and ``high``.
+    :param takes_off: the word ``off`` is accepted and stands for None.
     """
 
     def __init__(
@@ -135,20 +140,22 @@ class OptionalCount(_Number[int | None, int | str | None]):
         low: int = 1,
         high: int | None = None,
         takes_off: bool = True,
-        **look: Unpack[Look],
+        **presentation: Unpack[Presentation],
     ) -> None:
-        super().__init__(default, help, Bounds(unit, low, high, is_whole=True, takes_off=takes_off), accepted, look)
+        super().__init__(
+            default, help, Bounds(unit, low, high, is_whole=True, takes_off=takes_off), accepted, presentation
+        )
 
     def _convert(self, given: object) -> int | None:
-        return None if self._is_off(given) else self._limits.whole(number_text(given))
+        return None if self._is_off(given) else self._bounds.whole(number_text(given))
 
 
 class Duration(_Number[float, float | str]):
-    """A time.
+    """A length of time.
 
-    :param unit: of the value too.
+    :param unit: the unit of what is given and of the converted value.
     :param takes_zero: 0 is accepted.
-    :param is_zero_off: it is, and means that there is no such time.
+    :param is_zero_off: 0 is accepted and means that there is no such limit.
     """
 
     def __init__(
@@ -159,33 +166,35 @@ class Duration(_Number[float, float | str]):
         unit: str = "seconds",
         takes_zero: bool = False,
         is_zero_off: bool = False,
-        **look: Unpack[Look],
+        **presentation: Unpack[Presentation],
     ) -> None:
         is_open = not (takes_zero or is_zero_off)
-        super().__init__(default, help, Bounds(unit, 0, is_open=is_open, is_zero_off=is_zero_off), "", look)
+        super().__init__(default, help, Bounds(unit, 0, is_open=is_open, is_zero_off=is_zero_off), "", presentation)
 
     def _convert(self, given: object) -> float:
-        return self._limits.real(number_text(given))
+        return self._bounds.real(number_text(given))
 
 
 class OptionalDuration(_Number[float | None, float | str | None]):
-    """A time in seconds, or None, for which the word ``off`` stands.
+    """A length of time in seconds, or None, which is given as the word ``off``.
 
-    :param low: the least that is accepted.
-    :param high: the largest.
+    :param low: the shortest time that is accepted, in seconds.
+    :param high: the longest, in seconds.
     """
 
-    def __init__(self, default: float | None, help: str, *, low: float, high: float, **look: Unpack[Look]) -> None:
-        super().__init__(default, help, Bounds("seconds", low, high, takes_off=True), "", look)
+    def __init__(
+        self, default: float | None, help: str, *, low: float, high: float, **presentation: Unpack[Presentation]
+    ) -> None:
+        super().__init__(default, help, Bounds("seconds", low, high, takes_off=True), "", presentation)
 
     def _convert(self, given: object) -> float | None:
-        return None if self._is_off(given) else self._limits.real(number_text(given))
+        return None if self._is_off(given) else self._bounds.real(number_text(given))
 
 
 def number_text(given: object) -> str:
-    """What was given, as text; a number may stand for itself.
+    """Return a given text or number as text.
 
-    :raises TypeError: if it is neither.
+    :raises TypeError: if ``given`` is neither; a bool is not a number here.
     """
     if isinstance(given, str):
         return given

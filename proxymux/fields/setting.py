@@ -1,4 +1,4 @@
-"""What all settings have in common."""
+"""The base class of all kinds of settings."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ Value = TypeVar("Value")
 Given = TypeVar("Given")
 
 
-class Look(TypedDict, total=False):
-    """How a setting looks to who gives it, where its kind does not say.
+class Presentation(TypedDict, total=False):
+    """The appearance of a setting on the command line and in the docs, where its kind does not say.
 
-    ``metavar`` stands for the value in the docs, ``shown`` for the default; ``short`` is one letter, that of the old
-    name if there is an ``old_name``; without ``is_option`` it is a keyword of ``.tac`` files only.
+    ``metavar`` stands for the value in the docs, and ``shown`` for the default.  ``old_name`` is another name of the
+    option.  ``short`` is a one-letter option, for the old name if there is one.  If ``is_option`` is False, the setting
+    is not an option but only a keyword argument in ``.tac`` files.
     """
 
     metavar: str
@@ -32,34 +33,35 @@ class Look(TypedDict, total=False):
 
 
 class Setting(Generic[Value, Given]):
-    """One setting.
+    """One setting.  A subclass says which values it takes and how they are converted.
 
-    :param default: as it could be given.
-    :param help: what it is for; follows on the unit, if there is one.
-    :param accepted: which values are, in words.
+    :param default: the default, in any form in which the value may be given.
+    :param help: the purpose of the setting, to be read after its unit if it has one.
+    :param accepted: the accepted values in words, for error messages.
     """
 
-    #: False for what is there or not, and takes no value on the command line.
+    #: False for a flag, an option without a value.
     takes_value = True
+    #: True if the option may be given several times.
     is_repeatable = False
-    #: True if nobody may see the value.
+    #: True if the value must not be shown to anybody.
     is_secret = False
     name = ""
     #: Stands for the value in the docs.
     metavar = "TEXT"
     unit = ""
-    #: What is to be known of its values beyond the help.
-    bounds = ""
+    #: The accepted values in words, appended to the help.
+    bounds_text = ""
 
-    def __init__(self, default: Given, help: str, accepted: str = "", **look: Unpack[Look]) -> None:
+    def __init__(self, default: Given, help: str, accepted: str = "", **presentation: Unpack[Presentation]) -> None:
         self.default = default
         self.accepted = accepted
-        self.short = look.get("short")
-        self.old_name = look.get("old_name")
-        self.is_option = look.get("is_option", True)
-        self.metavar = look.get("metavar", self.metavar)
+        self.short = presentation.get("short")
+        self.old_name = presentation.get("old_name")
+        self.is_option = presentation.get("is_option", True)
+        self.metavar = presentation.get("metavar", self.metavar)
         self._help = help
-        self._shown = look.get("shown")
+        self._shown = presentation.get("shown")
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -75,31 +77,35 @@ class Setting(Generic[Value, Given]):
     def __set__(self, instance: object, value: Given) -> None:
         if self.name in vars(instance):
             raise FrozenInstanceError(f"cannot assign to field {self.name!r}")
-        # A dataclass whose default is a descriptor hands that over.
+        # For an argument that is not given, the dataclass's constructor passes the descriptor itself.
         vars(instance)[self.name] = self.read(self.default if isinstance(value, Setting) else value)
 
     def __repr__(self) -> str:
         return repr(self.default)
 
     def with_default(self, default: Given, shown: str | None = None) -> Self:
-        """The same setting with another default, for the settings of a service."""
-        other = copy.copy(self)
-        other.default, other._shown = default, shown
-        return other
+        """Return a copy of the setting with another default, for the settings of one service.
 
-    # How it is read
+        :param shown: stands for the default in the docs; None shows the default itself.
+        """
+        setting = copy.copy(self)
+        setting.default, setting._shown = default, shown
+        return setting
+
+    # Conversion
 
     def read(self, given: object) -> Value:
-        """The value of what was given, as text or as the value itself.
+        """Convert what is given for the setting.
 
+        :param given: a text as on the command line, or a value that needs no conversion.
         :raises ConfigError: naming the option, if it is not accepted.
         """
-        return self._try(self._convert, given)
+        return self._checked(self._convert, given)
 
     def _convert(self, given: object) -> Value:
         raise NotImplementedError
 
-    def _try(self, convert: Callable[[object], Value], given: object) -> Value:
+    def _checked(self, convert: Callable[[object], Value], given: object) -> Value:
         try:
             return convert(given)
         except BadAddress as error:
@@ -107,34 +113,34 @@ class Setting(Generic[Value, Given]):
         except (ValueError, TypeError, OverflowError):
             raise ConfigError(self.option, f"{excerpt(given)} is not accepted; {self.accepted} is") from None
 
-    # How it looks
+    # Presentation
 
     @property
     def key(self) -> str:
-        """Its name on the command line, without the leading dashes."""
+        """The option's name, without the leading dashes."""
         return self.name.strip("_").replace("_", "-")
 
     @property
     def option(self) -> str:
-        """The option, as a user types it."""
+        """The option as a user types it, with the leading dashes."""
         return f"--{self.key}"
 
     @property
     def meaning(self) -> str:
-        """What it is for, with its unit and bounds."""
-        words = f"{self.unit} {self._help}".strip() + self.bounds
-        return f"{words}. Repeatable." if self.is_repeatable else words
+        """The purpose of the setting, with its unit and the accepted values, as in ``--help`` and the docs."""
+        text = f"{self.unit} {self._help}".strip() + self.bounds_text
+        return f"{text}. Repeatable." if self.is_repeatable else text
 
     @property
     def default_text(self) -> str:
-        """The default, as it would be typed, or in words."""
+        """The default as a user would type it, or in words."""
         if self._shown is not None:
             return self._shown
         return self._text_of_default()
 
     @property
     def help_line(self) -> str:
-        """The line of ``--help``."""
+        """The text of ``--help`` for the option."""
         return f"{self.meaning} [default: {self.default_text}]"
 
     def _text_of_default(self) -> str:

@@ -1,4 +1,4 @@
-"""Settings that are texts, words, several values, flags or whatever there is."""
+"""Settings that are texts, words, lists of values, flags or any object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxymux.fields.setting import Setting
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from proxymux.fields.setting import Look
+    from proxymux.fields.setting import Presentation
 
 Word = TypeVar("Word", bound=str)
 Each = TypeVar("Each")
@@ -21,52 +21,53 @@ _OFF: Final = "off"
 
 
 def in_words(words: Sequence[str]) -> str:
-    """``a, b or c``."""
+    """Return ``words`` as an enumeration: ``a, b or c``."""
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 class Text(Setting[str, str]):
     """A text.
 
-    :param accepted: in words, if the empty text is not.
+    :param accepted: the accepted texts in words; if it is given, the empty text is refused.
     """
 
     def _convert(self, given: object) -> str:
-        return _some_text(given, bool(self.accepted))
+        return _checked_text(given, bool(self.accepted))
 
 
 class OptionalText(Setting[str | None, str | None]):
     """A text, or None.
 
-    :param accepted: in words, if the empty text is not.
+    :param accepted: the accepted texts in words; if it is given, the empty text is refused.
     """
 
     def _convert(self, given: object) -> str | None:
-        return None if given is None else _some_text(given, bool(self.accepted))
+        return None if given is None else _checked_text(given, bool(self.accepted))
 
 
 class AbsoluteFile(Setting[str | None, str | None]):
-    """The path of a file, or None.  A relative one is below the directory in which the process was started.
+    """The path of a file, or None.  A relative path is made absolute at once, since a daemon changes its directory.
 
-    :param accepted: as for :class:`OptionalText`.
-    :param takes_off: the word ``off`` stands for None.
+    :param takes_off: the word ``off`` is accepted and stands for None.
     """
 
     metavar = "FILE"
 
-    def __init__(self, default: str | None, help: str, *, takes_off: bool = False, **look: Unpack[Look]) -> None:
-        super().__init__(default, help, **look)
+    def __init__(
+        self, default: str | None, help: str, *, takes_off: bool = False, **presentation: Unpack[Presentation]
+    ) -> None:
+        super().__init__(default, help, **presentation)
         self._takes_off = takes_off
-        self.bounds = ", or off" * takes_off
+        self.bounds_text = ", or off" * takes_off
 
     def _convert(self, given: object) -> str | None:
         if given is None or (self._takes_off and given == _OFF):
             return None
-        return os.path.abspath(_some_text(given, False))
+        return os.path.abspath(_checked_text(given, False))
 
 
 class _Hidden(str):
-    """A text that is not shown by accident."""
+    """A text whose ``repr()`` does not show it, so that no traceback or log does."""
 
     __slots__ = ()
 
@@ -75,24 +76,24 @@ class _Hidden(str):
 
 
 class Secret(Setting[str | None, str | None]):
-    """A text that nobody may see, or None."""
+    """A text that must not be shown to anybody, or None."""
 
     is_secret = True
 
     def _convert(self, given: object) -> str | None:
-        return None if given is None else _Hidden(_some_text(given, False))
+        return None if given is None else _Hidden(_checked_text(given, False))
 
 
 class Choice(Setting[Word, Word]):
     """One of a few words.
 
-    :param choices: these.
+    :param choices: the accepted words.
     """
 
-    def __init__(self, default: Word, choices: Sequence[Word], help: str, **look: Unpack[Look]) -> None:
+    def __init__(self, default: Word, choices: Sequence[Word], help: str, **presentation: Unpack[Presentation]) -> None:
         self.metavar = "|".join(choices)
-        super().__init__(default, help, in_words(choices), **look)
-        self.bounds = f": {in_words(choices)}"
+        super().__init__(default, help, in_words(choices), **presentation)
+        self.bounds_text = f": {in_words(choices)}"
         self._choices = choices
 
     def _convert(self, given: object) -> Word:
@@ -102,16 +103,21 @@ class Choice(Setting[Word, Word]):
 class OptionalChoice(Setting[Word | None, Word | None]):
     """One of a few words, or None.
 
-    :param choices: these.
-    :param accepted: they in words, if another way than ``a, b or c`` is wanted.
+    :param choices: the accepted words.
+    :param accepted: what is accepted, for error messages; empty for the enumeration of the words.
     """
 
     def __init__(
-        self, default: Word | None, choices: Sequence[Word], help: str, accepted: str = "", **look: Unpack[Look]
+        self,
+        default: Word | None,
+        choices: Sequence[Word],
+        help: str,
+        accepted: str = "",
+        **presentation: Unpack[Presentation],
     ) -> None:
         self.metavar = "|".join(choices)
-        super().__init__(default, help, accepted or in_words(choices), **look)
-        self.bounds = f": {in_words(choices)}"
+        super().__init__(default, help, accepted or in_words(choices), **presentation)
+        self.bounds_text = f": {in_words(choices)}"
         self._choices = choices
 
     def _convert(self, given: object) -> Word | None:
@@ -119,16 +125,18 @@ class OptionalChoice(Setting[Word | None, Word | None]):
 
 
 class Switch(Setting[bool, bool | int | str]):
-    """Yes or no, said by one of two words.
+    """True or False, given as one of two words.
 
-    :param words: these.
-    :param yes: the one for yes.
+    :param words: the two words.
+    :param yes: the word that stands for True.
     """
 
-    def __init__(self, default: bool, words: tuple[str, str], yes: str, help: str, **look: Unpack[Look]) -> None:
+    def __init__(
+        self, default: bool, words: tuple[str, str], yes: str, help: str, **presentation: Unpack[Presentation]
+    ) -> None:
         self.metavar = "|".join(words)
-        super().__init__(default, help, in_words(words), **look)
-        self.bounds = f": {in_words(words)}"
+        super().__init__(default, help, in_words(words), **presentation)
+        self.bounds_text = f": {in_words(words)}"
         self._words = words
         self._yes = yes
 
@@ -140,13 +148,13 @@ class Switch(Setting[bool, bool | int | str]):
 
 
 class Flag(Setting[bool, bool]):
-    """Yes if it is there.  It takes no value on the command line."""
+    """True if the option is given.  It takes no value on the command line."""
 
     takes_value = False
     metavar = ""
 
-    def __init__(self, help: str, **look: Unpack[Look]) -> None:
-        super().__init__(False, help, "True or False", **look)
+    def __init__(self, help: str, **presentation: Unpack[Presentation]) -> None:
+        super().__init__(False, help, "True or False", **presentation)
 
     def _convert(self, given: object) -> bool:
         if not isinstance(given, int):
@@ -158,10 +166,10 @@ class Flag(Setting[bool, bool]):
 
 
 class Values(Setting[tuple[Each, ...], str | Sequence[str | Each]]):
-    """Values of one kind, of which each may be given by itself.
+    """A tuple of values of one type.  The option is repeatable, and takes one value each time.
 
-    :param parse: reads one, and raises ValueError for a text that is not accepted.
-    :param kind: what it returns, if that is no text.
+    :param parse: converts a text to a value; raises ValueError if it is not accepted.
+    :param kind: the type of the values, which are accepted beside texts; None if the values are texts.
     """
 
     is_repeatable = True
@@ -173,15 +181,15 @@ class Values(Setting[tuple[Each, ...], str | Sequence[str | Each]]):
         help: str,
         accepted: str,
         kind: type[Each] | UnionType | None = None,
-        **look: Unpack[Look],
+        **presentation: Unpack[Presentation],
     ) -> None:
-        super().__init__(default, help, accepted, **look)
+        super().__init__(default, help, accepted, **presentation)
         self._parse = parse
         self._kind = kind
 
     def read(self, given: object) -> tuple[Each, ...]:
         parts = given if isinstance(given, (list, tuple)) else [given]
-        return tuple(value for part in parts for value in self._try(self._convert, part))
+        return tuple(value for part in parts for value in self._checked(self._convert, part))
 
     def _convert(self, given: object) -> tuple[Each, ...]:
         if isinstance(given, str):
@@ -195,16 +203,16 @@ class Values(Setting[tuple[Each, ...], str | Sequence[str | Each]]):
 
 
 class Whatever(Setting[object, object]):
-    """Any object at all, which is for others to look at."""
+    """Any object, unchecked: the code that uses it checks it."""
 
     def _convert(self, given: object) -> object:
         return given
 
 
 def one_of(choices: Sequence[Word], given: object) -> Word:
-    """The word of ``choices`` that was given.
+    """Return the word of ``choices`` that equals ``given``.
 
-    :raises ValueError: if it is none of them.
+    :raises ValueError: if none does.
     """
     for choice in choices:
         if choice == given:
@@ -212,8 +220,8 @@ def one_of(choices: Sequence[Word], given: object) -> Word:
     raise ValueError
 
 
-def _some_text(given: object, is_needed: bool) -> str:
+def _checked_text(given: object, refuses_empty: bool) -> str:
     text = number_text(given)
-    if is_needed and not text:
+    if refuses_empty and not text:
         raise ValueError
     return text

@@ -1,4 +1,4 @@
-"""The failure budget: after how many bad handshakes an address has to wait, and the queues of those that wait."""
+"""The failure budget of each address for bad handshakes, and the queues of clients whose address has spent it."""
 
 from __future__ import annotations
 
@@ -13,60 +13,64 @@ from proxymux.core.admission import parse_ip_address
 from proxymux.core.wheel import Timer
 from proxymux.net.timers import Timers
 
-#: The most addresses that are remembered; of more, the one that failed longest ago is forgotten.
+#: The most addresses that are remembered; one more, and the address that failed longest ago is forgotten.
 MAX_ADDRESSES: Final = 65_536
-#: Length of the IPv6 prefix that counts as one address, as one household has at least such a network (RFC 6177).
+#: The length in bits of the IPv6 prefix that counts as one address: one site has at least a /64 (RFC 6177).
 _IPV6_PREFIX: Final = 64
 _MINUTE: Final = 60.0
-#: Seconds of waiting that count as none: rounding errors are smaller, and a client called too early would wait again.
+#: A wait of at most so many seconds counts as none.  Rounding errors are smaller: a timer that fires early by one must
+#: not be set again.
 _ROUNDING: Final = 0.001
 
 
 class FailureBudget:
-    """A leaky bucket for each address: a failure adds a drop, and ``limit`` drops leak a minute.
+    """A leaky bucket for each address: a failure adds a drop, and ``limit`` drops leak each minute.
 
-    :param limit: failures that an address may have at once, and as many a minute from then on; None is no limit.
+    :param limit: the failures that an address may have at once, and from then on each minute; None sets no limit.
     """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        #: By address, the time in seconds when its bucket is empty; the address that failed last is the last one.
+        #: The monotonic time in seconds when each address's bucket will be empty, in the order of the last failures.
         self._empty_at: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._empty_at)
 
     def wait(self, host: str, now: float) -> float:
-        """Seconds that an address has to wait before its next handshake is looked at.
+        """Return the seconds that an address has to wait before its next handshake is read.
 
-        :param now: monotonic time in seconds.
+        :param host: the IP address.
+        :param now: the monotonic time in seconds.
         """
         if self._limit is None or not self._empty_at:
             return 0.0
-        seconds = self._empty_at.get(counted_as(host), now) - _MINUTE - now + self._share
+        seconds = self._empty_at.get(counted_as(host), now) - _MINUTE - now + self._seconds_per_drop
         return seconds if seconds > _ROUNDING else 0.0
 
     def fail(self, host: str, now: float) -> None:
         """Count a bad handshake of an address.
 
-        :param now: monotonic time in seconds.
+        :param host: the IP address.
+        :param now: the monotonic time in seconds.
         """
         if self._limit is None:
             return
-        name = counted_as(host)
-        self._empty_at[name] = max(now, self._empty_at.get(name, now)) + self._share
-        self._empty_at.move_to_end(name)
+        key = counted_as(host)
+        self._empty_at[key] = max(now, self._empty_at.get(key, now)) + self._seconds_per_drop
+        self._empty_at.move_to_end(key)
         if len(self._empty_at) > MAX_ADDRESSES:
             self._empty_at.popitem(last=False)
 
     @property
-    def _share(self) -> float:
+    def _seconds_per_drop(self) -> float:
+        """Seconds in which one drop leaks."""
         assert self._limit is not None
         return _MINUTE / self._limit
 
 
 def counted_as(host: str) -> str:
-    """The address whose bucket ``host`` shares: itself, or the /64 network of an IPv6 address."""
+    """The key of the bucket and the queue of ``host``: the address itself, or the /64 network of an IPv6 address."""
     address = parse_ip_address(host)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address, _IPV6_PREFIX), strict=False))
@@ -75,15 +79,15 @@ def counted_as(host: str) -> str:
 
 @dataclass(slots=True)
 class _Queue:
-    """The waiting clients of one address, in the order of their arrival, with one timer for all."""
+    """The waiting clients of one address in the order of their arrival, with one timer for all."""
 
-    #: An ordered set; each Deferred fires when it is its client's turn.
-    places: dict[Deferred[None], None] = field(default_factory=dict)
+    #: An ordered set of Deferreds, one for each client, which fires when it is the client's turn.
+    turns: dict[Deferred[None], None] = field(default_factory=dict)
     timer: Timer | None = None
 
 
 class Turns:
-    """Has clients of an address with too many failures wait for their turn.
+    """Lets the clients of an address that has spent its budget wait, and calls them one by one.
 
     :param budget: says how long an address has to wait.
     :param timers: measure that time.
@@ -95,41 +99,45 @@ class Turns:
         self._queues: dict[str, _Queue] = {}
 
     def __len__(self) -> int:
-        return sum(len(queue.places) for queue in self._queues.values())
+        return sum(len(queue.turns) for queue in self._queues.values())
 
     def must_wait(self, host: str) -> bool:
-        """True if a client of the address that comes now has to wait."""
+        """True if a client from ``host`` whose handshake is complete now has to wait for its turn."""
         if self._queues and counted_as(host) in self._queues:
             return True
         return self._budget.wait(host, self._timers.seconds()) > 0
 
     def wait(self, host: str) -> Deferred[None]:
-        """Queue a client of the address; the Deferred fires when it is its turn.  Cancelling it leaves the queue."""
-        name = counted_as(host)
-        queue = self._queues.setdefault(name, _Queue())
+        """Put a client from ``host`` into the queue of its address.
 
-        def leave(place: Deferred[None]) -> None:
-            del queue.places[place]
-            if not queue.places and queue.timer is not None:
+        :returns: fires when it is the client's turn; cancelling it takes the client out of the queue.
+        """
+        key = counted_as(host)
+        queue = self._queues.setdefault(key, _Queue())
+
+        def leave(turn: Deferred[None]) -> None:
+            del queue.turns[turn]
+            if not queue.turns and queue.timer is not None:
                 queue.timer.cancel()
-                del self._queues[name]
+                del self._queues[key]
 
-        place: Deferred[None] = Deferred(leave)
-        queue.places[place] = None
-        if len(queue.places) == 1:
-            self._start_timer(name, queue)
-        return place
+        turn: Deferred[None] = Deferred(leave)
+        queue.turns[turn] = None
+        if len(queue.turns) == 1:
+            self._start_timer(key, queue)
+        return turn
 
-    def _start_timer(self, name: str, queue: _Queue) -> None:
-        queue.timer = self._timers.after(self._budget.wait(name, self._timers.seconds()), self._call_next, name, queue)
+    def _start_timer(self, key: str, queue: _Queue) -> None:
+        queue.timer = self._timers.after(self._budget.wait(key, self._timers.seconds()), self._call_next, key, queue)
 
-    def _call_next(self, name: str, queue: _Queue) -> None:
+    def _call_next(self, key: str, queue: _Queue) -> None:
+        """Call the clients of a queue in their order, until the address has to wait again: each may have failed."""
         queue.timer = None
-        while queue.places:
-            if self._budget.wait(name, self._timers.seconds()) > 0:
-                self._start_timer(name, queue)
+        while queue.turns:
+            if self._budget.wait(key, self._timers.seconds()) > 0:
+                self._start_timer(key, queue)
                 return
-            place = next(iter(queue.places))
-            del queue.places[place]
-            place.callback(None)
-        del self._queues[name]
+            turn = next(iter(queue.turns))
+            del queue.turns[turn]
+            turn.callback(None)
+        del self._queues[key]

@@ -1,7 +1,7 @@
 """The gateway's handshake: the client sends one line with a token, and the gateway answers with three digits.
 
-This module reads the line and names the statuses; what a token says is in :mod:`proxymux.core.token`.  The wire format
-is described in ``docs/gateway.rst``.
+This module reads the line and names the statuses; :mod:`proxymux.core.token` opens tokens.  ``docs/gateway.rst``
+describes the wire format.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Final
 
 from proxymux.core.token import MAX_TOKEN
 
+# The statuses
 CONNECTED: Final = b"200"
 BAD_LINE: Final = b"400"
 BAD_TOKEN: Final = b"401"
@@ -24,10 +25,10 @@ class TooLong(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The client's line.
+    """The first line that a client has sent.
 
-    :param token: without LF or CRLF.
-    :param rest: bytes that have come after the line, for the upstream.
+    :param token: the line without LF or CRLF.
+    :param rest: the bytes that have come after the line; they are for the upstream.
     """
 
     token: bytes
@@ -35,9 +36,11 @@ class Line:
 
 
 def read_line(data: bytes) -> Line | None:
-    """The line at the beginning of ``data``, or None while its end has not come.
+    """Read the line at the beginning of ``data``.
 
-    :raises TooLong: as soon as the token must exceed :data:`MAX_TOKEN` bytes.
+    :param data: all bytes that the client has sent.
+    :returns: the line; None while its end has not come.
+    :raises TooLong: as soon as the token must be longer than :data:`MAX_TOKEN` bytes.
     """
     end = data.find(b"\n", 0, MAX_TOKEN + 2)
     if end < 0:

@@ -1,4 +1,4 @@
-"""What opens tokens: the secret of old ones and the keys of sealed ones, read from where the settings say."""
+"""The secret of old tokens and the keys of sealed ones, read from the places that the settings name."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from proxymux.gateway.settings import SECRET_VARIABLE, GatewaySettings
 
 
 class SecretSource:
-    """Where the secret comes from: the command line, a file or the environment.
+    """The place of the secret: the settings, a file or the environment variable ``PROXYMUX_SECRET``.
 
-    :param given: as on the command line, or None.
-    :param path: of the file, or None.
+    The variable is read, and removed from the environment, only if the settings name neither a secret nor a file.
+
+    :param given: the secret of the settings, or None.
+    :param path: the path of the secret file, or None.
     """
 
     def __init__(self, given: str | None, path: str | None) -> None:
         self._path = None if path is None else os.path.abspath(path)
         self._given = given
         if given is None and path is None:
-            self._given = os.environ.pop(SECRET_VARIABLE, None)  # what we start shall not have it
+            self._given = os.environ.pop(SECRET_VARIABLE, None)  # removed, so that no child process inherits it
 
     def read(self) -> bytes | None:
-        """The secret, or None if there is none.
+        """Return the secret, from a file as it is now; None if there is no secret.
 
-        :raises ConfigError: if the file cannot be read.
+        :raises ConfigError: if the file cannot be read or is empty.
         """
         if self._path is None:
             return self._given.encode("utf-8", "surrogateescape") if self._given else None
@@ -43,9 +45,9 @@ class SecretSource:
 
 
 def read_keys(path: str) -> Keys:
-    """The keys of a key file.
+    """Read a key file.
 
-    :raises ConfigError: if it cannot be used.
+    :raises ConfigError: naming ``--key-file``, if it cannot be read or has a bad line.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -59,9 +61,9 @@ def read_keys(path: str) -> Keys:
 
 
 def make_verifier(source: SecretSource, settings: GatewaySettings) -> TokenVerifier:
-    """What opens the tokens that the settings accept, from the files as they are now.
+    """Make the verifier of the tokens that the settings accept, from the files as they are now.
 
-    :raises ConfigError: if there is no secret and no key, or they cannot be read.
+    :raises ConfigError: if there is neither a secret nor a key, or they cannot be read.
     """
     secret = source.read()
     keys = None if settings.key_file is None else read_keys(settings.key_file)

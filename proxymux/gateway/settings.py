@@ -1,4 +1,4 @@
-"""What a gateway is told, beside what all services are."""
+"""The settings of a gateway, beside those that all services share."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from proxymux.settings import Settings, address_endpoint
 if TYPE_CHECKING:
     from proxymux.core.token.legacy import Digest
 
-#: Names the variable that may hold the secret.
+#: The environment variable that may hold the secret of old tokens.
 SECRET_VARIABLE: Final = "PROXYMUX_SECRET"
-_ADDRESS: Final = "0.0.0.0:0"
+_DEFAULT_ADDRESS: Final = "0.0.0.0:0"
 _DIGESTS: Final[tuple[Digest, ...]] = ("md5", "sha256", "pbkdf2")
 
 
@@ -58,7 +58,7 @@ class GatewaySettings(Settings):
     audience: OptionalText = OptionalText(None, "name that a token must name if it names one", metavar="NAME")
     listen: Values[str] = Settings.listen.with_default((), "--addr")
     addr: OptionalText = OptionalText(
-        None, "HOST:PORT to listen on; the port is logged", metavar="HOST:PORT", shown=_ADDRESS
+        None, "HOST:PORT to listen on; the port is logged", metavar="HOST:PORT", shown=_DEFAULT_ADDRESS
     )
     reuse: Switch = Switch(False, ("0", "1"), "1", "whether the port is shared with other processes (SO_REUSEPORT)")
     decide_timeout: Duration = Settings.decide_timeout.with_default(10)
@@ -91,19 +91,19 @@ class GatewaySettings(Settings):
     def __post_init__(self) -> None:
         if self.secret is not None and self.secret_file is not None:
             raise ConfigError("--secret-file", "is given beside --secret; give one of them")
-        self._address()
+        self._addr_endpoint()
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Where to listen: ``--listen``, and ``--addr`` if it is given or there is nothing else."""
+        """The endpoints to listen on: those of ``--listen``, and ``--addr`` if it is given or ``--listen`` is not."""
         if self.listen and self.addr is None:
             return self.listen
-        return (*self.listen, self._address())
+        return (*self.listen, self._addr_endpoint())
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds for one attempt to connect."""
+        """Seconds for one attempt to connect to one target, the look-up of its name included."""
         return self.timeout
 
-    def _address(self) -> str:
-        return address_endpoint("--addr", _ADDRESS if self.addr is None else self.addr)
+    def _addr_endpoint(self) -> str:
+        return address_endpoint("--addr", _DEFAULT_ADDRESS if self.addr is None else self.addr)

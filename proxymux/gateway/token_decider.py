@@ -1,4 +1,4 @@
-"""Deciding by a token."""
+"""The decider of the gateway: reads the token in a client's first line and connects the client to its targets."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ _TOO_LONG: Final = BadHandshake(BAD_LINE, f"no line's end within {MAX_TOKEN} byt
 
 @implementer(IDecider)
 class TokenDecider:
-    """Decides by the token that a client begins with.
+    """Decides by the token in a client's first line.  A reload makes a new one with the same cache and budget.
 
-    :param verifier: what opens tokens.
-    :param replay_cache: one-time tokens that were used; outlives a reload, as ``budget`` does.
-    :param opened: called with the id of the key of each good token; None for a token of the old form.
-    :param attempts: how often a target is tried that does not answer.
-    :param timers: measure, and let an address wait.
-    :param wall: seconds since the epoch.
+    :param verifier: opens tokens and checks their claims.
+    :param replay_cache: remembers the one-time tokens that were used.
+    :param budget: counts bad handshakes by address.
+    :param opened: called for each good token with the id of its key; with None for an old token.
+    :param attempts: the most attempts to connect; only an attempt that timed out is followed by another.
+    :param timers: measure how long an address has to wait for its turn.
+    :param wall: returns the seconds since the epoch, for the expiry of tokens.
     """
 
     name = "gateway"
@@ -69,7 +70,7 @@ class TokenDecider:
         self._retries = attempts - 1
 
     def accepted(self, client: Client) -> Decision:
-        """Nothing is decided before the token has come."""
+        """Never called, as :attr:`greets` is False: the client sends its token first."""
         return NEED_DATA
 
     def decide(self, data: bytes, client: Client) -> Decision | Deferred[Decision]:
@@ -86,6 +87,7 @@ class TokenDecider:
         return self._open(line, host)
 
     def _open(self, line: Line, host: str) -> Decision:
+        """Decide by a complete line; a bad token is counted against ``host``, the client's address."""
         try:
             now = self._wall()
             claims = self._verifier.open(line.token, host, now)
@@ -96,17 +98,17 @@ class TokenDecider:
             self._budget.fail(host, self._timers.seconds())
             return BadHandshake(BAD_TOKEN, problem.reason, problem.details)
         if line.rest:
-            return _forward(self._retries, claims.targets, line.rest)
-        return _forward_only(self._retries, claims.targets)
+            return _make_forward(self._retries, claims.targets, line.rest)
+        return _shared_forward(self._retries, claims.targets)
 
     def connect_error(self, remote: str, client: Client) -> bytes:
-        """The status has been sent."""
+        """Return no last word: the client has its status already, from the fields of the Forward."""
         return b""
 
     inactivity_error = connect_error
 
 
-def _forward(retries: int, targets: tuple[InetTarget, ...], rest: bytes) -> Forward:
+def _make_forward(retries: int, targets: tuple[InetTarget, ...], rest: bytes) -> Forward:
     return Forward(
         targets,
         data=rest,
@@ -120,6 +122,6 @@ def _forward(retries: int, targets: tuple[InetTarget, ...], rest: bytes) -> Forw
 
 
 @functools.lru_cache(maxsize=1024)
-def _forward_only(retries: int, targets: tuple[InetTarget, ...]) -> Forward:
-    """For a client that waits for the status, as most do; they share the decision, as it cannot change."""
-    return _forward(retries, targets, b"")
+def _shared_forward(retries: int, targets: tuple[InetTarget, ...]) -> Forward:
+    """The decision for clients that send nothing before the status.  All with the same targets share one object."""
+    return _make_forward(retries, targets, b"")

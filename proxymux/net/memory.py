@@ -1,4 +1,4 @@
-"""Connections in memory: what is sent on them is kept, and they are told what comes.  Routers are tested over them."""
+"""Connections in memory, for tests of routers: they keep what is sent, and receive what the test passes to them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _NOWHERE: Final[SocketAddress] = ("", 0)
 
 
 class MemoryConnection:
-    """A :class:`~proxymux.net.connection.Connection` whose peer takes everything at once and never ends.
+    """A :class:`~proxymux.net.connection.Connection` without a socket, whose peer reads at once and never closes.
 
-    :param peer: where the other end is said to be.
-    :param local: where this end is said to be.
+    :param peer: the address to report for the other end.
+    :param local: the address to report for this end.
     """
 
     is_tls = False
@@ -31,11 +31,11 @@ class MemoryConnection:
         self.owner: ConnectionOwner = UNOWNED
         self.is_lost = False
         self.when_lost: Callable[[], None] | None = None
-        #: All bytes that were sent.
+        #: All bytes that were sent on the connection.
         self.sent = b""
 
     def receive(self, data: bytes) -> None:
-        """Have the peer send ``data``, whether reading is paused or not."""
+        """Deliver ``data`` to the owner as if the peer had sent it, even while reading is paused.  Tests call it."""
         self.owner.received(data)
 
     @property
@@ -49,16 +49,16 @@ class MemoryConnection:
         self.sent += data
 
     def pause(self) -> None:
-        """What comes is delivered all the same."""
+        """Do nothing: :meth:`receive` delivers even while reading is paused."""
 
     def resume(self) -> None:
-        """It was never paused."""
+        """Do nothing: reading is never paused."""
 
     def register_producer(self, producer: Producer) -> None:
-        """The peer takes everything, so that no producer is ever paused."""
+        """Do nothing: no byte ever waits to be sent, so no producer needs to be paused."""
 
     def unregister_producer(self) -> None:
-        """Undo :meth:`register_producer`."""
+        """Do nothing, as :meth:`register_producer`."""
 
     def when_flushed(self, flushed: Callable[[], None]) -> None:
         flushed()

@@ -1,4 +1,4 @@
-"""The decider that a router's settings ask for."""
+"""Makes the decider of a router service from its settings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from proxymux.router.shadow import ShadowDecider
 
 
 def make_decider(settings: RouterSettings, clock: IReactorTime, log: Logger) -> IDecider:
-    """Load the router, and its shadow if it has one.
+    """Load the router file, and the shadow's if the settings name one; called at the start and at every reload.
 
-    :param clock: for the time that the shadow may take.
+    :param clock: limits the time of the shadow's decisions.
     :raises ConfigError: naming the option whose file cannot be loaded.
     """
     router = _load("--router", settings.router or "", log)

@@ -1,4 +1,4 @@
-"""What a router is told, beside what all services are."""
+"""The settings of a router, beside those that all services share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 from proxymux.fields import OptionalCount, OptionalText, Values
 from proxymux.settings import LAST_PORT, Settings, host_endpoint
 
-_HOST: Final = "0.0.0.0"
-_PORT: Final = 5432
+_DEFAULT_HOST: Final = "0.0.0.0"
+_DEFAULT_PORT: Final = 5432
 
 
 @dataclass
@@ -25,7 +25,12 @@ class RouterSettings(Settings):
     _: KW_ONLY
     listen: Values[str] = Settings.listen.with_default((), "--host and --port")
     host: OptionalText = OptionalText(
-        None, "address to listen on", "an IP address or name of this machine", metavar="HOST", shown=_HOST, short="h"
+        None,
+        "address to listen on",
+        "an IP address or name of this machine",
+        metavar="HOST",
+        shown=_DEFAULT_HOST,
+        short="h",
     )
     port: OptionalCount = OptionalCount(
         None,
@@ -35,7 +40,7 @@ class RouterSettings(Settings):
         high=LAST_PORT,
         takes_off=False,
         metavar="PORT",
-        shown=str(_PORT),
+        shown=str(_DEFAULT_PORT),
         short="p",
     )
     shadow: OptionalText = OptionalText(
@@ -44,10 +49,12 @@ class RouterSettings(Settings):
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        """Where to listen: ``--listen``, and a host and a port if one of them is given or there is nothing else."""
+        """The endpoints to listen on: ``--listen``; and host with port if one of them is given, or nothing at all."""
         if self.listen and self.host is None and self.port is None:
             return self.listen
         return (
             *self.listen,
-            host_endpoint(_HOST if self.host is None else self.host, _PORT if self.port is None else self.port),
+            host_endpoint(
+                _DEFAULT_HOST if self.host is None else self.host, _DEFAULT_PORT if self.port is None else self.port
+            ),
         )

@@ -1,4 +1,4 @@
-"""The shadow router: a second router that gets the same bytes as the first, without effect on clients."""
+"""The shadow router: a second router that is asked about the same bytes as the first, without effect on clients."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from proxymux.core.identity import Client, Notes, show
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
 
-#: A decider's method, with all its arguments but the client.
-_Ask: TypeAlias = Callable[[Client], Decision | Deferred[Decision]]
+#: A method of a decider that decides, with all arguments but the client bound.
+_Decide: TypeAlias = Callable[[Client], Decision | Deferred[Decision]]
 
 
 @implementer(IDecider)
@@ -28,8 +28,8 @@ class ShadowDecider:
 
     For every decision of the first that is not :data:`NEED_DATA`, the second is asked once, about the same bytes.
 
-    :param clock: for ``limit``.
-    :param limit: seconds for an async decision of the second.
+    :param clock: measures ``limit``.
+    :param limit: the seconds after which an async decision of the second is cancelled.
     :param log: for the differences.
     """
 
@@ -43,8 +43,9 @@ class ShadowDecider:
         self.place = first.place
         self.greets = first.greets
         self.undecided_reply = first.undecided_reply
-        #: How many decisions of the two were the same, and how many differed.
+        #: The number of decisions that were the same.
         self.same = 0
+        #: The number of decisions that differed.
         self.different = 0
 
     def accepted(self, client: Client) -> Decision | Deferred[Decision]:
@@ -59,7 +60,7 @@ class ShadowDecider:
     def inactivity_error(self, remote: str, client: Client) -> bytes | Deferred[bytes]:
         return self._first.inactivity_error(remote, client)
 
-    def _ask_both(self, first: _Ask, second: _Ask | None, client: Client) -> Decision | Deferred[Decision]:
+    def _ask_both(self, first: _Decide, second: _Decide | None, client: Client) -> Decision | Deferred[Decision]:
         try:
             result = first(client)
         except DecisionFailed as error:
@@ -70,7 +71,7 @@ class ShadowDecider:
         self._ask_second(second, client, result)
         return result
 
-    def _first_decided(self, result: Decision | Failure, second: _Ask | None, client: Client) -> Decision | Failure:
+    def _first_decided(self, result: Decision | Failure, second: _Decide | None, client: Client) -> Decision | Failure:
         if isinstance(result, Failure):
             if isinstance(result.value, DecisionFailed) and not result.value.is_cancelled:
                 self._ask_second(second, client, result.value)
@@ -78,10 +79,12 @@ class ShadowDecider:
             self._ask_second(second, client, result)
         return result
 
-    def _ask_second(self, second: _Ask | None, client: Client, result: Decision | DecisionFailed) -> None:
-        """Ask the second router and compare its answer with ``result``, the first one's.
+    def _ask_second(self, second: _Decide | None, client: Client, result: Decision | DecisionFailed) -> None:
+        """Ask the second router, and compare its decision with the first one's.
 
-        :param second: None if the second router has no function for this; that counts as :data:`NEED_DATA`.
+        :param second: None if the second router does not decide before the first byte, which counts as
+            :data:`NEED_DATA`.
+        :param result: the decision of the first router, or its error.
         """
         if result is NEED_DATA:
             return
@@ -108,7 +111,7 @@ class ShadowDecider:
 
     def _compare(self, shadow: object, result: Decision | DecisionFailed, client: Client) -> None:
         failed = isinstance(shadow, Exception) and isinstance(result, Exception)
-        if failed or _in_effect(shadow) == _in_effect(result):
+        if failed or _canonical(shadow) == _canonical(result):
             self.same += 1
             return
         self.different += 1
@@ -125,14 +128,14 @@ class ShadowDecider:
 
 
 def _with_shadow_notes(client: Client) -> Client:
-    """``client`` with the second router's notes in the place of the first one's."""
+    """Return ``client`` with the second router's own notes instead of the first one's."""
     if client.state.shadow is None:
         client.state.shadow = Notes()
     return replace(client, state=client.state.shadow)
 
 
-def _in_effect(decision: object) -> object:
-    """``decision`` with its targets in their canonical form, so that equal decisions compare equal."""
+def _canonical(decision: object) -> object:
+    """Return ``decision`` with its targets in their canonical form, so that equal decisions compare equal."""
     if isinstance(decision, Forward):
         return replace(decision, remote=tuple(map(str, decision.targets)))
     return decision

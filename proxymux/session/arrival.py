@@ -1,4 +1,4 @@
-"""Arrival: from an accepted connection to a session, with a PROXY header read in between on a ``haproxy:`` listener."""
+"""Arrival: gives an accepted connection to a session; on a ``haproxy:`` listener its PROXY header is read before."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from proxymux.session.runner import SessionRunner
 
 @implementer(IAddress)
 class SessionAddress:
-    """Takes the place of a peer's address where a session has begun already, with a PROXY header.
+    """Passes the session that a PROXY header has begun through an endpoint's own factory, for example that of TLS.
 
-    An endpoint's own factory, of TLS say, passes it through to :class:`ArrivalFactory`, which finds the session in it.
+    The factory is given it as the address of the peer, and passes it on to :meth:`ArrivalFactory.buildProtocol`.
+
+    :param runner: the runner of the session.
     """
 
     def __init__(self, runner: SessionRunner) -> None:
@@ -33,12 +35,12 @@ class SessionAddress:
 class ArrivalFactory(Factory):
     """Begins a session for every connection.
 
-    :param timers: for the connections.
-    :param begin: makes a session.
+    :param timers: the timers of connections that have a transport.
+    :param begin: makes the session's runner.
     """
 
     noisy = False
-    #: Connections may come without a transport.
+    #: True: :meth:`arrived` may be called with connections that have no transport.
     takes_plain = True
 
     def __init__(self, timers: Timers, begin: Callable[[], SessionRunner]) -> None:
@@ -51,9 +53,9 @@ class ArrivalFactory(Factory):
         return connection
 
     def arrived(self, connection: Connection, runner: SessionRunner | None = None) -> None:
-        """Give a connection to a session.
+        """Give an accepted connection to a session.  Drivers call it for connections that have no transport.
 
-        :param runner: the session that the connection's PROXY header has begun; None to begin one.
+        :param runner: the runner of the session that the PROXY header has begun; None begins a session.
         """
         if runner is None:
             runner = self._begin()
@@ -65,8 +67,8 @@ class ArrivalFactory(Factory):
 class HeaderFactory(Factory):
     """Begins a session for every connection, and reads a PROXY header before ``inner`` gets the connection.
 
-    :param timers: for the connections.
-    :param begin: makes a session.
+    :param timers: the timers of connections that have a transport.
+    :param begin: makes the session's runner.
     :param inner: the factory of the listener's endpoint: an :class:`ArrivalFactory`, or one of TLS around it.
     :param trusted: networks whose clients may send a header; every other connection is refused.
     """
@@ -88,11 +90,14 @@ class HeaderFactory(Factory):
 
     @property
     def takes_plain(self) -> bool:
-        """True if connections may come without a transport, which TLS would need."""
+        """True if :meth:`arrived` may be called with connections that have no transport; TLS needs one."""
         return isinstance(self.inner, ArrivalFactory)
 
     def arrived(self, connection: Connection, runner: SessionRunner | None = None) -> None:
-        """Begin a session for a connection and read its PROXY header."""
+        """Begin a session for an accepted connection and read its PROXY header.
+
+        :param runner: always None.
+        """
         runner = self._begin()
         if runner.opening(connection):
             if self._is_trusted(connection):
@@ -110,7 +115,7 @@ class HeaderFactory(Factory):
 
 
 class _Arrival:
-    """Owns the connection of a transport until the transport is connected."""
+    """Owns a connection until its transport is established, and then gives it to the factory."""
 
     def __init__(
         self, factory: ArrivalFactory | HeaderFactory, connection: Connection, runner: SessionRunner | None
@@ -132,7 +137,7 @@ class _Arrival:
 class _HeaderReader:
     """Owns a connection until its PROXY header is complete.
 
-    :param runner: the client's session, which is given the header.
+    :param runner: the runner of the client's session, which is given the header.
     :param inner: the factory that gets the connection afterwards.
     """
 
@@ -170,7 +175,7 @@ class _HeaderReader:
         assert isinstance(self._connection, TransportConnection)
         try:
             pass_on(self._connection, self._inner, SessionAddress(self._runner), received)
-        except Exception as error:  # of the endpoint's TLS, before the session has a connection that could end it
+        except Exception as error:  # of the endpoint's TLS, before there is a connection that would report it
             self._runner.bar(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {type(error).__name__}: {error}"))
 
     def finished(self) -> None:

@@ -1,4 +1,4 @@
-"""The path that every client takes: what the services differ in, and what a service's sessions share."""
+"""The context of a service's sessions: the parts in which the services differ, and the state that sessions share."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from proxymux.settings import Settings
 
 
 class ClientExchange(Protocol):
-    """What a session knows of its exchange, which closes the upstream and lets go of the client when it ends."""
+    """An exchange as its session sees it.  At its end it closes the upstream and gives up the client's connection."""
 
     @property
     def client(self) -> Connection:
-        """The client's connection, which need not be the one that was joined."""
+        """The client's connection, which may be another one than was joined: a driver may replace it."""
 
     @property
     def bytes_in(self) -> int:
@@ -39,45 +39,53 @@ class ClientExchange(Protocol):
 
     @property
     def first_byte_at(self) -> float | None:
-        """When the upstream's first byte came, in the clock's seconds."""
+        """When the upstream's first byte came, in the clock's seconds; None if none has come."""
 
     def abort(self) -> None:
-        """End it now; nobody is told."""
+        """End the exchange now, without calling the session back."""
 
 
 #: Joins a client and an upstream.
 Join = Callable[[Connection, Connection, JoinOptions], ClientExchange]
-#: Has a client's requests share the upstreams of a pool.
+#: Lets a client's requests share the upstreams of a pool.
 JoinPool = Callable[[Connection, JoinOptions], ClientExchange]
 
 
 class UpstreamSource(Protocol):
-    """Provides upstreams: a connector, or a pool that has one for each client."""
+    """Provides upstreams: the connector, or in Proxy mode the pool's :class:`ExclusiveLeases`."""
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> UpstreamRequest:
-        """Ask for an upstream, which begins with :meth:`UpstreamRequest.start`."""
+        """Make a request for an upstream, which is idle until :meth:`UpstreamRequest.start`.
+
+        :param listener: told of each attempt and of the result.
+        """
 
 
 class UpstreamRequest(Protocol):
     """One client's wait for an upstream."""
 
     def start(self) -> None:
-        """Begin; the listener may be told at once."""
+        """Begin; the listener may be called before this returns."""
 
     def cancel(self) -> None:
-        """End the wait; the listener is told nothing any more."""
+        """End the wait; the listener is not called any more."""
 
 
 @dataclass(slots=True)
 class Context:
-    """The choices that make a service.
+    """The choices that make a service, shared by all its sessions.
 
-    :param service: its name in the access log.
-    :param clock: measures.
-    :param timers: wait.
-    :param wall: seconds since the epoch.
-    :param decider: decides; a reload puts another in its place.
-    :param join: carries the bytes of a client and its upstream.
+    :param service: the service's name in the access log.
+    :param clock: measures the phases of sessions, in seconds.
+    :param timers: the timers of the sessions' deadlines.
+    :param wall: returns the seconds since the epoch.
+    :param decider: decides for the sessions that begin from now on; a reload replaces it.
+    :param connector: provides the upstreams for :class:`Forward` decisions.
+    :param join: joins a client to its upstream.
+    :param admission: admits clients and counts them.
+    :param events: calls the user's event listeners.
+    :param join_pool: joins a client for a :class:`Share` decision; None for services without a pool.
+    :param observers: each is called with the record of every session that has ended.
     """
 
     service: str
@@ -91,7 +99,5 @@ class Context:
     settings: Settings
     events: Events
     log: Logger
-    #: What a decision to share leads to; None for services that have no pool.
     join_pool: JoinPool | None = None
-    #: Each is given the record of every session that has ended.
     observers: list[Observer] = field(default_factory=list)

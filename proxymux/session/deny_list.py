@@ -1,4 +1,4 @@
-"""The deny list: networks whose clients are refused, as the settings and the deny files name them."""
+"""The deny list: the networks whose clients are refused, from the settings and from the deny files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from proxymux.settings import Settings
 
 
 class DenyList:
-    """Reads the deny files.
+    """Reads the deny files for the admission of a service.
 
-    :param settings: name networks and files.
-    :param admission: is given the networks of both.
+    :param settings: name the networks (``deny``) and the files (``deny_file``).
+    :param admission: refuses the clients of these networks.
     """
 
     def __init__(self, settings: Settings, admission: Admission) -> None:
@@ -19,16 +19,16 @@ class DenyList:
         self._admission = admission
 
     def load(self) -> None:
-        """Read the files, and have the admission deny what they name.
+        """Read the files and replace the networks that the admission denies.
 
-        :raises ConfigError: if one cannot be read; nothing has changed then.
+        :raises ConfigError: if a file cannot be read; the denied networks have not changed then.
         """
         self._admission.deny(self._settings.deny + self.read())
 
     def read(self) -> tuple[Network, ...]:
-        """The networks that the files name.
+        """Return the networks that the files name, without denying them.
 
-        :raises ConfigError: if one cannot be read.
+        :raises ConfigError: if a file cannot be read.
         """
         networks: tuple[Network, ...] = ()
         for name in self._settings.deny_file:

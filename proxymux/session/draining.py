@@ -1,4 +1,4 @@
-"""Draining: sessions are waited for, and after a limit closed in good order, then reset."""
+"""Draining: waits for the sessions to end, and after a limit closes those that are left, then resets them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from twisted.logger import Logger
 
 from proxymux.session.registry import SessionRegistry
 
-#: Seconds between closing the sessions that are left and resetting those that do not end even then.
+#: Seconds from closing the sessions that are left to resetting them, and from there to giving up on them.
 _GRACE: Final = 1.0
 
 
 class Draining:
     """Waits for the sessions of a service to end.
 
-    :param sessions: those that are waited for.
+    :param sessions: the registry of these sessions.
     :param clock: measures the limit.
-    :param log: where it says how many are left.
+    :param log: for the number of sessions that are left.
     """
 
     def __init__(self, sessions: SessionRegistry, clock: IReactorTime, log: Logger) -> None:
@@ -30,49 +30,52 @@ class Draining:
         self._timer: IDelayedCall | None = None
 
     def start(self, limit: float | None) -> Deferred[None]:
-        """Begin to wait; fires when :meth:`look` finds that no session is left.
+        """Begin to wait for the sessions to end.
 
-        :param limit: seconds after which those that are left are ended, or None.
+        Call :meth:`fire_if_done` once accepting has stopped: there may be no session whose end would fire the Deferred.
+
+        :param limit: seconds after which the sessions that are left are ended; None waits without a limit.
+        :returns: fires when no session is left, or when those that are left could not be ended.
         """
         self._sessions.when_ended = self._session_ended
         if limit is not None and len(self._sessions) and self._timer is None:
-            self._timer = self._clock.callLater(limit, self._cut)
+            self._timer = self._clock.callLater(limit, self._close_sessions)
         done: Deferred[None] = Deferred()
         self._waiting.append(done)
         return done
 
-    def look(self) -> None:
-        """See whether the last session has ended."""
+    def fire_if_done(self) -> None:
+        """Fire the Deferreds of :meth:`start` if no session is left."""
         if not len(self._sessions):
             self._cancel_timer()
             self._fire()
 
     def _session_ended(self) -> None:
         self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
-        self.look()
+        self.fire_if_done()
 
     def abort(self) -> None:
-        """End every session now."""
+        """End every session now: the first call closes it in good order, the second resets it if it is still there."""
         self._cancel_timer()
         for session in self._sessions:
             session.drain()
             session.drain()
 
-    def _cut(self) -> None:
-        """The limit has passed: close in good order, and soon reset what does not end."""
+    def _close_sessions(self) -> None:
+        """Close the sessions that are left at the limit in good order, and reset them soon after."""
         self._log.warn("closing {count} sessions that have not ended in time", count=len(self._sessions))
-        self._timer = self._clock.callLater(_GRACE, self._cut_hard)
+        self._timer = self._clock.callLater(_GRACE, self._reset_sessions)
         for session in self._sessions:
             session.drain()
 
-    def _cut_hard(self) -> None:
+    def _reset_sessions(self) -> None:
         self._timer = None
         self.abort()
         if len(self._sessions):
-            self._timer = self._clock.callLater(_GRACE, self._leave)
+            self._timer = self._clock.callLater(_GRACE, self._give_up)
 
-    def _leave(self) -> None:
-        """What keeps a session from ending does not keep the process from it."""
+    def _give_up(self) -> None:
+        """Fire although sessions are left, so that they do not keep the process from ending."""
         self._timer = None
         if len(self._sessions):
             self._log.error("{count} sessions could not be ended", count=len(self._sessions))

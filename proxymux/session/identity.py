@@ -1,4 +1,4 @@
-"""Who a client is, as its PROXY header and its TLS handshake say."""
+"""The client's identity, completed from its PROXY header and its TLS handshake."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from proxymux.core.proxy_protocol import Header
 from proxymux.net.reactor.twisted_types import Transport
 
 
-def introduced_by(header: Header, client: Client) -> Client:
-    """``client`` with its PROXY header, and with the addresses of the header where it has any."""
+def with_header(header: Header, client: Client) -> Client:
+    """Return ``client`` with its PROXY header, and with the header's addresses where it names any."""
     source, local = header.source, header.destination
     return replace(
         client,
@@ -20,10 +20,10 @@ def introduced_by(header: Header, client: Client) -> Client:
     )
 
 
-def secured_on(transport: Transport | None, client: Client) -> Client:
-    """``client`` with what it said in its TLS handshake.
+def with_tls(transport: Transport | None, client: Client) -> Client:
+    """Return ``client`` with the server name, ALPN and certificate of its TLS handshake.
 
-    :param transport: a TLS transport whose handshake is done.
+    :param transport: the client's TLS transport, whose handshake is done; not None.
     """
     assert transport is not None
     name = transport.getHandle().get_servername()

@@ -1,8 +1,8 @@
-"""Listening: any of Twisted's server endpoints, with our backlog and, behind ``haproxy:``, a PROXY header first.
+"""Listening on Twisted's server endpoints, with the backlog of the settings and, behind ``haproxy:``, a PROXY header.
 
 An endpoint listens by calling its reactor's public ``listenTCP``, ``listenSSL``, ``listenUNIX`` or ``adoptStreamPort``.
-Here it is given a reactor whose four methods are ours, so that the PROXY header is read before TLS begins, as its
-specification wants, whatever the endpoint is.
+Here the endpoint is given a reactor whose four methods are ours.  They set the backlog, and read the PROXY header
+before TLS begins, as its specification requires, whatever the endpoint is.
 """
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ class Listener:
     """An endpoint that a service listens on.
 
     :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
-    :param settings: those of the service.
-    :param reuse: other processes may listen on the same port, and the system divides the clients among them
-        (SO_REUSEPORT).
+    :param settings: the settings of the service.
+    :param reuse: let other processes listen on the same port; the system divides the clients among them (SO_REUSEPORT).
     :param ipv6_only: accept no IPv4 clients on an IPv6 address.
     """
 
@@ -62,7 +61,12 @@ class Listener:
         return self.description.startswith(_PROXY_PREFIX)
 
     def listen(self, driver: Driver, begin: Callable[[], SessionRunner]) -> Deferred[IListeningPort]:
-        """Listen; ``begin`` makes a session for every client."""
+        """Listen.
+
+        :param begin: makes the runner of a session for every client.
+        :returns: fires with the port, or fails with what :meth:`problem` takes.
+        :raises ConfigError: if the description is not that of an endpoint.
+        """
         endpoint = self._endpoint(_ListeningReactor(driver, self, begin))
         return endpoint.listen(ArrivalFactory(driver.timers, begin))
 
@@ -77,7 +81,7 @@ class Listener:
             raise self.problem(problems[0])
 
     def problem(self, failure: Failure) -> ConfigError:
-        """The error for the operator, from a failure to listen."""
+        """Make the error for the operator from a failure to listen."""
         reason: object = explain(failure)
         error = failure.value
         if isinstance(error, CannotListenError):
@@ -102,15 +106,18 @@ class Listener:
             ) from error
         return endpoint
 
-    def backlog_of(self, given: int) -> int:
-        """The length of the listen queue; ``given`` is the endpoint's own, which may be Twisted's default."""
-        return given if "backlog=" in self.description else self.settings.backlog
+    def backlog_of(self, endpoint_backlog: int) -> int:
+        """The length of the listen queue: the endpoint's if the description names one, otherwise the settings'.
+
+        :param endpoint_backlog: what the endpoint asks for, perhaps Twisted's default.
+        """
+        return endpoint_backlog if "backlog=" in self.description else self.settings.backlog
 
 
 class _ListeningReactor:
-    """The reactor with listening methods of ours, which set the backlog, read the PROXY header and use the driver.
+    """The reactor, but its methods that listen set the backlog, read the PROXY header and accept by the driver.
 
-    The arguments are those of Twisted's own methods.
+    Endpoints call them with the arguments of Twisted's own methods.
     """
 
     def __init__(self, driver: Driver, listener: Listener, begin: Callable[[], SessionRunner]) -> None:
@@ -126,10 +133,10 @@ class _ListeningReactor:
         backlog = self._listener.backlog_of(backlog)
         outer = self._with_header(factory)
         if self._listener.reuse or self._listener.ipv6_only:
-            with _bound(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
+            with _bound_socket(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
                 sock.listen(backlog)
                 sock.setblocking(False)
-                adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, outer)  # makes a copy of its own
+                adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, outer)  # duplicates the descriptor
             return self._accept(adopted, outer)
         return self._accept(self._reactor.listenTCP(port, outer, backlog=backlog, interface=interface), outer)
 
@@ -161,12 +168,12 @@ class _ListeningReactor:
         return self._accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, outer), outer)
 
     def _with_header(self, factory: IProtocolFactory) -> ServerFactory:
-        """``factory``, behind one that reads the PROXY header where the listener takes one."""
+        """Return ``factory``, behind one that reads the PROXY header if the listener takes one."""
         if self._listener.takes_header:
             factory = HeaderFactory(
                 self._driver.timers, self._begin, factory, Networks(self._listener.settings.trust_proxy)
             )
-        return cast("ServerFactory", factory)  # as Twisted's annotations have it, though any factory will do
+        return cast("ServerFactory", factory)  # Twisted's annotations ask for this class, its code takes any factory
 
     def _accept(self, port: IListeningPort, factory: IProtocolFactory) -> IListeningPort:
         accepted = None
@@ -177,9 +184,9 @@ class _ListeningReactor:
 
 
 class _CheckingReactor:
-    """The reactor with listening methods that bind the address and release it again.
+    """The reactor, but its methods that listen only check that they could: TCP binds the address and releases it.
 
-    The arguments are those of Twisted's own methods; all raise :class:`CannotListenError`.
+    Endpoints call them with the arguments of Twisted's own methods; all raise :class:`CannotListenError`.
     """
 
     def __init__(self, clock: IReactorTime, reuse: bool) -> None:
@@ -190,13 +197,13 @@ class _CheckingReactor:
         return getattr(self._clock, name)
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
-        _bound(interface, port, self._reuse).close()
+        _bound_socket(interface, port, self._reuse).close()
 
     def listenSSL(
         self, port: int, factory: IProtocolFactory, contextFactory: object, backlog: int = 50, interface: str = ""
     ) -> None:
-        if hasattr(contextFactory, "getContext"):  # Twisted's own have it; those of a plug-in need not
-            contextFactory.getContext()  # fails now, not at the first client, if the key does not fit the certificate
+        if hasattr(contextFactory, "getContext"):  # Twisted's own factories have it, those of a plug-in may not
+            contextFactory.getContext()  # raises here, not at the first client, if the key does not fit the certificate
         self.listenTCP(port, factory, backlog, interface)
 
     def listenUNIX(
@@ -208,7 +215,7 @@ class _CheckingReactor:
                 raise FileNotFoundError(errno.ENOENT, f"no folder {folder}")
             if not os.access(folder, os.W_OK):
                 raise PermissionError(errno.EACCES, f"no permission to write in {folder}")
-            if os.path.exists(address) and _answers(address):
+            if os.path.exists(address) and _is_accepting(address):
                 raise OSError(errno.EADDRINUSE, "Address already in use")
         except OSError as error:
             raise CannotListenError(address, None, error) from error
@@ -220,18 +227,18 @@ class _CheckingReactor:
             raise CannotListenError(f"descriptor {fileDescriptor}", None, error) from error
 
 
-def _bound(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> socket.socket:
-    """A TCP socket that is bound to an address and does not listen yet.
+def _bound_socket(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> socket.socket:
+    """Return a TCP socket that is bound to an address and does not listen yet.
 
-    :param interface: an IP address; an empty text is every IPv4 address.
-    :param port: 0 is any free one.
-    :param reuse: with SO_REUSEPORT.
-    :param ipv6_only: with IPV6_V6ONLY.
+    :param interface: an IP address; an empty text stands for every IPv4 address.
+    :param port: 0 takes any free port.
+    :param reuse: set SO_REUSEPORT.
+    :param ipv6_only: set IPV6_V6ONLY, on an IPv6 address.
     :raises CannotListenError: if the address is in use, not ours, or not permitted.
     """
     family = socket.AF_INET6 if ":" in interface else socket.AF_INET
     try:
-        if not 0 <= port <= 65535:  # bind() would take it modulo 65536
+        if not 0 <= port <= 65535:  # bind() would take the port modulo 65536
             raise OSError(errno.EINVAL, "a port is a number from 0 to 65535")
         address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -250,7 +257,7 @@ def _bound(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> s
     return sock
 
 
-def _answers(path: str) -> bool:
-    """True if a process accepts connections on the Unix socket."""
+def _is_accepting(path: str) -> bool:
+    """True if a process accepts connections on the Unix socket at ``path``."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         return probe.connect_ex(path) == 0

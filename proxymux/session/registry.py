@@ -1,4 +1,4 @@
-"""The registry: the live sessions of a service, and how many there have been."""
+"""The registry: begins the sessions of a service, holds those that are live, and counts them."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from proxymux.session.runner import SessionRunner
 
 
 class Gate(Protocol):
-    """Is told how many sessions there are."""
+    """Counts the live sessions, to stop accepting while there are too many."""
 
     def enter(self) -> None:
-        """One session more."""
+        """Count a session that begins."""
 
     def leave(self) -> None:
-        """One session less."""
+        """Count a session that has ended."""
 
 
 class SessionRegistry:
-    """Begins sessions, and keeps each until it has ended.
+    """Begins sessions, and holds each until it has ended.
 
-    :param context: of every session.
-    :param gate: entered by each session, and left at its end.
-    :param changed: called when a session has begun, and when one has ended.
+    :param context: the context of every session.
+    :param gate: entered by each session when it begins, and left when it has ended.
+    :param changed: called after a session has begun, and after one has ended.
     """
 
     def __init__(self, context: Context, gate: Gate, changed: Callable[[], None]) -> None:
         self._context = context
         self._gate = gate
         self._changed = changed
-        #: Called after a session has ended, or None.
+        #: Called after each session that has ended; None calls nothing.
         self.when_ended: Callable[[], None] | None = None
         self._live: dict[int, SessionRunner] = {}
         #: How many sessions have ended, by outcome.
         self.outcomes: Counter[str] = Counter()
-        #: Sessions at once, at most.
+        #: The most sessions that were live at once.
         self.most = 0
-        #: Sessions that have begun.
+        #: The number of sessions that have begun.
         self.total = 0
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class SessionRegistry:
         return iter(tuple(self._live.values()))
 
     def begin(self) -> SessionRunner:
-        """A session for a client that was accepted."""
+        """Make a session for a client that was accepted."""
         self._gate.enter()
         self.total += 1
         session = self._live[self.total] = SessionRunner(self.total, self._context, self._ended)

@@ -1,4 +1,4 @@
-"""The runner of a session: does on connections what the pure session commands, and tells it what happens there."""
+"""The runner of a session: executes the pure session's commands on real connections and passes their events to it."""
 
 from __future__ import annotations
 
@@ -24,55 +24,58 @@ from proxymux.errors import DecisionFailed
 from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
 from proxymux.net.exchange import JoinOptions
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
-from proxymux.session.identity import introduced_by, secured_on
+from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
 
-#: The client, before its connection is known.
-_NOBODY: Final = Client(("", 0), ("", 0))
+#: Stands for the client until its connection is known.
+_UNKNOWN_CLIENT: Final = Client(("", 0), ("", 0))
 
 
 @implementer(IPushProducer)
 class SessionRunner:
-    """One client.
+    """Runs the session of one client.
 
-    :param number: tells it from the other sessions of its service.
-    :param context: the choices of its service.
-    :param over: called with it when it has ended, after the observers of its record.
+    It owns the client's connection, except while an exchange does, and is the listener of the session's connect.
+
+    :param number: identifies the session within its service.
+    :param context: the context of the service.
+    :param ended: called with the runner when the session has ended, after the observers of its record.
     """
 
     __slots__ = (
-        "_admitted",
+        "_admitted_host",
         "_client",
         "_connection",
         "_context",
-        "_counted",
         "_decider",
+        "_ended",
         "_exchange",
         "_inbox",
         "_is_busy",
-        "_over",
+        "_is_counted",
+        "_pending",
         "_session",
         "_timer",
         "_timings",
-        "_under_way",
         "_upstream",
         "number",
     )
 
-    def __init__(self, number: int, context: Context, over: Callable[[SessionRunner], None]) -> None:
+    def __init__(self, number: int, context: Context, ended: Callable[[SessionRunner], None]) -> None:
         self.number = number
         self._context = context
-        self._decider = context.decider  # a reload is for the sessions after it
-        self._over = over
+        self._decider = context.decider  # kept to the end: a reload is for later sessions only
+        self._ended = ended
         self._session = Session(context.settings.max_buffer, context.decider.greets, context.decider.undecided_reply)
         self._inbox: list[tuple[Input, object]] = []
         self._is_busy = False
         self._connection: Connection | None = None
-        self._client = _NOBODY
-        self._counted = False
-        self._admitted: str | None = None
+        self._client = _UNKNOWN_CLIENT
+        self._is_counted = False
+        #: The address under which the admission has counted the client.
+        self._admitted_host: str | None = None
         #: The decision, the connect or the user's last word that the session waits for.
-        self._under_way: Deferred[Any] | UpstreamRequest | None = None
+        self._pending: Deferred[Any] | UpstreamRequest | None = None
         self._upstream: Connection | None = None
         self._exchange: ClientExchange | None = None
         self._timer: Timer | None = None
@@ -80,38 +83,47 @@ class SessionRunner:
 
     @property
     def ending(self) -> Ending | None:
-        """How the session ends, from the moment that this is known."""
+        """The ending of the session; None until it is known."""
         return self._session.ending
 
     # The client's connection
 
     def opening(self, connection: Connection) -> bool:
-        """The client was accepted on ``connection``; who it is may be told later.  False if it is refused."""
+        """Begin the session of a client that was accepted on ``connection``.
+
+        The factories in :mod:`proxymux.session.arrival` call it first, then perhaps :meth:`introduced`, then
+        :meth:`attach`.
+
+        :returns: False if there are too many clients, in which case the connection is being closed.
+        """
         self._take_connection(connection)
         self._client = Client(connection.peer, connection.local)
         self._take(Input.ACCEPTED)
         refusal = self._context.admission.arrive()
-        self._counted = refusal is None
+        self._is_counted = refusal is None
         if refusal is not None:
             self.bar(Ending(Outcome.REFUSED, refusal))
         return refusal is None
 
     def introduced(self, header: Header) -> None:
-        """A PROXY header has come."""
-        self._client = introduced_by(header, self._client)
+        """Take the client's addresses from its PROXY header."""
+        self._client = with_header(header, self._client)
 
     def bar(self, ending: Ending) -> None:
-        """The client does not come in."""
+        """Refuse the client and close its connection; the session ends with ``ending``."""
         self._take(Input.BARRED, ending)
 
     def attach(self, connection: Connection) -> None:
-        """The client will speak on ``connection``."""
+        """Admit the client by its address and read what it sends, after the TLS handshake if there is one.
+
+        :param connection: the one of :meth:`opening`, or one that carries TLS over it.
+        """
         self._take_connection(connection)
         refusal = self._context.admission.admit(self._client.address[0])
         if refusal is not None:
             self.bar(Ending(Outcome.REFUSED, refusal))
             return
-        self._admitted = self._client.address[0]
+        self._admitted_host = self._client.address[0]
         connection.register_producer(self)
         if not connection.is_tls:
             self._open()
@@ -132,11 +144,11 @@ class SessionRunner:
         self._take(Input.OPENED)
 
     def made(self) -> None:
-        """Whoever made the connection calls :meth:`opening` or :meth:`attach`."""
+        """Never called: the connection was established before :meth:`opening`."""
 
     def secured(self) -> None:
         assert self._connection is not None
-        self._client = secured_on(self._connection.transport, self._client)
+        self._client = with_tls(self._connection.transport, self._client)
         self._open()
 
     def received(self, data: bytes) -> None:
@@ -147,7 +159,7 @@ class SessionRunner:
         self._take(Input.CLIENT_FINISHED)
 
     def flushed(self) -> None:
-        """Our FIN is out; the client's is awaited."""
+        """Do nothing: after our FIN the session waits for the client's."""
 
     def lost(self, reason: Exception | None) -> None:
         assert self._connection is not None
@@ -161,15 +173,19 @@ class SessionRunner:
         self._take(Input.OUTPUT_FREE)
 
     def stopProducing(self) -> None:
-        """The client is lost: :meth:`lost` says so."""
+        """Do nothing: the connection calls :meth:`lost`, too."""
 
     def drain(self) -> None:
-        """The time is over: end now, in good order at the first call, by a reset at the next."""
+        """End the session as the time to drain is over: in good order at the first call, by a reset at the next."""
         self._take(Input.DRAIN)
 
     # Inputs and commands
 
     def _take(self, what: Input, value: object = None) -> None:
+        """Give the session an input and execute its commands; an input that comes meanwhile is given to it after them.
+
+        :param value: what :class:`~proxymux.core.commands.Input` says of ``what``.
+        """
         if self._is_busy:
             self._inbox.append((what, value))
             return
@@ -177,7 +193,7 @@ class SessionRunner:
         try:
             while True:
                 for command in self._session.take(what, value):
-                    _DO[type(command)](self, command)
+                    _COMMAND_METHODS[type(command)](self, command)
                 if not self._inbox:
                     break
                 what, value = self._inbox.pop(0)
@@ -199,14 +215,14 @@ class SessionRunner:
             self._decided(result)
 
     def _wait(self, waiting: Deferred[Any], done: Callable[[Any], None], failed: Callable[[Failure], None]) -> None:
-        """Call ``done`` or ``failed`` with what comes of ``waiting``, unless it is cancelled before."""
+        """Call ``done`` or ``failed`` with the result of ``waiting``, unless it is cancelled before."""
 
         def settle(result: Any) -> None:
-            if self._under_way is waiting:
-                self._under_way = None
+            if self._pending is waiting:
+                self._pending = None
                 (failed if isinstance(result, Failure) else done)(result)
 
-        self._under_way = waiting
+        self._pending = waiting
         waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
@@ -239,18 +255,18 @@ class SessionRunner:
         )
 
     def _connect(self, command: commands.Connect) -> None:
-        self._under_way = connecting = self._context.connector.connect(command.forward, self._client, self)
+        self._pending = connecting = self._context.connector.connect(command.forward, self._client, self)
         connecting.start()
 
     def trying(self, target: Target) -> None:
-        """``target`` is about to be tried."""
+        """Note the target of the attempt that begins, and tell the session if the client has reset its connection."""
         self._timings.target = target
         assert self._connection is not None
         if self._connection.is_reset:
             self._take(Input.CLIENT_RESET)
 
     def attempt_failed(self, target: Target, reason: str) -> None:
-        """``target`` could not be connected to."""
+        """Log a failed attempt and tell the listeners of ``connect_failed``."""
         self._context.log.debug(
             "session {number}: {target}: {reason}", number=self.number, target=target, reason=reason
         )
@@ -258,15 +274,15 @@ class SessionRunner:
             self._context.events.emit("connect_failed", self._context.log, str(target), reason)
 
     def connected(self, connection: Connection) -> None:
-        """There is an upstream."""
-        self._under_way = None
+        """Tell the session that the upstream is connected."""
+        self._pending = None
         self._timings.connected()
         self._upstream = connection
         self._take(Input.CONNECTED)
 
     def gave_up(self, failure: ConnectFailure) -> None:
-        """There will be none."""
-        self._under_way = None
+        """Tell the session that no target could be connected to."""
+        self._pending = None
         self._context.log.warn(
             "{client}: gave up connecting: {reason}", client=show(self._client.address), reason=failure.reason
         )
@@ -311,9 +327,9 @@ class SessionRunner:
         self._take(Input.ANSWERED, last_word)
 
     def _cancel(self, _: commands.Cancel) -> None:
-        if self._under_way is not None:
-            under_way, self._under_way = self._under_way, None
-            under_way.cancel()
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.cancel()
         if self._exchange is not None:
             self._exchange.abort()
         elif self._upstream is not None:
@@ -355,7 +371,7 @@ class SessionRunner:
             self._timer.cancel()
             self._timer = None
         if command.deadline is None or command.deadline is Deadline.LINGER:
-            return  # a close sets its deadline itself, where it is not done at once
+            return  # _close starts the timer of a close itself, unless the connection is lost at once
         seconds = self._context.settings.decide_timeout
         self._timer = self._context.timers.after(seconds, self._expired, seconds)
 
@@ -364,11 +380,11 @@ class SessionRunner:
         self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
 
     def _finish(self, command: commands.Finish) -> None:
-        if self._counted:
-            self._context.admission.leave(self._admitted)
+        if self._is_counted:
+            self._context.admission.leave(self._admitted_host)
         if self._context.observers or self._context.events.heard("ended"):
             self._publish(command.ending)
-        self._over(self)
+        self._ended(self)
 
     def _publish(self, ending: Ending) -> None:
         record = self._timings.record(self._context.service, self.number, self._client, self._exchange, ending)
@@ -377,7 +393,8 @@ class SessionRunner:
         self._context.events.emit("ended", self._context.log, record)
 
 
-_DO: dict[type, Callable[[SessionRunner, Any], None]] = {
+#: The method that executes each kind of command.
+_COMMAND_METHODS: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Ask: SessionRunner._ask,
     commands.Send: SessionRunner._send,
     commands.Connect: SessionRunner._connect,

@@ -1,4 +1,4 @@
-"""The timings of a session: what its record will say, written down as it happens."""
+"""The timings of a session: the times and byte counts of its record, noted while it runs."""
 
 from __future__ import annotations
 
@@ -13,44 +13,53 @@ from proxymux.session.context import ClientExchange
 
 
 class Timings:
-    """Begins at the accept.
+    """The times and byte counts of one session; made when the client is accepted.
 
-    :param clock: measures the phases.
-    :param wall: seconds since the epoch.
+    :param clock: measures the phases, in seconds.
+    :param wall: returns the seconds since the epoch.
     """
 
-    __slots__ = ("_accepted_at", "_clock", "_connected_at", "_decided_at", "_wall", "bytes_in", "bytes_out", "target")
+    __slots__ = (
+        "_accepted_at",
+        "_accepted_epoch",
+        "_clock",
+        "_connected_at",
+        "_decided_at",
+        "bytes_in",
+        "bytes_out",
+        "target",
+    )
 
     def __init__(self, clock: IReactorTime, wall: Callable[[], float]) -> None:
         self._clock = clock
-        self._wall = wall()
+        self._accepted_epoch = wall()
         self._accepted_at = clock.seconds()
         self._decided_at: float | None = None
         self._connected_at: float | None = None
-        #: The last target that was tried.
+        #: The target of the last attempt to connect.
         self.target: Target | None = None
-        #: Bytes from and to the client outside of the exchange.
+        #: Bytes from and to the client before and after the exchange.
         self.bytes_in = 0
         self.bytes_out = 0
 
     def decided(self) -> None:
-        """The decider has come to its last word."""
+        """Note that the decider has made its final decision."""
         self._decided_at = self._clock.seconds()
 
     def connected(self) -> None:
-        """The upstream is there."""
+        """Note that the upstream is connected, or that the client shares those of a pool."""
         self._connected_at = self._clock.seconds()
 
     def record(
         self, service: str, number: int, client: Client, exchange: ClientExchange | None, ending: Ending
     ) -> Record:
-        """The record of a session that ends now.
+        """Make the record of a session that ends now.
 
-        :param exchange: None if there was none.
+        :param exchange: the session's exchange; None if it was not joined.
         """
         first_byte_at = exchange.first_byte_at if exchange is not None else None
         return Record(
-            time=self._wall,
+            time=self._accepted_epoch,
             service=service,
             session=number,
             client=show(client.address),

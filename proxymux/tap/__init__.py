@@ -1,1 +1,1 @@
-"""The twistd plugins' options and wiring."""
+"""The twistd plugins: their options, and how they put the services together."""

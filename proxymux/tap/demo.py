@@ -38,7 +38,7 @@ Stop it with Ctrl-C.
 
 
 class _Upstream(LineReceiver):
-    """An HTTP server of one page."""
+    """An HTTP server that answers every request with the same page and closes."""
 
     MAX_LENGTH = 8192
 
@@ -65,7 +65,7 @@ class _UpstreamFactory(ServerFactory):
 
 
 class _DemoRouter:
-    """Picks the upstream whose colour the path names."""
+    """The router of the demo: forwards a request to the upstream whose colour its path names."""
 
     def __init__(self) -> None:
         self.ports: dict[str, IListeningPort] = {}
@@ -85,10 +85,11 @@ class _DemoRouter:
 
 
 class Demo(MultiService):
-    """The upstreams and the router, started in this order.
+    """The demo: two upstreams and a router, started in this order.
 
-    :param reactor: Twisted's.
-    :raises ConfigError: if the system does not have what the settings ask for.
+    :param reactor: Twisted's reactor.
+    :param settings: the settings of the router.
+    :raises ConfigError: naming an option that this system cannot fulfil.
     """
 
     def __init__(self, reactor: Reactor, settings: Settings) -> None:
@@ -104,9 +105,9 @@ class Demo(MultiService):
         self._proxy.setServiceParent(self)
 
     def check(self) -> None:
-        """See whether it could start.
+        """Check that the router could start, without listening.
 
-        :raises ConfigError: if it could not.
+        :raises ConfigError: naming the option, if it could not.
         """
         self._proxy.check()
 
@@ -127,5 +128,5 @@ class Demo(MultiService):
 
 
 def make_demo(reactor: Reactor, settings: Settings) -> Demo:
-    """The demonstration."""
+    """Put the demo together; called for ``--demo``."""
     return Demo(reactor, settings)

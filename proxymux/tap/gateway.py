@@ -1,11 +1,20 @@
-"""The gateway service: its options, and how it is put together."""
+"""The gateway service: its options, and how it is put together.
+
+Functions import OpenSSL and the network code when they are called, not before: twistd imports this module for
+``--help``, too, which has to be fast.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from proxymux.admin.statistics import Statistics
+from proxymux.gateway.pid_file import PidFile
 from proxymux.gateway.settings import GatewaySettings
+from proxymux.gateway.target_filter import TargetFilter
+from proxymux.gateway.target_rules import TargetRules
 from proxymux.tap.keywords import takes
 from proxymux.tap.options import SettingsOptions, make_checked
 
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Options(SettingsOptions[GatewaySettings]):
-    """Command line of ``twistd proxymux-gateway``."""
+    """The command line of ``twistd proxymux-gateway``."""
 
     kind = GatewaySettings
     synopsis = "[options] --secret-file FILE | --key-file FILE"
@@ -29,7 +38,7 @@ class Options(SettingsOptions[GatewaySettings]):
     )
 
     def read(self, given: Mapping[str, object]) -> GatewaySettings:
-        """The settings for what was given.
+        """Make the settings from the options that were given, by the settings' names.
 
         :raises ConfigError: naming the option that has a bad value.
         """
@@ -37,7 +46,7 @@ class Options(SettingsOptions[GatewaySettings]):
 
 
 def makeService(options: Options) -> IService:
-    """The service that the command line asks for."""
+    """Make the service for a command line; called by twistd."""
     from proxymux.net.reactor.twisted_types import installed_reactor
 
     return make_checked(options, lambda: make_gateway(installed_reactor(), options.settings))
@@ -45,9 +54,9 @@ def makeService(options: Options) -> IService:
 
 @takes(GatewaySettings, GatewaySettings.read)
 def Gateway(settings: GatewaySettings) -> ProxyService:
-    """A gateway service for a ``.tac`` file.
+    """Make a gateway service for a ``.tac`` file.
 
-    Its arguments are the options, with underscores for dashes: ``Gateway(key_file="keys", addr="0.0.0.0:8000")``.
+    The arguments are the options, with underscores for dashes: ``Gateway(key_file="keys", addr="0.0.0.0:8000")``.
 
     :raises ProxymuxError: if a value is not accepted.
     """
@@ -61,17 +70,11 @@ def Gateway(settings: GatewaySettings) -> ProxyService:
 def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
     """Put a gateway service together.
 
-    :raises ProxymuxError: if there is no secret and no key, or they cannot be read.
+    :raises ProxymuxError: if there is neither a secret nor a key, or they cannot be read.
     """
-    import time
-
-    from proxymux.admin.statistics import Statistics
     from proxymux.core.token.verifier import ReplayCache
     from proxymux.gateway.failure_budget import FailureBudget
     from proxymux.gateway.keys import SecretSource, make_verifier
-    from proxymux.gateway.pid_file import PidFile
-    from proxymux.gateway.target_filter import TargetFilter
-    from proxymux.gateway.target_rules import TargetRules
     from proxymux.gateway.token_decider import TokenDecider
     from proxymux.net.driver import make_driver
     from proxymux.tap.wiring import make_log, make_service

@@ -1,4 +1,4 @@
-"""The services as ``.tac`` files make them: functions whose arguments are settings."""
+"""Keyword arguments for ``.tac`` files: functions that make a service, with an argument for each setting."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ R = TypeVar("R")
 def takes(
     settings: Callable[P, S], read: Callable[[Mapping[str, object]], S]
 ) -> Callable[[Callable[[S], R]], Callable[P, R]]:
-    """Have a function of settings take the arguments of their constructor, for editors and type checkers too.
+    """Decorate a function of a settings object, so that it takes the settings as arguments instead.
 
-    An argument that is None is not given.
+    The decorated function has the signature of the settings' constructor, for editors and type checkers, too.  An
+    argument that is None counts as not given.  An unknown or bad argument raises ConfigError.
 
     :param settings: the class of the settings.
-    :param read: makes settings of what was given, by name.
+    :param read: makes the settings object from the arguments that were given, by name.
     """
     assert isinstance(settings, type)
     assert issubclass(settings, Settings)
     kind: type[Settings] = settings
     signature = inspect.signature(kind)
-    plain = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+    unannotated = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
 
-    def taking(make: Callable[[S], R]) -> Callable[P, R]:
+    def decorate(make: Callable[[S], R]) -> Callable[P, R]:
         @functools.wraps(make)
-        def service(*args: P.args, **kwargs: P.kwargs) -> R:
+        def make_from_arguments(*args: P.args, **kwargs: P.kwargs) -> R:
             kind.check_names(kwargs)
             given = signature.bind(*args, **kwargs).arguments
             return make(read({name: value for name, value in given.items() if value is not None}))
 
         returned = inspect.signature(make).return_annotation
-        vars(service)["__signature__"] = signature.replace(parameters=plain, return_annotation=returned)
-        return service
+        shown = signature.replace(parameters=unannotated, return_annotation=returned)
+        vars(make_from_arguments)["__signature__"] = shown
+        return make_from_arguments
 
-    return taking
+    return decorate

@@ -1,4 +1,7 @@
-"""The command line, made from settings.  Importing this, and ``--help``, load nothing heavy."""
+"""The command line of a service, made from its settings.
+
+Importing this module and printing ``--help`` load neither OpenSSL nor the network code, so that both are fast.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from proxymux.settings import Settings, nearest
 
 
 class Startable(Protocol):
-    """A service that can say whether it could start."""
+    """A service that can check whether it could start."""
 
     def check(self) -> None:
-        """See whether it could.
+        """Check that the service could start, without listening.
 
         :raises ProxymuxError: if it could not.
         """
@@ -27,12 +30,12 @@ class Startable(Protocol):
 S = TypeVar("S", bound=Settings)
 Made = TypeVar("Made", bound=Startable)
 _CHECK: Final = "check"
-#: What an option is that is not on the command line: one value, several, a flag.
+#: The values of options that are not on the command line: of one value, repeatable, and a flag.
 _NOT_GIVEN: Final[tuple[object, ...]] = (None, [], 0)
 
 
 def fail(error: object) -> NoReturn:
-    """End the start-up: one line on standard error, exit status 1."""
+    """Print one line on standard error and exit with status 1."""
     print(f"proxymux: {error}", file=sys.stderr)
     raise SystemExit(1)
 
@@ -40,32 +43,33 @@ def fail(error: object) -> NoReturn:
 class SettingsOptions(usage.Options, Generic[S]):
     """Options for the settings of a service.
 
-    A subclass names their class as ``kind``, and may have further options of its own, for what is no setting.
+    A subclass names the class of the settings as ``kind``, and may have further options that are not settings.
     """
 
+    #: The class of the settings.
     kind: ClassVar[type[Settings]]
     optParameters: ClassVar[list[list[str | None]]] = []
     optFlags: ClassVar[list[list[str | None]]] = []
-    #: What the command line has led to, when it has been parsed.
+    #: The settings that the command line gives; set when it has been parsed.
     settings: S
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        shown = [each for each in cls.kind.fields() if each.is_option]
-        plain = [each for each in shown if each.takes_value and not each.is_repeatable]
+        options = [each for each in cls.kind.fields() if each.is_option]
+        single = [each for each in options if each.takes_value and not each.is_repeatable]
         cls.optParameters = [
             *cls.__dict__.get("optParameters", ()),
-            *([each.key, None if each.old_name else each.short, None, each.help_line] for each in plain),
-            *([each.old_name, each.short, None, _old_name(each)] for each in plain if each.old_name),
+            *([each.key, None if each.old_name else each.short, None, each.help_line] for each in single),
+            *([each.old_name, each.short, None, _old_name(each)] for each in single if each.old_name),
         ]
         cls.optFlags = [
             *cls.__dict__.get("optFlags", ()),
-            *([each.key, each.short, each.help_line] for each in shown if not each.takes_value),
+            *([each.key, each.short, each.help_line] for each in options if not each.takes_value),
             [_CHECK, None, "check everything, print ok or what is wrong, and exit without listening"],
         ]
-        for each in shown:
+        for each in options:
             if each.is_repeatable:
-                setattr(cls, f"opt_{each.key.replace('-', '_')}", _adding(each))
+                setattr(cls, f"opt_{each.key.replace('-', '_')}", _appending_method(each))
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,35 +78,42 @@ class SettingsOptions(usage.Options, Generic[S]):
                 self[each.key] = []
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse; a bad option is one line on standard error and exit status 1."""
+        """Parse the command line.
+
+        :raises SystemExit: for a bad option, after one line on standard error.
+        """
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            fail(f"{self._in_our_words(str(error))}; see --help")
+            fail(f"{self._reworded(str(error))}; see --help")
         except ProxymuxError as error:
             fail(error)
 
     def parseArgs(self, *arguments: str) -> None:
-        """There are none.
+        """Refuse arguments that are not options.
 
-        :raises UsageError: if there are.
+        :raises UsageError: if there is one.
         """
         if arguments:
             raise usage.UsageError(f"{arguments[0]}: is no option")
 
     def postOptions(self) -> None:
-        """Read the settings.
+        """Make :attr:`settings` from the options; called by Twisted after parsing.
 
-        :raises UsageError: if the options make no sense together.
+        :raises UsageError: if the options contradict each other.
         :raises ConfigError: naming the option that has a bad value.
         """
         self.settings = self.read(self._given())
 
     def read(self, given: Mapping[str, object]) -> S:
-        """The settings for what was given, by name."""
+        """Make the settings of a subclass.
+
+        :param given: the values on the command line, by the settings' names.
+        """
         raise NotImplementedError
 
     def _given(self) -> dict[str, object]:
+        """Return the values on the command line by the settings' names, and remove secrets from the options."""
         given = {}
         for each in self.kind.fields():
             if not each.is_option:
@@ -115,21 +126,22 @@ class SettingsOptions(usage.Options, Generic[S]):
             if value not in _NOT_GIVEN:
                 given[each.name] = value
             if each.is_secret:
-                self[each.key] = None  # what twistd keeps of the command line, and may show, has it no more
+                self[each.key] = None  # twistd keeps the options and may show them
         return given
 
-    def _in_our_words(self, problem: str) -> str:
-        # getopt's words begin with "option", ours with the option.
-        ours = re.sub(r"^option (--?\S+) ", r"\1: ", problem)
-        unknown = re.match(r"--(\S+): not recognized$", ours)
-        meant = nearest(unknown[1], [name.removesuffix("=") for name in self.longOpt]) if unknown else ""
-        return f"{ours}; --{meant}" if meant else ours
+    def _reworded(self, problem: str) -> str:
+        # getopt's messages begin with "option --name", ours with "--name:".
+        message = re.sub(r"^option (--?\S+) ", r"\1: ", problem)
+        unknown = re.match(r"--(\S+): not recognized$", message)
+        suggestion = nearest(unknown[1], [name.removesuffix("=") for name in self.longOpt]) if unknown else ""
+        return f"{message}; --{suggestion}" if suggestion else message
 
 
 def make_checked(options: usage.Options, make: Callable[[], Made]) -> Made:
-    """The service that a command line asks for.
+    """Make the service for a command line, and check that it could start.
 
-    :raises SystemExit: if there can be none, or no more than ``--check`` is asked for.
+    :param make: makes the service.
+    :raises SystemExit: with status 1 if the service could not start, with status 0 after ``--check``.
     """
     try:
         service = make()
@@ -146,9 +158,11 @@ def _old_name(setting: Setting[object, object]) -> str:
     return f"old name of {setting.option}"
 
 
-def _adding(setting: Setting[object, object]) -> Callable[[usage.Options, str], None]:
-    def add(self: usage.Options, value: str) -> None:
+def _appending_method(setting: Setting[object, object]) -> Callable[[usage.Options, str], None]:
+    """Make the method that Twisted calls for each value of a repeatable option; its docstring is the option's help."""
+
+    def append(self: usage.Options, value: str) -> None:
         self[setting.key].append(value)
 
-    add.__doc__ = setting.help_line
-    return add
+    append.__doc__ = setting.help_line
+    return append

@@ -1,4 +1,8 @@
-"""The pool service: its options, and how it is put together."""
+"""The pool service: its options, and how it is put together.
+
+Functions import OpenSSL and the network code when they are called, not before: twistd imports this module for
+``--help``, too, which has to be fast.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from proxymux.pool.ancestor import read_pool_settings
+from proxymux.pool.loading import load_codec, load_config, load_listeners
 from proxymux.pool.settings import PoolSettings
 from proxymux.tap.keywords import takes
 from proxymux.tap.options import SettingsOptions, make_checked
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Options(SettingsOptions[PoolSettings]):
-    """Command line of ``twistd proxymux-pool``."""
+    """The command line of ``twistd proxymux-pool``."""
 
     kind = PoolSettings
     synopsis = "[options] --listen ENDPOINT --target HOST:PORT …"
@@ -33,9 +38,9 @@ class Options(SettingsOptions[PoolSettings]):
     )
 
     def read(self, given: Mapping[str, object]) -> PoolSettings:
-        """The settings for what was given, the rest in the ancestor's ways.
+        """Make the settings from the options that were given, and from the ancestor's configuration for the others.
 
-        :raises ConfigError: naming the option, or the variable, that is missing or has a bad value.
+        :raises ConfigError: naming the option or the environment variable that is missing or has a bad value.
         """
         return _read(given)
 
@@ -43,14 +48,12 @@ class Options(SettingsOptions[PoolSettings]):
 def _read(given: Mapping[str, object]) -> PoolSettings:
     config, name = given.get("config"), given.get("config_object")
     if config is None and name is not None:
-        from proxymux.pool.loading import load_config
-
         config = load_config(str(name))
     return read_pool_settings(given, config, os.environ)
 
 
 def makeService(options: Options) -> IService:
-    """The service that the command line asks for."""
+    """Make the service for a command line; called by twistd."""
     from proxymux.net.reactor.twisted_types import installed_reactor
 
     return make_checked(options, lambda: make_pool(installed_reactor(), options.settings))
@@ -58,11 +61,11 @@ def makeService(options: Options) -> IService:
 
 @takes(PoolSettings, _read)
 def Multiplexer(settings: PoolSettings) -> ProxyService:
-    """A pool service for a ``.tac`` file.
+    """Make a pool service for a ``.tac`` file.
 
-    Its arguments are the options, with underscores for dashes (and ``async_``), after the ancestor's configuration
-    object, if there is one: ``Multiplexer(config, warmup=True, codec="resp")``. Without that and without a ``target``
-    the ancestor's environment variables are read.
+    The arguments are the options, with underscores for dashes (and ``async_``).  The ancestor's configuration object
+    may come before them: ``Multiplexer(config, warmup=True, codec="resp")``.  Without the object and without a
+    ``target`` the ancestor's environment variables are read.
 
     :raises ProxymuxError: if a value is not accepted.
     """
@@ -76,12 +79,11 @@ def Multiplexer(settings: PoolSettings) -> ProxyService:
 def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = None) -> ProxyService:
     """Put a pool service together.
 
-    :param log: where it logs to; None is to twistd's log, from the level that the settings say.
-    :raises ProxymuxError: if its codec or its listeners cannot be loaded.
+    :param log: the service's logger; None makes one for twistd's log, with the level of the settings.
+    :raises ProxymuxError: if the codec or the event listeners cannot be loaded.
     """
     from proxymux.net.driver import make_driver
     from proxymux.pool.fixed_decider import FixedDecider
-    from proxymux.pool.loading import load_codec, load_listeners
     from proxymux.pool.modes import exclusive_mode, shared_mode
     from proxymux.tap.wiring import make_events, make_log, make_service
 

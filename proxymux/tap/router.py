@@ -1,4 +1,8 @@
-"""The router service: its options, and how it is put together."""
+"""The router service: its options, and how it is put together.
+
+Functions import OpenSSL and the network code when they are called, not before: twistd imports this module for
+``--help``, too, which has to be fast.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,14 @@ if TYPE_CHECKING:
     from proxymux.net.reactor.twisted_types import Reactor
     from proxymux.service import ProxyService
 
-#: Where the demonstration listens, if it is not told.
+#: The endpoint of the demo, if the options name none: a free port.
 _DEMO_LISTEN = "tcp:0:interface=127.0.0.1"
-_PLACES = ("listen", "host", "port")
+#: The settings that say where to listen.
+_LISTEN_SETTINGS = ("listen", "host", "port")
 
 
 class Options(SettingsOptions[RouterSettings]):
-    """Command line of ``twistd proxymux``."""
+    """The command line of ``twistd proxymux``."""
 
     kind = RouterSettings
     synopsis = "[options] --router FILE"
@@ -38,22 +43,22 @@ class Options(SettingsOptions[RouterSettings]):
     ]
 
     def read(self, given: Mapping[str, object]) -> RouterSettings:
-        """The settings for what was given.
+        """Make the settings from the options that were given, by the settings' names.
 
-        :raises UsageError: if the options make no sense together.
+        :raises UsageError: if there is neither ``--router`` nor ``--demo``, or both.
         :raises ConfigError: naming the option that has a bad value.
         """
         if self["demo"] and self["router"]:
             raise usage.UsageError("--demo: brings its own router; leave --router away")
         if not self["demo"] and not self["router"]:
             raise usage.UsageError("--router: missing; name the router file, or try --demo")
-        if self["demo"] and not any(name in given for name in _PLACES):
+        if self["demo"] and not any(name in given for name in _LISTEN_SETTINGS):
             given = {**given, "listen": _DEMO_LISTEN}
         return RouterSettings.read(given)
 
 
 def makeService(options: Options) -> IService:
-    """The service that the command line asks for."""
+    """Make the service for a command line; called by twistd."""
     from proxymux.net.reactor.twisted_types import installed_reactor
 
     if options["demo"]:
@@ -66,16 +71,16 @@ def makeService(options: Options) -> IService:
 def _read(given: Mapping[str, object]) -> RouterSettings:
     if not given.get("router"):
         raise ConfigError("router", "missing; name the router file")
-    if not any(name in given for name in _PLACES):
+    if not any(name in given for name in _LISTEN_SETTINGS):
         raise ConfigError("listen", "missing; give a Twisted server endpoint such as tcp:8000")
     return RouterSettings.read(given)
 
 
 @takes(RouterSettings, _read)
 def Router(settings: RouterSettings) -> ProxyService:
-    """A router service for a ``.tac`` file.
+    """Make a router service for a ``.tac`` file.
 
-    Its arguments are the options, with underscores for dashes: ``Router("router.py", listen="tcp:8000")``.
+    The arguments are the options, with underscores for dashes: ``Router("router.py", listen="tcp:8000")``.
 
     :raises ProxymuxError: if a value is not accepted or the router cannot be loaded.
     """

@@ -1,4 +1,4 @@
-"""Putting a service together from its settings."""
+"""Puts a service together from its settings and the parts that are its own."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ from proxymux.settings import Settings
 
 
 def make_log(level: LogLevelName) -> Logger:
-    """The text log, from ``level`` upwards."""
+    """Make the logger of a service, which writes messages of ``level`` and worse to twistd's log."""
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
     return Logger("proxymux", observer=FilteringLogObserver(globalLogPublisher, [predicate]))
 
 
 def make_events(log: Logger) -> Events:
-    """Events whose listeners' errors go to ``log``."""
+    """Make the events of a service, which log what their listeners raise."""
 
     def report(listener: EventListener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
         log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
 
     def spawn(listener: EventListener, awaitable: Awaitable[object]) -> None:
-        async def see_through() -> None:
+        async def await_and_report() -> None:
             try:
                 await awaitable
             except Exception as error:
                 report(listener, error)
 
-        ensureDeferred(see_through())
+        ensureDeferred(await_and_report())
 
     return Events(report, spawn)
 
@@ -77,15 +77,21 @@ def make_service(
     target_check: TargetCheck | None = None,
     leases: Leases | None = None,
 ) -> ProxyService:
-    """A service that decides by what ``decider`` makes, now and at every reload.
+    """Put a service together.
 
-    :param reuse: share the port with other processes.
-    :param connector: gets upstreams; None is to connect to what the decision says.
-    :param join: joins clients to them; None is the driver's.
-    :param join_pool: has clients share upstreams, where the decider decides so.
-    :param target_check: asked about every IP address before it is connected to.
-    :param leases: what the service shares among its clients, if it does.
-    :raises ProxymuxError: if it makes none.
+    :param name: the service's name in the access log.
+    :param decider: makes a decider, now and at every reload; may raise ProxymuxError.
+    :param reuse: share the port with other processes (SO_REUSEPORT).
+    :param ipv6_only: accept no IPv4 clients on an IPv6 address.
+    :param pid_file: created while the service runs; None for no file.
+    :param statistics: counts how sessions end; None counts nothing.
+    :param events: None makes events without listeners.
+    :param connector: provides upstreams; None connects to the targets of the decisions.
+    :param join: joins clients to upstreams; None joins them by the driver.
+    :param join_pool: joins clients for :class:`Share` decisions; None for services without a pool.
+    :param target_check: called with every IP address before it is connected to; None allows all.
+    :param leases: the pool's leases; None for services without a pool.
+    :raises ProxymuxError: if ``decider`` does, or the access log cannot be written.
     """
     context = Context(
         service=name,
@@ -115,6 +121,7 @@ def make_service(
 
 
 def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | None:
+    """Return what opens the access log, after a check that it can be written; None if the settings name no log."""
     if settings.access_log is None:
         return None
     check_path(settings.access_log)
@@ -122,5 +129,5 @@ def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | No
     def report(error: OSError) -> None:
         log.error("--access-log: a line could not be written: {error}", error=error)
 
-    # twistd puts its log in the place of sys.stdout.
+    # sys.__stdout__, because twistd replaces sys.stdout by its log.
     return functools.partial(AccessLog, settings.access_log, sys.__stdout__ or sys.stdout, report)

@@ -15,7 +15,7 @@ from proxymux.gateway.settings import GatewaySettings
 from proxymux.pool.settings import PoolSettings
 from proxymux.router.settings import RouterSettings
 from proxymux.service import ProxyService
-from proxymux.settings import Settings, some
+from proxymux.settings import Settings, non_empty
 from proxymux.tap.gateway import Options as GatewayOptions
 from proxymux.tap.keywords import takes
 from proxymux.tap.options import SettingsOptions
@@ -31,7 +31,7 @@ class MoreSettings(Settings):
     """Those of a service with three more."""
 
     nap_time: Duration = Duration(7, "to sleep between two clients")
-    bell: Values[str] = Values((), some, "who is woken up", "names", metavar="NAME")
+    bell: Values[str] = Values((), non_empty, "who is woken up", "names", metavar="NAME")
     snore: Flag = Flag("make a noise")
 
 
