@@ -21,18 +21,22 @@ class TargetFilter:
 
     def __init__(self, rules: TargetRules) -> None:
         self._rules = rules
-        #: The addresses that the gateway listens on.
+        #: The addresses that the gateway listens on; more are added as its ports open.
         self.own: Sequence[Target] = ()
         # Cached, as the answer for a target does not change and targets are few.
         self._cached_problem = functools.lru_cache(maxsize=1024)(self._problem)
 
     def __call__(self, target: InetTarget) -> str | None:
         """Why connecting to ``target``, an IP address, is forbidden; None if it is allowed."""
-        return self._cached_problem(target, tuple(self.own))
+        return self._cached_problem(target, len(self.own))
 
-    def _problem(self, target: InetTarget, own_addresses: tuple[Target, ...]) -> str | None:
+    def _problem(self, target: InetTarget, own_count: int) -> str | None:
+        """Judge a target.
+
+        :param own_count: how many of its addresses the gateway knows; part of the cache's key.
+        """
         problem = self._rules.problem(target.host, target.port)
-        if problem is None and any(self._is_at(target, own) for own in own_addresses):
+        if problem is None and any(self._is_at(target, own) for own in self.own[:own_count]):
             return "the gateway itself"
         return problem
 
