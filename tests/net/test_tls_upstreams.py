@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from proxymux import Forward
 from tests.services.certificates import Authority, Credentials
@@ -108,6 +109,44 @@ async def test_an_upstream_with_a_bad_certificate_is_unreachable_and_is_sent_not
     assert failed.remotes == [target.remote]
     proxy.clock.advance(1)
     assert await target.is_left_alone()  # to try again would not change the certificate
+
+
+@pytest.mark.parametrize(
+    ("names", "server_name"),
+    [
+        pytest.param([], "upstream.example", id="none, for a name"),
+        pytest.param([], True, id="none, for an address"),
+        pytest.param([x509.RFC822Name("upstream@upstream.example")], "upstream.example", id="an e-mail address"),
+        pytest.param([x509.DNSName("*.example")], "a.good.example", id="a wildcard of too few components"),
+        pytest.param([x509.DNSName("127.0.0.1")], True, id="an address as a host name"),
+    ],
+)
+@in_reactor
+async def test_a_certificate_without_the_name_is_refused_whatever_names_it_has(
+    start: Start, net: Net, authority: Authority, names: list[x509.GeneralName], server_name: str | bool
+) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "tls": server_name}, connect_error=Callback(b"sorry"))
+    client = await asks(proxy)
+    certificate = authority.issue_with("127.0.0.1" if server_name is True else "upstream.example", *names)
+    assert await net.secure(await target.accept(), certificate.for_server()).hear() == b""
+    assert await client.read_all() == b"sorry"
+    client.close()
+    assert (await proxy.record()).outcome == "unreachable"
+
+
+@in_reactor
+async def test_a_name_with_the_dot_of_the_root_is_the_same_name(
+    start: Start, net: Net, upstreams_own: Credentials
+) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "tls": "upstream.example."})
+    client = await asks(proxy)
+    upstream = await tls_upstream(net, target, upstreams_own)
+    assert await upstream.receive(5) == b"hello"
+    upstream.finish()
+    assert await client.read_all() == b""
+    client.close()
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])

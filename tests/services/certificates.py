@@ -49,6 +49,7 @@ class Authority:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._issued = 0
         self._key = ec.generate_private_key(ec.SECP256R1())
         certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0), True)
         #: Its own certificate, as PEM.
@@ -57,11 +58,18 @@ class Authority:
 
     def issue(self, *names: str) -> Credentials:
         """A certificate for ``names``, each a host name or an address."""
+        return self.issue_with(names[0], *(_general_name(name) for name in names))
+
+    def issue_with(self, common_name: str, *alternatives: x509.GeneralName) -> Credentials:
+        """A certificate with these alternative names, or with no such extension if there are none."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
-        certificate = self._sign(subject, key, alternatives, False)
-        file = self._folder / f"{self.file.stem}-{names[0].replace(':', '_')}.pem"
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        extension: x509.ExtensionType = x509.BasicConstraints(ca=False, path_length=None)
+        if alternatives:
+            extension = x509.SubjectAlternativeName(alternatives)
+        certificate = self._sign(subject, key, extension, False)
+        self._issued += 1
+        file = self._folder / f"{self.file.stem}-{self._issued}.pem"
         file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -31,9 +31,9 @@ def trust(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """The proxy trusts the authority alone."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     monkeypatch.setenv("SSL_CERT_DIR", "/nonexistent")
-    tls.client_options.cache_clear()
+    tls.client_context.cache_clear()
     yield
-    tls.client_options.cache_clear()
+    tls.client_context.cache_clear()
 
 
 async def tls_client(net: Net, proxy: Running, authority: Authority, *, receive_buffer: int | None = None) -> TlsPeer:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 
+from OpenSSL import SSL
 from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS
+from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator, IProtocol, IProtocolFactory
-from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.internet.ssl import CertificateOptions, platformTrust
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from proxymux.net.connection import EARLY, explain
@@ -34,13 +37,30 @@ class OneProtocol:
         """Nothing is left after the connection."""
 
 
-@functools.lru_cache(maxsize=256)
-def client_options(server_name: str) -> IOpenSSLClientConnectionCreator:
-    """How to speak TLS to ``server_name``, verified against OpenSSL's default trust store.
+@functools.cache
+def client_context() -> SSL.Context:
+    """The TLS context of all upstreams: the peer's chain is verified against OpenSSL's default trust store.
 
     Cached, because loading the trust store takes milliseconds.
     """
-    return optionsForClientTLS(server_name)
+    return CertificateOptions(trustRoot=platformTrust()).getContext()
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _ClientConnectionCreator:
+    """Makes the TLS connection to one upstream.  :class:`ClientHandshake` verifies the name, Twisted's own does not.
+
+    :param server_name: sent to the peer (SNI), unless it is an IP address.
+    """
+
+    def __init__(self, server_name: str) -> None:
+        self._server_name = server_name
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection = SSL.Connection(client_context(), None)
+        if not _is_ip_address(self._server_name):
+            connection.set_tlsext_host_name(self._server_name.encode("ascii"))
+        return connection
 
 
 def admit_any_alpn(options: object) -> None:
@@ -55,7 +75,7 @@ def admit_any_alpn(options: object) -> None:
 
 def start_client_tls(transport: Transport, protocol: IProtocol, server_name: str) -> None:
     """Begin TLS as the client on ``transport``; ``protocol`` gets the decrypted bytes from now on."""
-    wrapper = TLSMemoryBIOFactory(client_options(server_name), True, OneProtocol(protocol))
+    wrapper = TLSMemoryBIOFactory(_ClientConnectionCreator(server_name), True, OneProtocol(protocol))
     wrapper.noisy = False
     _replace_protocol(transport, wrapper.buildProtocol(None))
 
@@ -85,6 +105,29 @@ def _replace_protocol(transport: Transport, protocol: IProtocol | None, received
         protocol.dataReceived(received)
 
 
+def name_problem(connection: TransportConnection, server_name: str) -> str | None:
+    """Why the peer's certificate is not one for ``server_name``; None if it is.
+
+    Twisted's own check takes only one kind of error for a refusal: 26.10 lets a certificate pass that has no
+    subjectAltName at all.  Here whatever goes wrong is a refusal.
+
+    :param server_name: a host name (RFC 6125) or an IP address.
+    """
+    handle = connection.transport.getHandle()
+    try:
+        if _is_ip_address(server_name):
+            verify_ip_address(handle, server_name.partition("%")[0])
+        else:
+            verify_hostname(handle, server_name)
+    except Exception as error:
+        return f"the certificate is not one for {server_name}: {type(error).__name__}"
+    return None
+
+
+def _is_ip_address(server_name: str) -> bool:
+    return isIPAddress(server_name) or isIPv6Address(server_name)
+
+
 class ClientHandshake:
     """Owns the connection to an upstream during its TLS handshake.
 
@@ -98,8 +141,10 @@ class ClientHandshake:
         self, timers: Timers, connection: TransportConnection, server_name: str, listener: DialListener
     ) -> None:
         self._listener: DialListener | None = listener
+        # A name may be written with the dot of the root; certificates and SNI (RFC 6066 section 3) are without it.
+        self._server_name = server_name.removesuffix(".")
         self._secured = TransportConnection(timers, self)
-        start_client_tls(connection.transport, self._secured, server_name)
+        start_client_tls(connection.transport, self._secured, self._server_name)
         self._secured.resume()
 
     def cancel(self) -> None:
@@ -113,11 +158,17 @@ class ClientHandshake:
 
     def secured(self) -> None:
         # Twisted before 26.4 says this of a peer whose certificate names another too, and closes the connection then.
-        if self._listener is not None and not self._secured.transport.disconnecting:
-            listener, self._listener = self._listener, None
+        if self._listener is None or self._secured.transport.disconnecting:
+            return
+        listener, self._listener = self._listener, None
+        self._secured.owner = EARLY
+        problem = name_problem(self._secured, self._server_name)
+        if problem is None:
             self._secured.pause()
-            self._secured.owner = EARLY
             listener.connected(self._secured)
+        else:
+            self._secured.abort()
+            listener.failed(TlsFailed(f"TLS: {problem}"))
 
     def received(self, data: bytes) -> None:
         """Ignore data: none is delivered before the handshake is done."""
