@@ -58,8 +58,8 @@ class Pipeline:
 
     def take(self, what: Input, value: Any = None) -> list[Order]:
         """Take note of what has happened; answer what to do, in this order."""
-        react = self._reactions.get(what)
-        return react(self, value) if react is not None else []
+        reactions = self._reactions
+        return reactions[what](self, value) if what in reactions else []
 
     def _enter(self, state: State) -> None:
         self.state = state
@@ -70,17 +70,16 @@ class Pipeline:
     def _received(self, data: bytes) -> list[Order]:
         if len(data) >= LARGE and self._rules.codec.gap:
             return self._collect(data)
-        items = self._requests.cut(data)
-        if len(items) == 1 and not (self._turns.outstanding or self.waiting or self._is_slow):
-            batch = items[0]
-            if isinstance(batch, Batch) and not (batch.alone or batch.is_last):
-                self._turns.outstanding.append(batch)
-                return [batch]  # as most often
-        return self._accept(items)
+        return self._accept(self._requests.cut(data))
 
-    def _accept(self, items: list[Batch | Answer]) -> list[Order]:
+    def _accept(self, cut: Batch | list[Batch | Answer]) -> list[Order]:
         """Put what the client has sent behind what waits."""
-        for item in items:
+        if isinstance(cut, Batch):
+            if not (self._turns.outstanding or self.waiting or self._is_slow):
+                self._turns.outstanding.append(cut)
+                return [cut]  # nothing is before it, as most often
+            cut = [cut]
+        for item in cut:
             self._turns.add(item)
             if isinstance(item, Answer):
                 self._ending = item.ending

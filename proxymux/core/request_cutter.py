@@ -13,7 +13,10 @@ from proxymux.errors import BadMessage
 
 #: Replies to come for one batch, from which on the next request begins another.
 _MOST_REPLIES: Final = 1024
+# An Enum's member takes as long to look up as a call: these are wanted for every request.
 _PLAIN: Final = Kind.PLAIN
+_SILENT: Final = Kind.SILENT
+_LAST: Final = Kind.LAST
 _SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
 _NOTHING_TO_SPARE: Final = "this command needs an upstream of its own, and there is none to spare"
 
@@ -57,9 +60,10 @@ class RequestCutter:
         self._kept.clear()
         self.kept_size = 0
 
-    def cut(self, data: bytes) -> list[Batch | Answer]:
+    def cut(self, data: bytes) -> Batch | list[Batch | Answer]:
         """What the requests become that end in ``data``, in their order; what is left of it is kept.
 
+        One batch alone, as most often, if it is the whole of ``data``, and more may come after it.
         After an item that is the last, or a batch that is to be alone, nothing is to be cut any more.
         """
         problem = None
@@ -70,46 +74,49 @@ class RequestCutter:
         if len(requests) == 1 and not self._kept:
             request = requests[0]
             if request.end == len(data) and request.kind is _PLAIN:
-                batch = Batch(data, [(request.hint, request.count)], request.count)
-                return [self._number(batch) if self._rules.is_ordered else batch]  # as most often
+                return self._number(Batch(data, [(request.hint, request.count)], request.count))
         items = self._cut(data, requests)
         if problem is not None and not (items and _is_end(items[-1])):
             self.drop()
             items.append(Answer(problem.answer, True, Ending(Outcome.PROTOCOL_ERROR, str(problem))))
         return items
 
-    def cut_kept(self) -> list[Batch | Answer]:
+    def cut_kept(self) -> Batch | list[Batch | Answer]:
         """As :meth:`cut`, of what is kept, after which no more comes for now."""
         return self.cut(self._take_kept(b""))
 
     def _cut(self, data: bytes, requests: list[Request]) -> list[Batch | Answer]:
         items: list[Batch | Answer] = []
-        run = _Run(0)
-        end = 0
+        #: The run of requests that becomes the next batch: where it begins and ends, and its replies.
+        start = end = replies = 0
+        expected: list[tuple[object, int]] = []
         for request in requests:
-            if request.kind in _SHARED:
-                run.add(request)
-                if not self._rules.batches or request.kind is Kind.LAST or run.replies >= _MOST_REPLIES:
-                    items.append(self._batch(data, run, request.end))
-                    run = _Run(request.end)
+            kind = request.kind
+            if kind in _SHARED:
+                if kind is not _SILENT:
+                    expected.append((request.hint, request.count))
+                    replies += request.count
+                end = request.end
+                if not self._rules.batches or kind is _LAST or replies >= _MOST_REPLIES:
+                    items.append(self._batch(data[start:end], expected, replies, kind is _LAST))
+                    start, expected, replies = end, [], 0
             else:
-                if end > run.start:
-                    items.append(self._batch(data, run, end))
+                if end > start:
+                    items.append(self._batch(data[start:end], expected, replies))
                 item = self._special(request, data, end)
                 items.append(item)
                 if _is_end(item):
                     return items
-                run = _Run(request.end)
-            end = request.end
-        if end > run.start:
-            items.append(self._batch(data, run, end))
+                start = end = request.end
+                expected, replies = [], 0
+        if end > start:
+            items.append(self._batch(data[start:end], expected, replies))
         if end < len(data):
             self.keep(data[end:] if end else data)
         return items
 
-    def _batch(self, data: bytes, run: _Run, end: int) -> Batch:
-        data = self._take_kept(data[run.start : end])
-        return self._number(Batch(data, run.expected, run.replies, is_last=run.is_last))
+    def _batch(self, data: bytes, expected: list[tuple[object, int]], replies: int, is_last: bool = False) -> Batch:
+        return self._number(Batch(self._take_kept(data), expected, replies, is_last=is_last))
 
     def _number(self, batch: Batch) -> Batch:
         """Give the batch its place among those of all clients, where these are served in their order."""
@@ -137,27 +144,6 @@ class RequestCutter:
         whole = b"".join((*self._kept, data))
         self.drop()
         return whole
-
-
-class _Run:
-    """Requests that follow each other in the same data, and become one batch.
-
-    :param start: the offset where the first begins.
-    """
-
-    __slots__ = ("expected", "is_last", "replies", "start")
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.expected: list[tuple[object, int]] = []
-        self.replies = 0
-        self.is_last = False
-
-    def add(self, request: Request) -> None:
-        if request.kind is not Kind.SILENT:
-            self.expected.append((request.hint, request.count))
-            self.replies += request.count
-        self.is_last = request.kind is Kind.LAST
 
 
 def _is_end(item: Batch | Answer) -> bool:
