@@ -78,8 +78,8 @@ class Pipeline:
         :param value: as documented at the members of :class:`~proxymux.core.pipeline_orders.Input`.
         :returns: the orders to carry out, in this order.
         """
-        react = self._reactions.get(what)
-        return react(self, value) if react is not None else []
+        reactions = self._reactions
+        return reactions[what](self, value) if what in reactions else []
 
     def _enter(self, state: State) -> None:
         self.state = state
@@ -90,17 +90,16 @@ class Pipeline:
     def _received(self, data: bytes) -> list[Order]:
         if len(data) >= LARGE and self._rules.codec.gap:
             return self._collect(data)
-        items = self._requests.cut(data)
-        if len(items) == 1 and not (self._turns.outstanding or self.waiting or self._is_output_full):
-            batch = items[0]
-            if isinstance(batch, Batch) and not (batch.alone or batch.is_last):
-                self._turns.outstanding.append(batch)
-                return [batch]  # the usual case
-        return self._enqueue(items)
+        return self._enqueue(self._requests.cut(data))
 
-    def _enqueue(self, items: list[Batch | Answer]) -> list[Order]:
-        """Queue the items of the client, and go on with those whose turn has come."""
-        for item in items:
+    def _enqueue(self, cut: Batch | list[Batch | Answer]) -> list[Order]:
+        """Queue what the client has sent, and go on with the items whose turn has come."""
+        if isinstance(cut, Batch):
+            if not (self._turns.outstanding or self.waiting or self._is_output_full):
+                self._turns.outstanding.append(cut)
+                return [cut]  # nothing is before it: the usual case
+            cut = [cut]
+        for item in cut:
             self._turns.add(item)
             if isinstance(item, Answer):
                 self._ending = item.ending

@@ -13,7 +13,10 @@ from proxymux.errors import BadMessage
 
 #: Once a batch has this many replies to come, the next request begins another batch.
 _MAX_REPLIES: Final = 1024
+# Named here because an Enum's member takes as long to look up as a call, and these are wanted for every request.
 _PLAIN: Final = Kind.PLAIN
+_SILENT: Final = Kind.SILENT
+_LAST: Final = Kind.LAST
 _SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
 _NO_SPARE_UPSTREAM: Final = "this command needs an upstream of its own, and there is none to spare"
 
@@ -57,11 +60,13 @@ class RequestCutter:
         self._kept.clear()
         self.kept_size = 0
 
-    def cut(self, data: bytes) -> list[Batch | Answer]:
+    def cut(self, data: bytes) -> Batch | list[Batch | Answer]:
         """Return the batches and answers for the requests that end in ``data``, in their order.
 
         The rest of ``data``, an unfinished request, is kept for the next call.  This method must not be called again
         after it has returned an item with ``is_last``, or a batch with ``alone``.
+
+        :returns: the batch itself where it is the only item and more may follow, as is usual.
         """
         problem = None
         try:
@@ -71,46 +76,49 @@ class RequestCutter:
         if len(requests) == 1 and not self._kept:
             request = requests[0]
             if request.end == len(data) and request.kind is _PLAIN:
-                batch = Batch(data, [(request.hint, request.count)], request.count)
-                return [self._set_sequence(batch) if self._rules.is_ordered else batch]  # the usual case
+                return self._set_sequence(Batch(data, [(request.hint, request.count)], request.count))
         items = self._cut(data, requests)
         if problem is not None and not (items and _ends_cutting(items[-1])):
             self.drop()
             items.append(Answer(problem.answer, True, Ending(Outcome.PROTOCOL_ERROR, str(problem))))
         return items
 
-    def cut_kept(self) -> list[Batch | Answer]:
+    def cut_kept(self) -> Batch | list[Batch | Answer]:
         """As :meth:`cut`, for the bytes given to :meth:`keep`, which silence has ended."""
         return self.cut(self._take_kept(b""))
 
     def _cut(self, data: bytes, requests: list[Request]) -> list[Batch | Answer]:
         items: list[Batch | Answer] = []
-        run = _Run(0)
-        end = 0
+        #: The run of requests that becomes the next batch: where it begins and ends, and its replies.
+        start = end = replies = 0
+        expected: list[tuple[object, int]] = []
         for request in requests:
-            if request.kind in _SHARED:
-                run.add(request)
-                if not self._rules.batches or request.kind is Kind.LAST or run.replies >= _MAX_REPLIES:
-                    items.append(self._batch(data, run, request.end))
-                    run = _Run(request.end)
+            kind = request.kind
+            if kind in _SHARED:
+                if kind is not _SILENT:
+                    expected.append((request.hint, request.count))
+                    replies += request.count
+                end = request.end
+                if not self._rules.batches or kind is _LAST or replies >= _MAX_REPLIES:
+                    items.append(self._batch(data[start:end], expected, replies, kind is _LAST))
+                    start, expected, replies = end, [], 0
             else:
-                if end > run.start:
-                    items.append(self._batch(data, run, end))
+                if end > start:
+                    items.append(self._batch(data[start:end], expected, replies))
                 item = self._unshared(request, data, end)
                 items.append(item)
                 if _ends_cutting(item):
                     return items
-                run = _Run(request.end)
-            end = request.end
-        if end > run.start:
-            items.append(self._batch(data, run, end))
+                start = end = request.end
+                expected, replies = [], 0
+        if end > start:
+            items.append(self._batch(data[start:end], expected, replies))
         if end < len(data):
             self.keep(data[end:] if end else data)
         return items
 
-    def _batch(self, data: bytes, run: _Run, end: int) -> Batch:
-        data = self._take_kept(data[run.start : end])
-        return self._set_sequence(Batch(data, run.expected, run.replies, is_last=run.is_last))
+    def _batch(self, data: bytes, expected: list[tuple[object, int]], replies: int, is_last: bool = False) -> Batch:
+        return self._set_sequence(Batch(self._take_kept(data), expected, replies, is_last=is_last))
 
     def _set_sequence(self, batch: Batch) -> Batch:
         """Give ``batch`` its place in the order of all clients' batches, where the pool keeps that order."""
@@ -138,27 +146,6 @@ class RequestCutter:
         whole = b"".join((*self._kept, data))
         self.drop()
         return whole
-
-
-class _Run:
-    """Consecutive requests in the same data that become one batch.
-
-    :param start: the offset where the first request begins.
-    """
-
-    __slots__ = ("expected", "is_last", "replies", "start")
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.expected: list[tuple[object, int]] = []
-        self.replies = 0
-        self.is_last = False
-
-    def add(self, request: Request) -> None:
-        if request.kind is not Kind.SILENT:
-            self.expected.append((request.hint, request.count))
-            self.replies += request.count
-        self.is_last = request.kind is Kind.LAST
 
 
 def _ends_cutting(item: Batch | Answer) -> bool:
