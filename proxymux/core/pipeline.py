@@ -90,16 +90,15 @@ class Pipeline:
     def _received(self, data: bytes) -> list[Order]:
         if len(data) >= LARGE and self._rules.codec.gap:
             return self._collect(data)
-        return self._enqueue(self._requests.cut(data))
+        cut = self._requests.cut(data)
+        if isinstance(cut, Batch) and not (self._turns.outstanding or self.waiting or self._is_output_full):
+            self._turns.outstanding.append(cut)
+            return [cut]  # nothing is before it: the usual case
+        return self._enqueue(cut)
 
     def _enqueue(self, cut: Batch | list[Batch | Answer]) -> list[Order]:
         """Queue what the client has sent, and go on with the items whose turn has come."""
-        if isinstance(cut, Batch):
-            if not (self._turns.outstanding or self.waiting or self._is_output_full):
-                self._turns.outstanding.append(cut)
-                return [cut]  # nothing is before it: the usual case
-            cut = [cut]
-        for item in cut:
+        for item in [cut] if isinstance(cut, Batch) else cut:
             self._turns.add(item)
             if isinstance(item, Answer):
                 self._ending = item.ending

@@ -41,6 +41,7 @@ class EpollDriver:
         self._socket_options = socket_options
         self._hub = Hub(self.reactor, self.timers, log, buffer_size)
         self._pipes = Pipes()
+        self.call_soon = self._hub.call_soon
 
     def accept(
         self, port: IListeningPort, factory: IProtocolFactory, accepted: Callable[[Connection], None] | None
@@ -66,9 +67,6 @@ class EpollDriver:
             if plain is not None:
                 return join_sockets(self.timers, self._hub, self._pipes, plain, upstream, options)
         return self._transports.join(client, upstream, options)
-
-    def call_soon(self, function: Callable[[], None]) -> None:
-        self._hub.call_soon(function)
 
     def start(self) -> None:
         self._hub.start()
