@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from proxymux.core.outcome import Outcome
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "proxymux"
 PAGE = (ROOT / "docs" / "architecture.rst").read_text(encoding="utf-8")
@@ -83,3 +85,8 @@ def test_every_method_that_it_names_is_there(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(each for each in QUOTED if re.fullmatch(r"_?[A-Za-z]+(_[A-Za-z]+)+|_DO", each)))
 def test_every_other_name_is_there(name: str) -> None:
     assert any(re.search(rf"\b{name}\b", source) for source in SOURCES.values())
+
+
+def test_every_outcome_is_in_their_table_once() -> None:
+    table = PAGE.partition("\nWhere each outcome arises\n")[2].partition("\nLayout\n")[0]
+    assert re.findall(r"^``(\w+)``", table, re.MULTILINE) == [outcome.value for outcome in Outcome]
