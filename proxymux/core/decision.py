@@ -256,7 +256,7 @@ def _from_dict(result: dict[Any, Any]) -> Decision:
 
 
 def _targets(remote: object) -> tuple[Target, ...]:
-    if isinstance(remote, (list, tuple)):
+    if isinstance(remote, (list, tuple)) and not isinstance(remote, (InetTarget, UnixTarget)):
         if not remote:
             raise BadResult("remote: the list of targets is empty")
         return tuple(_target(each) for each in remote)

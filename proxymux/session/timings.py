@@ -57,6 +57,7 @@ class Timings:
 
         :param exchange: the session's exchange; None if it was not joined.
         """
+        decided_at, connected_at = self._decided_at, self._connected_at
         first_byte_at = exchange.first_byte_at if exchange is not None else None
         return Record(
             time=self._accepted_epoch,
@@ -71,12 +72,8 @@ class Timings:
             cause=ending.reason,
             bytes_in=self.bytes_in + (exchange.bytes_in if exchange is not None else 0),
             bytes_out=self.bytes_out + (exchange.bytes_out if exchange is not None else 0),
-            decide_seconds=_between(self._accepted_at, self._decided_at),
-            connect_seconds=_between(self._decided_at, self._connected_at),
-            first_byte_seconds=_between(self._connected_at, first_byte_at),
+            decide_seconds=None if decided_at is None else decided_at - self._accepted_at,
+            connect_seconds=None if decided_at is None or connected_at is None else connected_at - decided_at,
+            first_byte_seconds=None if connected_at is None or first_byte_at is None else first_byte_at - connected_at,
             seconds=self._clock.seconds() - self._accepted_at,
         )
-
-
-def _between(start: float | None, end: float | None) -> float | None:
-    return None if start is None or end is None else end - start
