@@ -51,6 +51,9 @@ CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
 #: The most bytes for which :func:`every_split` yields every possible split.
 _MAX_EXHAUSTIVE: Final = 10
 
+#: The settings of the tested sessions, all at their defaults.
+_SETTINGS: Final = Settings()
+
 AnyRouter = str | ModuleType | Router | Callable[..., Any] | object
 
 
@@ -189,7 +192,7 @@ def _context(decider: _RecordingDecider, connector: _MemoryConnector) -> Context
         connector=connector,
         join=functools.partial(join_connections, timers),
         admission=Admission(),
-        settings=Settings(),
+        settings=_SETTINGS,
         events=Events(lambda *_: None, lambda *_: None),
         log=log,
     )

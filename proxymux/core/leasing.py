@@ -194,8 +194,6 @@ class Leasing:
         """Take note that time has passed; see :meth:`next_look`."""
         return self._assign(now)
 
-    expire = go_on
-
     def opened(self, slot: Slot, now: float) -> list[Order]:
         """Take note that ``slot`` is connected; see :class:`~proxymux.core.slots.Open`."""
         slot.note_open()

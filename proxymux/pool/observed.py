@@ -6,6 +6,7 @@ the bytes of the upstream until a gap of silence, or until the client sends agai
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -41,9 +42,9 @@ class ObservedRelay:
         observer = _Observer(self._clock, self._gap, self._events, self._log)
         if options.data:
             observer.request(options.data)
-        return join_flows(
-            self._timers, _ClientFlow(client, upstream, observer), _UpstreamFlow(upstream, client, observer), options
-        )
+        from_client = _ObservedFlow(client, upstream, observer, observer.request)
+        from_upstream = _ObservedFlow(upstream, client, observer, observer.reply)
+        return join_flows(self._timers, from_client, from_upstream, options)
 
 
 class _Observer:
@@ -99,33 +100,26 @@ class _Observer:
             response.succeed()
 
 
-class _ClientFlow(Flow):
-    """The flow from the client: its bytes are requests."""
+class _ObservedFlow(Flow):
+    """A flow whose bytes are reported.
 
-    __slots__ = ("_observer",)
+    :param observer: told when the exchange is over; by both flows, which is as once.
+    :param report: called with each chunk that has passed.
+    """
 
-    def __init__(self, connection: Connection, sink: Connection, observer: _Observer) -> None:
+    __slots__ = ("_observer", "_report")
+
+    def __init__(
+        self, connection: Connection, sink: Connection, observer: _Observer, report: Callable[[bytes], None]
+    ) -> None:
         super().__init__(connection, sink)
         self._observer = observer
+        self._report = report
 
     def received(self, data: bytes) -> None:
         super().received(data)
-        self._observer.request(data)
+        self._report(data)
 
     def leave(self) -> None:
         self._observer.over()
         super().leave()
-
-
-class _UpstreamFlow(Flow):
-    """The flow from the upstream: its bytes are replies."""
-
-    __slots__ = ("_observer",)
-
-    def __init__(self, connection: Connection, sink: Connection, observer: _Observer) -> None:
-        super().__init__(connection, sink)
-        self._observer = observer
-
-    def received(self, data: bytes) -> None:
-        super().received(data)
-        self._observer.reply(data)

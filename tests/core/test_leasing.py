@@ -278,7 +278,7 @@ def test_dismissed_work_that_is_withdrawn_leaves_the_count_as_it_is() -> None:
     works = [Work() for _ in range(LIMIT + 2)]
     for work in works:
         leasing.submit(work, 0)
-    leasing.expire(TIMEOUT)
+    leasing.go_on(TIMEOUT)
     for work in works:
         leasing.withdraw(work)
     assert leasing.waiting == 0
@@ -289,10 +289,10 @@ def test_work_that_waits_too_long_is_dismissed() -> None:
     early, late = Work(), Work()
     leasing.submit(early, 1)
     leasing.submit(late, 2)
-    assert leasing.expire(TIMEOUT) == []
-    assert dismissed(leasing.expire(TIMEOUT + 1)) == [(early, Outcome.QUEUE_TIMEOUT)]
+    assert leasing.go_on(TIMEOUT) == []
+    assert dismissed(leasing.go_on(TIMEOUT + 1)) == [(early, Outcome.QUEUE_TIMEOUT)]
     assert leasing.next_look(TIMEOUT + 1) == TIMEOUT + 2
-    assert dismissed(leasing.expire(TIMEOUT + 2)) == [(late, Outcome.QUEUE_TIMEOUT)]
+    assert dismissed(leasing.go_on(TIMEOUT + 2)) == [(late, Outcome.QUEUE_TIMEOUT)]
     assert leasing.next_look(TIMEOUT + 2) is None
 
 
@@ -433,7 +433,7 @@ def test_work_whose_slot_was_of_no_use_is_next_for_another() -> None:
 def test_it_is_not_taken_to_have_waited_for_ever() -> None:
     leasing = filled(1)
     leasing.again(Work(), 1000)
-    assert leasing.expire(1001) == []
+    assert leasing.go_on(1001) == []
     assert leasing.max_wait(1001) == 1
 
 

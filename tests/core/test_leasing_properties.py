@@ -136,7 +136,7 @@ class Leases(RuleBasedStateMachine):
             if look is None or look > until:
                 break
             self.now = max(self.now, look)
-            self.carry_out(self.leasing.expire(self.now))
+            self.carry_out(self.leasing.go_on(self.now))
             self.carry_out(self.leasing.go_on(self.now))
         else:
             raise AssertionError("it has to be looked at again and again")
