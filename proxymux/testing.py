@@ -206,6 +206,7 @@ class _RecordingDecider:
     """
 
     undecided_reply = None
+    hears_failures = False
 
     def __init__(self, decider: RouterDecider, client: Client) -> None:
         self.name, self.place, self.greets = decider.name, decider.place, decider.greets

@@ -100,7 +100,7 @@ class Cause(enum.Enum):
     CLIENT_ABORTED = "client aborted"
     #: The upstream's connection was lost after its first byte.
     UPSTREAM_ABORTED = "upstream aborted"
-    #: The upstream closed before its first byte, while the client waited for an answer.
+    #: The upstream was reset before its first byte, or ended there and :attr:`Join.must_answer` was set.
     SILENT = "silent"
     #: The upstream's first byte did not come in time.
     INACTIVE = "inactive"
@@ -180,11 +180,13 @@ class Join:
 
     :param data: the client's bytes so far, which the relay sends to the upstream first.
     :param client_finished: the client has already sent FIN.
+    :param must_answer: an upstream that sends FIN before its first byte has failed, unless the client has sent FIN.
     """
 
     data: bytes
     forward: Forward
     client_finished: bool
+    must_answer: bool = False
 
 
 @dataclass(slots=True)

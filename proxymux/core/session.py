@@ -63,6 +63,7 @@ class Session:
     :param greets: ask the decider once before the client's first byte.
     :param undecided_reply: the status that is sent to a client that stops, or exceeds a limit, before a decision; the
         outcome is ``bad_handshake`` then.  None for services without a status; the outcome is ``undecided`` then.
+    :param hears_failures: the decider wants to be told of an upstream that ends before its first byte.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Session:
         "_forward",
         "_greets",
         "_has_sent",
+        "_hears_failures",
         "_intake",
         "_lingers",
         "_max_buffer",
@@ -80,10 +82,17 @@ class Session:
         "state",
     )
 
-    def __init__(self, max_buffer: int, greets: bool = False, undecided_reply: bytes | None = None) -> None:
+    def __init__(
+        self,
+        max_buffer: int,
+        greets: bool = False,
+        undecided_reply: bytes | None = None,
+        hears_failures: bool = False,
+    ) -> None:
         self.state = State.OPENING
         self._max_buffer = max_buffer
         self._greets = greets
+        self._hears_failures = hears_failures
         self._undecided_reply = undecided_reply
         self._intake = Intake(max_buffer)
         self._client_finished = False
@@ -259,7 +268,8 @@ class Session:
         self.state = State.JOINED
         data = self._intake.empty()
         sent = self._send_status(self._forward.reply_on_connect) if self._forward.reply_on_connect else []
-        return [*sent, Join(data, self._forward, self._client_finished)]
+        must_answer = self._hears_failures or bool(self._reply_to(Outcome.UPSTREAM_ABORTED))
+        return [*sent, Join(data, self._forward, self._client_finished, must_answer)]
 
     def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
         assert self._forward is not None
@@ -270,12 +280,19 @@ class Session:
     def _relay_ended(self, end: RelayEnd) -> list[Command]:
         self._client_finished = end.client_finished
         if end.cause is Cause.SILENT:
-            return self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason, self._status))
+            sent = self._send(self._reply_to(Outcome.UPSTREAM_ABORTED))
+            return [*sent, *self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason, self._status))]
         if end.cause is Cause.INACTIVE:
             return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason, self._status))
         self._has_sent = True
         outcome, how = _RELAY_ENDINGS[end.cause]
         return [_CANCEL, *self._close(Ending(end.outcome or outcome, end.reason, self._status), how)]
+
+    def _reply_to(self, failed: Outcome) -> bytes:
+        """The decision's last word to a client whose upstream was connected and has ``failed``."""
+        forward = self._forward
+        # Who has been told of the success takes what follows for the upstream's bytes.
+        return b"" if forward is None or forward.reply_on_connect else forward.reply_to(failed)
 
     # Answering and closing
 

@@ -66,7 +66,8 @@ class SessionRunner:
         self._context = context
         self._decider = context.decider  # kept to the end: a reload is for later sessions only
         self._ended = ended
-        self._session = Session(context.settings.max_buffer, context.decider.greets, context.decider.undecided_reply)
+        decider, max_buffer = context.decider, context.settings.max_buffer
+        self._session = Session(max_buffer, decider.greets, decider.undecided_reply, decider.hears_failures)
         self._inbox: list[tuple[Input, object]] = []
         self._is_busy = False
         self._connection: Connection | None = None
@@ -291,7 +292,9 @@ class SessionRunner:
     def _join(self, command: commands.Join) -> None:
         assert self._connection is not None
         assert self._upstream is not None
-        options = self._join_options(command.data, command.client_finished, command.forward.inactivity_timeout)
+        options = self._join_options(command.data, command.client_finished)
+        options.first_byte_timeout = command.forward.inactivity_timeout
+        options.must_answer = command.must_answer
         self._exchange = self._context.join(self._connection, self._upstream, options)
         self._connection = self._exchange.client
 
@@ -301,13 +304,12 @@ class SessionRunner:
         if len(set(command.decision.targets)) == 1:
             self._timings.target = command.decision.targets[0]
         self._timings.connected()
-        options = self._join_options(command.data, command.client_finished, None)
+        options = self._join_options(command.data, command.client_finished)
         self._exchange = self._context.join_pool(self._connection, options)
 
-    def _join_options(self, data: bytes, client_finished: bool, first_byte_timeout: float | None) -> JoinOptions:
-        return JoinOptions(
-            data, client_finished, first_byte_timeout, self._context.settings.idle_timeout or None, self._relay_ended
-        )
+    def _join_options(self, data: bytes, client_finished: bool) -> JoinOptions:
+        idle_timeout = self._context.settings.idle_timeout or None
+        return JoinOptions(data, client_finished, None, idle_timeout, self._relay_ended)
 
     def _relay_ended(self, end: RelayEnd, connection: Connection) -> None:
         self._upstream = None

@@ -20,7 +20,7 @@ from proxymux.core.commands import (
 )
 from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
 from proxymux.core.outcome import Ending, Outcome
-from proxymux.core.session import MAX_REPLIES
+from proxymux.core.session import MAX_REPLIES, Session
 from tests.core.sessions import (
     ABORT,
     ACCEPTED,
@@ -245,6 +245,46 @@ def test_an_upstream_that_closes_without_a_byte_is_a_connect_error() -> None:
         (ended(Cause.SILENT, reason="closed"), [Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
         (answered(b"sorry"), [Send(b"sorry"), LIMIT, LINGER]),
         (LOST, [Cancel(), *finish(Outcome.UPSTREAM_ABORTED, "closed")]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("forward", "hears", "must_answer"),
+    [
+        (FORWARD, False, False),
+        (FORWARD, True, True),
+        (Forward("db:1", reply_on_failure=b"no"), False, True),
+        (Forward("db:1", reply_on_connect=b"go", reply_on_failure=b"no"), False, False),
+        (Forward("db:1", reply_on_connect=b"go", reply_on_failure=b"no"), True, True),
+    ],
+)
+def test_an_upstream_must_answer_only_where_somebody_wants_to_know(
+    forward: Forward, hears: bool, must_answer: bool
+) -> None:
+    session = Session(100, hears_failures=hears)
+    for happening in (OPENED, got(b"abc"), decided(forward)):
+        session.take(*happening)
+    assert session.take(*CONNECTED)[-1] == Join(b"abc", forward, False, must_answer)
+
+
+def test_reply_on_failure_is_sent_for_an_upstream_that_ends_without_a_byte_before_the_callbacks_last_word() -> None:
+    forward = Forward("db:1", reply_on_failure=b"no")
+    play(
+        *ASKED,
+        (decided(forward), [NO_LIMIT, Connect(forward)]),
+        (CONNECTED, [Join(b"abc", forward, False, True)]),
+        (ended(Cause.SILENT), [Send(b"no"), Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
+        (answered(b"sorry"), [Send(b"sorry"), LIMIT, LINGER]),
+    )
+
+
+def test_a_client_that_was_told_of_the_success_is_not_told_of_a_failure() -> None:
+    forward = Forward("db:1", reply_on_connect=b"go", reply_on_failure=b"no")
+    play(
+        *ASKED,
+        (decided(forward), [NO_LIMIT, Connect(forward)]),
+        (CONNECTED, [Send(b"go"), Join(b"abc", forward, False)]),
+        (ended(Cause.SILENT), [Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
     )
 
 
