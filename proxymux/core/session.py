@@ -52,7 +52,7 @@ _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
 #: Commands that every session gives, made once for all of them.
 _AWAIT_NOTHING: Final = Await(None)
 _AWAIT_DECISION: Final = Await(Deadline.DECISION)
-_AWAIT_CLOSE: Final = Await(Deadline.LINGER)
+_AWAIT_CLOSE: Final = Await(Deadline.CLOSE)
 _CANCEL: Final = Cancel()
 
 
@@ -74,7 +74,6 @@ class Session:
         "_has_sent",
         "_hears_failures",
         "_intake",
-        "_lingers",
         "_max_buffer",
         "_replies",
         "_status",
@@ -97,7 +96,6 @@ class Session:
         self._intake = Intake(max_buffer)
         self._client_finished = False
         self._has_sent = False
-        self._lingers = False
         self._replies = 0
         self._forward: Forward | None = None
         #: The status that the client was sent; None where the service sends none.
@@ -312,28 +310,18 @@ class Session:
         assert self._ending is not None
         return [Blame(f"no answer from the error callback within {limit}"), Cancel(), *self._close(self._ending)]
 
-    def _lost_while_ending(self, _: str) -> list[Command]:
-        """End the session with the outcome that is already known: the client's connection is gone."""
+    def _gone(self, _: str | None) -> list[Command]:
+        """End the session with the outcome that is already known: the client's connection is no longer its own."""
         assert self._ending is not None
         return [_CANCEL, *self._end(self._ending)]
 
     def _drained(self, _: None) -> list[Command]:
         """Close the client, as the drain time is over; an outcome that is already known stays."""
-        return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED, status=self._status), Closing.CLOSE)]
+        self._has_sent = self._has_sent or self.state is State.JOINED
+        return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED, status=self._status))]
 
-    def _finished_closing(self, _: None) -> list[Command]:
-        """Stop lingering: the client's FIN has come, so that a close can cause no reset."""
-        self._client_finished, self._lingers = True, False
-        return [Close(Closing.CLOSE)]
-
-    def _close_overdue(self, _: str) -> list[Command]:
-        """Escalate a close that takes too long: first stop waiting for the client's FIN, then reset the connection."""
-        if self._lingers:
-            self._lingers = False
-            return [Await(Deadline.LINGER), Close(Closing.CLOSE)]
-        return [Close(Closing.ABORT)]
-
-    def _abort(self, _: None) -> list[Command]:
+    def _abort(self, _: str | None) -> list[Command]:
+        """Reset a client that does not take its last bytes in time."""
         return [Close(Closing.ABORT)]
 
     def _send(self, data: bytes) -> list[Command]:
@@ -357,7 +345,6 @@ class Session:
             how = Closing.LINGER if self._has_sent and not self._client_finished else Closing.CLOSE
         self.state, self._ending = State.CLOSING, ending
         self._intake.empty()
-        self._lingers = how is Closing.LINGER
         return [_AWAIT_CLOSE, Close(how)]
 
     def _end(self, ending: Ending) -> list[Command]:
@@ -419,16 +406,16 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
     State.ANSWERING: {
         Input.CLIENT_FINISHED: Session._finished,
         Input.ANSWERED: Session._answered,
-        Input.CLIENT_LOST: Session._lost_while_ending,
-        Input.TLS_FAILED: Session._lost_while_ending,
+        Input.CLIENT_LOST: Session._gone,
+        Input.TLS_FAILED: Session._gone,
         Input.DEADLINE: Session._unanswered,
         Input.DRAIN: Session._drained,
     },
     State.CLOSING: {
-        Input.CLIENT_FINISHED: Session._finished_closing,
-        Input.CLIENT_LOST: Session._lost_while_ending,
-        Input.TLS_FAILED: Session._lost_while_ending,
-        Input.DEADLINE: Session._close_overdue,
+        Input.LET_GO: Session._gone,
+        Input.CLIENT_LOST: Session._gone,
+        Input.TLS_FAILED: Session._gone,
+        Input.DEADLINE: Session._abort,
         Input.DRAIN: Session._abort,
     },
     State.ENDED: {},

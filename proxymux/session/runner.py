@@ -21,7 +21,7 @@ from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
-from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
+from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection, explain
 from proxymux.net.exchange import JoinOptions
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
@@ -321,6 +321,8 @@ class SessionRunner:
         callback = getattr(self._decider, command.callback)
         answer = callback(str(self._timings.target), self._client)
         if isinstance(answer, Deferred):
+            assert self._connection is not None
+            self._connection.pause()  # nobody wants what still comes; it is not to be read for as long as that takes
             self._wait(answer, self._answered, lambda _: self._answered(b""))
         else:
             self._answered(answer)
@@ -353,26 +355,33 @@ class SessionRunner:
     def _close(self, command: commands.Close) -> None:
         connection = self._connection
         assert connection is not None
-        connection.owner = self
         if connection.is_lost:
             self._take(Input.CLIENT_LOST, "lost")
         elif command.how is Closing.ABORT:
             connection.abort()
-        elif command.how is Closing.RESET:
-            connection.reset()
-        elif command.how is Closing.LINGER:
-            connection.resume()
-            connection.finish()
+        elif command.how is Closing.LINGER or (command.how is Closing.CLOSE and connection.is_tls):
+            # TLS waits for the peer's close_notify, however it is closed.
+            self._context.lingering.begin(connection, self._let_go)
         else:
-            connection.close()
-        if self._timer is None and not connection.is_lost:
-            self._timer = self._context.timers.after(LINGER, self._expired, LINGER)
+            connection.owner = self
+            connection.pause()  # what still comes is not read, however long the last bytes take
+            if command.how is Closing.RESET:
+                connection.reset()
+            else:
+                connection.close()
+            if self._timer is None and not connection.is_lost:
+                self._timer = self._context.timers.after(CLOSE_LIMIT, self._expired, CLOSE_LIMIT)
+
+    def _let_go(self, unsent: int) -> None:
+        """End the session: the client's connection lingers without it, or is gone before ``unsent`` bytes were sent."""
+        self._timings.bytes_out -= unsent
+        self._take(Input.LET_GO)
 
     def _await(self, command: commands.Await) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if command.deadline is None or command.deadline is Deadline.LINGER:
+        if command.deadline is None or command.deadline is Deadline.CLOSE:
             return  # _close starts the timer of a close itself, unless the connection is lost at once
         seconds = self._context.settings.decide_timeout
         self._timer = self._context.timers.after(seconds, self._expired, seconds)

@@ -35,6 +35,7 @@ from tests.core.sessions import (
     FULL,
     JOINED,
     LATE,
+    LET_GO,
     LIMIT,
     LINGER,
     LOST,
@@ -146,8 +147,7 @@ def test_a_connection_nobody_answers_is_given_up_after_the_callbacks_last_word()
         *DECIDED,
         (failed(REFUSED), [Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
         (answered(b"sorry"), [Send(b"sorry"), LIMIT, LINGER]),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.UNREACHABLE, "refused")]),
+        (LET_GO, [Cancel(), *finish(Outcome.UNREACHABLE, "refused")]),
     )
 
 
@@ -234,8 +234,7 @@ def test_a_client_that_has_not_finished_when_the_upstream_has_lingers_so_that_th
         *JOINED,
         (ended(Cause.COMPLETED, False), [Cancel(), LIMIT, LINGER]),
         (got(b"never read"), []),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.COMPLETED)]),
+        (LET_GO, [Cancel(), *finish(Outcome.COMPLETED)]),
     )
 
 
@@ -318,13 +317,12 @@ def test_a_client_is_rejected_without_a_word() -> None:
     )
 
 
-def test_a_last_word_lingers_until_the_client_has_sent_fin() -> None:
+def test_a_last_word_lingers_without_the_session_which_is_over_once_it_is_sent() -> None:
     play_to_the_end(
         *ASKED,
         (decided(Reject(b"no")), [Send(b"no"), LIMIT, LINGER]),
         (got(b"never read"), []),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.REJECTED)]),
+        (LET_GO, [Cancel(), *finish(Outcome.REJECTED)]),
     )
 
 
@@ -337,12 +335,11 @@ def test_a_last_word_to_a_client_that_has_sent_fin_need_not_linger() -> None:
     )
 
 
-def test_a_client_that_does_not_finish_is_closed_and_one_that_does_not_go_even_then_is_reset() -> None:
+def test_a_client_that_is_lost_before_its_last_word_is_sent_ends_its_session_too() -> None:
     play_to_the_end(
         *ASKED,
         (decided(Reject(b"no")), [Send(b"no"), LIMIT, LINGER]),
-        (LATE, [LIMIT, CLOSE]),
-        (LATE, [ABORT]),
+        (FIN, []),
         (LOST, [Cancel(), *finish(Outcome.REJECTED)]),
     )
 
@@ -533,8 +530,13 @@ def test_a_client_that_shares_is_joined_to_the_pool_with_what_it_has_sent() -> N
 @pytest.mark.parametrize("state", [State.OPENING, State.READING, State.DECIDING, State.CONNECTING, State.JOINED])
 def test_a_drain_ends_whatever_has_no_outcome_yet(state: State) -> None:
     session = session_in(state)
-    assert session.take(*DRAIN) == [Cancel(), LIMIT, CLOSE]
+    assert session.take(*DRAIN) == [Cancel(), LIMIT, LINGER if state is State.JOINED else CLOSE]
     assert session.take(*LOST) == [Cancel(), *finish(Outcome.DRAINED)]
+
+
+def test_a_drain_lingers_where_the_client_was_sent_anything() -> None:
+    session = play((OPENED, []), (got(b"abc"), [Ask(b"abc")]), (decided(Reply(b"go on")), [Send(b"go on")]))
+    assert session.take(*DRAIN) == [Cancel(), LIMIT, LINGER]
 
 
 def test_a_drain_leaves_an_outcome_that_is_known() -> None:

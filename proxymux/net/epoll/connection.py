@@ -11,7 +11,7 @@ from typing import Final
 
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import CLOSE_LIMIT, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
 
@@ -120,6 +120,10 @@ class EpollConnection:
     @property
     def is_flushed(self) -> bool:
         return self.send_buffer is None
+
+    @property
+    def unsent(self) -> int:
+        return self.send_buffer.unsent if self.send_buffer is not None else 0
 
     # Reading
 
@@ -289,11 +293,13 @@ class EpollConnection:
     def close(self) -> None:
         if self.is_lost:
             return
-        self.when_flushed(self._close)
+        self.when_flushed(self.close_now)
         if not self.is_lost and self._timer is None:
-            self._timer = self._hub.timers.after(LINGER, self._expired)
+            self._timer = self._hub.timers.after(CLOSE_LIMIT, self._expired)
 
-    def _close(self) -> None:
+    def close_now(self) -> None:
+        if self.is_lost:
+            return
         if not self.is_finished:
             # The kernel answers a close with unread bytes by a reset; so FIN is sent first.
             try:
@@ -314,6 +320,8 @@ class EpollConnection:
         if self.is_lost:
             return
         if bytes_to_send(self.fd):
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self._hub.timers.after(LOOK_AGAIN, self._reset_again)
         else:
             self.abort()

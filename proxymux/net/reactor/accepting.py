@@ -57,8 +57,9 @@ class Acceptor:
                 return
             except OSError as problem:
                 if problem.errno in EXHAUSTED:
-                    self._gate.shut(problem)
-                    self._pause()
+                    if not self._gate.make_room():
+                        self._gate.shut(problem)
+                        self._pause()
                     return
                 continue  # the client has closed or reset the connection before it was accepted
             sock = socket.SocketType(self._family, socket.SOCK_STREAM, 0, fd)

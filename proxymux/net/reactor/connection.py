@@ -24,7 +24,7 @@ from zope.interface import implementer
 from proxymux.core.identity import SocketAddress
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import CLOSE_LIMIT, EARLY, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.timers import Timers
 
@@ -105,6 +105,15 @@ class TransportConnection(Protocol):
         return not self.is_tls
 
     @property
+    def unsent(self) -> int:
+        if self.is_lost:
+            return 0
+        # A plug-in's transport may lack the attributes, which were tried with Twisted 24.11 and 26.10.
+        transport: object = self._below_tls()
+        buffered = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+        return buffered + int(getattr(transport, "_tempDataLen", 0))
+
+    @property
     def is_reset(self) -> bool:
         if self.is_lost:
             return True
@@ -155,7 +164,12 @@ class TransportConnection(Protocol):
         # Twisted sets no limit itself: a TLS close waits for the peer's close_notify (twisted#7926), any close for a
         # peer that does not read.
         if not self.is_lost and self._deadline is None:
-            self._deadline = self._timers.after(LINGER, self._close_below_tls if self.is_tls else self._expired)
+            self._deadline = self._timers.after(CLOSE_LIMIT, self._close_below_tls if self.is_tls else self._expired)
+
+    def close_now(self) -> None:
+        if not self.is_lost:
+            self.unregister_producer()
+            self._below_tls().loseConnection()
 
     def abort(self) -> None:
         if not self.is_lost:
@@ -166,6 +180,8 @@ class TransportConnection(Protocol):
         if self.is_lost:
             return
         if bytes_to_send(self.transport.fileno()):
+            if self._deadline is not None:
+                self._deadline.cancel()
             self._deadline = self._timers.after(LOOK_AGAIN, self._reset_again)
         else:
             self.abort()
@@ -195,7 +211,7 @@ class TransportConnection(Protocol):
 
     def _close_below_tls(self) -> None:
         """Close the TCP connection in good order, as the peer has not answered the close of TLS."""
-        self._deadline = self._timers.after(LINGER, self._expired)
+        self._deadline = self._timers.after(CLOSE_LIMIT, self._expired)
         self._below_tls().loseConnection()
 
     def _expired(self) -> None:
