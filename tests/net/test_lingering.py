@@ -8,6 +8,7 @@ import resource
 from collections.abc import Iterator
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
@@ -17,7 +18,7 @@ from proxymux.net.memory import MemoryConnection
 from proxymux.net.timers import Timers
 from tests.net.scenes import sockets
 from tests.services.certificates import Authority, Credentials
-from tests.services.fixtures import RELAYS, Join, Running, Start, StartPool
+from tests.services.fixtures import RELAYS, Callback, Join, Running, Start, StartPool
 from tests.services.peers import MEGABYTE, Net, Peer, as_time_passes, in_reactor, noise, settle, turns, until
 from tests.services.tls import tls_client
 
@@ -205,6 +206,37 @@ async def test_a_client_that_is_not_read_any_more_may_not_send_without_end(start
     assert await client.send_until_stalled(bytes(MUCH)) < HELD_AT_MOST
     client.reset()
     assert (await proxy.record()).outcome == "rejected"
+
+
+@in_reactor
+async def test_a_client_whose_last_word_is_thought_about_may_not_send_without_end(start: Start, net: Net) -> None:
+    word: Deferred[bytes] = Deferred()
+    failed = Callback(word)
+    proxy = start(lambda data: {"remote": net.upstream(listens=False).remote, "retries": 0}, connect_error=failed)
+    client = await proxy.connect()
+    await client.send(b"x")
+    await until(lambda: failed.remotes, "the callback to be called")
+    assert await client.send_until_stalled(bytes(MUCH)) < HELD_AT_MOST
+    word.callback(b"sorry")
+    assert await client.read_all() == b"sorry"
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_out) == ("unreachable", 5)
+
+
+@in_reactor
+async def test_a_client_whose_pooled_reply_is_awaited_may_not_send_without_end_after_its_last_request(
+    start_pool: StartPool, net: Net
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="resp", mode="fifo")
+    client = await pool.connect()
+    await client.send(b"GET a\r\n*x\r\n")
+    upstream = await target.accept()
+    assert await upstream.receive(7) == b"GET a\r\n"
+    assert await client.send_until_stalled(bytes(MUCH)) < HELD_AT_MOST
+    await upstream.send(b"+a\r\n")
+    assert (await client.read_all()).startswith(b"+a\r\n-ERR")
+    assert (await pool.record()).outcome == "protocol_error"
 
 
 # Descriptors
