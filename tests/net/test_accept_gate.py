@@ -11,8 +11,6 @@ from twisted.logger import Logger
 from proxymux.net.accept_gate import AcceptGate
 from proxymux.net.lingering import Lingering
 from proxymux.net.memory import MemoryConnection
-from proxymux.net.reactor.accepting import peer_of
-from proxymux.net.reactor.twisted_types import AcceptedAddress
 from proxymux.net.timers import Timers
 
 
@@ -111,17 +109,3 @@ def test_closed_it_tells_nobody(scene: Scene) -> None:
     scene.gate.leave()
     scene.clock.advance(1)
     assert scene.opened == []
-
-
-@pytest.mark.parametrize(
-    ("address", "peer"),
-    [
-        (("192.0.2.1", 80), ("192.0.2.1", 80)),
-        (("2001:db8::1", 80, 0, 0), ("2001:db8::1", 80)),
-        ("", ("unix:", 0)),
-        ("/run/x", ("unix:/run/x", 0)),
-        (b"\0abstract", ("unix:\0abstract", 0)),
-    ],
-)
-def test_where_a_client_is(address: AcceptedAddress, peer: tuple[str, int]) -> None:
-    assert peer_of(address) == peer

@@ -14,6 +14,7 @@ from proxymux.core.wheel import Timer
 from proxymux.net.connection import CLOSE_LIMIT, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
+from proxymux.net.socket_address import address_of
 
 #: Bytes in the send buffer above which the producer is paused.
 _PLENTY: Final = 1 << 16
@@ -109,8 +110,7 @@ class EpollConnection:
     @property
     def local(self) -> SocketAddress:
         if self._local is None:
-            name = self.sock.getsockname()
-            self._local = (f"unix:{name}", 0) if isinstance(name, str) else (name[0], name[1])
+            self._local = address_of(self.sock.getsockname())
         return self._local
 
     @property

@@ -21,11 +21,12 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxymux.core.identity import SocketAddress
+from proxymux.core.identity import SocketAddress, unmapped
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import CLOSE_LIMIT, EARLY, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.reactor.twisted_types import Transport
+from proxymux.net.socket_address import with_zone
 from proxymux.net.timers import Timers
 
 
@@ -90,11 +91,11 @@ class TransportConnection(Protocol):
 
     @property
     def peer(self) -> SocketAddress:
-        return _address(self.transport.getPeer())
+        return _client_address(self.transport.getPeer())
 
     @property
     def local(self) -> SocketAddress:
-        return _address(self.transport.getHost())
+        return _client_address(self.transport.getHost())
 
     @property
     def is_tls(self) -> bool:
@@ -245,8 +246,15 @@ class _FlushProducer:
 def _address(address: IAddress) -> SocketAddress:
     if isinstance(address, UNIXAddress):
         return f"unix:{(address.name or b'').decode('utf-8', 'backslashreplace')}", 0
-    assert isinstance(address, (IPv4Address, IPv6Address))
+    if isinstance(address, IPv6Address):
+        return with_zone(str(address.host), int(address.scopeID)), int(address.port)
+    assert isinstance(address, IPv4Address)
     return str(address.host), int(address.port)
+
+
+def _client_address(address: IAddress) -> SocketAddress:
+    host, port = _address(address)
+    return unmapped(host), port
 
 
 def bound_to(port: IListeningPort) -> Target:
