@@ -14,8 +14,10 @@ from proxymux.errors import ConfigError
 
 #: Fields of a record that the access log leaves out; the statistics need them.
 _NOT_LOGGED: Final = ("status", "cause")
+#: Fields whose keys are in a line only if there is something to say.
+_OPTIONAL: Final = ("note",)
 #: The keys of a line, in the order in which they are written.
-FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED)
+FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED + _OPTIONAL)
 
 
 def to_json(record: Record) -> str:
@@ -27,6 +29,9 @@ def to_json(record: Record) -> str:
     for name, value in fields.items():
         if isinstance(value, float):
             fields[name] = round(value, 6)
+    for name in _OPTIONAL:
+        if record[name]:
+            fields[name] = record[name]
     return json.dumps(fields)
 
 

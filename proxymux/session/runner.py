@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from proxymux.core import commands
 from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd
-from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Reply, Share
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.proxy_protocol import Header
@@ -227,6 +227,8 @@ class SessionRunner:
         waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, (Forward, Reject, Reply)) and decision.note is not None:
+            self._timings.add_note(decision.note)
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
             if isinstance(decision, BadHandshake):
@@ -372,9 +374,8 @@ class SessionRunner:
             if self._timer is None and not connection.is_lost:
                 self._timer = self._context.timers.after(CLOSE_LIMIT, self._expired, CLOSE_LIMIT)
 
-    def _let_go(self, unsent: int) -> None:
-        """End the session: the client's connection lingers without it, or is gone before ``unsent`` bytes were sent."""
-        self._timings.bytes_out -= unsent
+    def _let_go(self) -> None:
+        """End the session: the client's connection lingers without it, or is gone."""
         self._take(Input.LET_GO)
 
     def _await(self, command: commands.Await) -> None:
@@ -398,7 +399,8 @@ class SessionRunner:
         self._ended(self)
 
     def _publish(self, ending: Ending) -> None:
-        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, ending)
+        unsent = self._connection.unsent if self._connection is not None else 0
+        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, unsent, ending)
         for observer in self._context.observers:
             observer(record)
         self._context.events.emit("ended", self._context.log, record)
