@@ -214,12 +214,10 @@ class ProxyService(Service):
         :returns: fires when no session is left, or when those that are left could not be ended.
         """
         ports, self._ports = self._ports, []
-        stopped = DeferredList([port.stopListening() or succeed(None) for port in ports])
+        closed = DeferredList([port.stopListening() or succeed(None) for port in ports])
         if ports:
             self._log.info("stopped accepting; {count} sessions are left", count=len(self.sessions))
-        done = self._draining.start(limit)
-        stopped.addCallback(lambda _: self._draining.fire_if_done())
-        return done
+        return self._draining.start(limit, closed)
 
     def abort(self) -> None:
         """End every session now, by a reset where it does not end in good order."""
