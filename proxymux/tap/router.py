@@ -36,7 +36,8 @@ class Options(SettingsOptions[RouterSettings]):
     longdesc = (
         "Content-aware TCP routing: the first bytes of each connection go to proxy(data) in the router file, which"
         " names the upstream. Signals: QUIT waits for every connection to end, TERM and INT for --drain-timeout, a"
-        " second one ends them now; HUP reloads the router and the deny files; USR1 reopens log files."
+        " second one ends them now; HUP reloads the router with what it imports from its folder, and the deny files;"
+        " USR1 reopens log files."
     )
     optFlags: ClassVar[list[list[str | None]]] = [
         ["demo", None, "start two upstreams and a router between them, and say what to try"]
