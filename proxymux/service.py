@@ -28,6 +28,7 @@ from proxymux.session.deny_list import DenyList
 from proxymux.session.draining import Draining
 from proxymux.session.listening import Listener
 from proxymux.session.registry import SessionRegistry
+from proxymux.user_modules import reloading
 
 
 class ProxyService(Service):
@@ -228,8 +229,10 @@ class ProxyService(Service):
     def reload(self) -> None:
         """Make a new decider and read the deny files again.  What cannot be loaded is logged and the old one kept."""
         try:
-            self._context.decider = self._make_decider()
-            self._log.info("reloaded {name}", name=self._context.decider.name)
+            with reloading() as files:
+                self._context.decider = self._make_decider()
+            read = f": read {', '.join(files)}" if files else ""
+            self._log.info("reloaded {name}{read}", name=self._context.decider.name, read=read)
         except Exception as error:  # loading a router runs user code, which may raise anything
             self._log.error("not reloaded, the old one stays: {error}", error=error)
         try:

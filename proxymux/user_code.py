@@ -8,9 +8,11 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from proxymux.errors import RouterError
+from proxymux.user_modules import import_from, keep_children, note_run
 
 
 def find(name: str) -> tuple[object, str, str]:
@@ -43,6 +45,7 @@ def _from_file(path: str) -> tuple[ModuleType, str, str]:
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
         sys.path.append(folder)  # last: modules beside a router can be imported, but hide no others
+    import_from(folder)
     return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
 
 
@@ -55,6 +58,10 @@ def _from_module(name: str) -> ModuleType:
     if name.startswith("."):
         raise RouterError(f"{name}: a relative name has nothing to be relative to; name a file or an importable module")
     try:
+        top, *rest = name.split(".")
+        folder = _folder_of(importlib.util.find_spec(top), rest)
+        if folder is not None:
+            import_from(folder)
         spec = importlib.util.find_spec(name)
     except (ModuleNotFoundError, ValueError) as error:
         raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
@@ -66,13 +73,30 @@ def _from_module(name: str) -> ModuleType:
         return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
 
 
+def _folder_of(top: ModuleSpec | None, rest: list[str]) -> str | None:
+    """The folder of a module's whole package, or of a module without one; None if it has no file.
+
+    :param top: of the outermost package, or of the module.
+    :param rest: the names within the package that lead to the module.
+    """
+    if top is None:
+        return None
+    for place in top.submodule_search_locations or ():
+        within = os.path.join(place, *rest)
+        if os.path.isdir(within) or os.path.exists(f"{within}.py"):  # a package without __init__ may be in many places
+            return place
+    return os.path.dirname(top.origin) if top.origin is not None and top.has_location else None
+
+
 def _run(module: ModuleType, path: str, source: bytes) -> ModuleType:
     module.__file__ = path
     with _registered(module.__name__, module):
+        keep_children(module)
         try:
             exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
         except BaseException as error:  # a router may even call exit()
             raise _cannot_run(error, path, path) from None
+    note_run(module, path)
     return module
 
 

@@ -162,6 +162,22 @@ def test_hup_takes_the_new_router_and_leaves_clients_with_theirs(start: Start) -
         assert read_all(old) == b"done: a."
 
 
+def test_hup_reads_what_the_router_imports_too_or_nothing_of_it(start: Start, tmp_path: Path) -> None:
+    router, words = tmp_path / "router.py", tmp_path / "words.py"
+    router.write_text("import words\n\ndef proxy(data):\n    return {'close': words.WORD}\n")
+    words.write_text("WORD = b'old'\n")
+    proxy = start(router)
+    assert proxy.ask(b"x") == b"old"
+    words.write_text("WORD = b'new'\n")  # of the same size, and within the second as like as not
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log(r"reloaded router: read \S+/words\.py, \S+/router\.py")
+    assert proxy.ask(b"x") == b"new"
+    words.write_text("WORD = b'end' +\n")
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log(r"error\] not reloaded, the old one stays: .*/router\.py:1: SyntaxError: .*words\.py, line 1")
+    assert proxy.ask(b"x") == b"new"
+
+
 def test_hup_with_a_broken_router_is_reported_and_keeps_the_old_one(start: Start) -> None:
     proxy = start(reject("old"))
     assert proxy.port
