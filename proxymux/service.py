@@ -200,10 +200,10 @@ class ProxyService(Service):
             self._process.remove(self)
         if self._pid_file is not None:
             self._pid_file.remove()
-        self._log_statistics()
+        self._log_statistics(self.statistics)
 
-    def _log_statistics(self) -> None:
-        for source in (self.statistics, self.leases):
+    def _log_statistics(self, *sources: Statistics | Leases | None) -> None:
+        for source in sources:
             for line in source.lines() if source is not None else ():
                 self._log.info("statistics: {line}", line=line)
 
@@ -217,6 +217,7 @@ class ProxyService(Service):
         stopped = DeferredList([port.stopListening() or succeed(None) for port in ports])
         if ports:
             self._log.info("stopped accepting; {count} sessions are left", count=len(self.sessions))
+            self._log_statistics(self.leases)  # which say how it is now, and at the end nothing more
         done = self._draining.start(limit)
         stopped.addCallback(lambda _: self._draining.fire_if_done())
         return done
@@ -238,7 +239,7 @@ class ProxyService(Service):
             self._deny_list.load()
         except ConfigError as error:
             self._log.error("not reloaded, the old one stays: {error}", error=error)
-        self._log_statistics()
+        self._log_statistics(self.statistics, self.leases)
 
     def reopen(self) -> None:
         """Open the access log again by its name, after a log rotation has renamed the file."""

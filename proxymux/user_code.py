@@ -9,8 +9,13 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Final
 
 from proxymux.errors import RouterError
+from proxymux.printable import printable
+
+#: The most characters of an exception's text that are logged: it may hold all that a client has sent.
+_MAX_TEXT: Final = 500
 
 
 def find(name: str) -> tuple[object, str, str]:
@@ -115,9 +120,10 @@ def place_of(error: BaseException, filename: str | None) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """The type and the text of an exception, in one line; never raises."""
+    """The type and the text of an exception, in one printable line; never raises."""
     try:
         text = " ".join(str(error).split())
     except BaseException:
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = printable(type(error).__name__)
+    return f"{name}: {printable(text, _MAX_TEXT)}" if text else name

@@ -12,6 +12,8 @@ from typing import IO, Final
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
 
+#: The path that stands for standard output.
+STDOUT: Final = "-"
 #: Fields of a record that the access log leaves out; the statistics need them.
 _NOT_LOGGED: Final = ("status", "cause")
 #: The keys of a line, in the order in which they are written.
@@ -37,7 +39,7 @@ def check_path(path: str) -> None:
     :raises ConfigError: naming ``--access-log``, if it cannot be written.
     """
     folder = os.path.dirname(path) or "."
-    if path == "-" or (os.path.isfile(path) and os.access(path, os.W_OK)):
+    if path == STDOUT or (os.path.isfile(path) and os.access(path, os.W_OK)):
         return
     if os.path.isdir(path):
         raise _cannot_write(path, "it is a folder")
@@ -92,7 +94,7 @@ class AccessLog:
             self._file.close()
 
     def _open(self) -> FileIO | None:
-        if self._path == "-":
+        if self._path == STDOUT:
             return None
         try:
             return FileIO(self._path, "a")  # unbuffered: a line that a full disk refuses is not written later

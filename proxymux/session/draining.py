@@ -51,7 +51,8 @@ class Draining:
             self._fire()
 
     def _session_ended(self) -> None:
-        self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
+        if len(self._sessions):
+            self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
         self.fire_if_done()
 
     def abort(self) -> None:

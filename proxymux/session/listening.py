@@ -30,9 +30,9 @@ from twisted.python.failure import Failure
 
 from proxymux.core.admission import Networks
 from proxymux.errors import ConfigError
-from proxymux.net.connection import explain
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.tls import admit_any_alpn
+from proxymux.net.wording import explain
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.runner import SessionRunner
 from proxymux.settings import Settings

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from proxymux.core import commands
 from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd
-from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share, in_words
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.proxy_protocol import Header
@@ -21,8 +21,9 @@ from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
-from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
+from proxymux.net.connection import LINGER, UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
+from proxymux.net.wording import explain
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
@@ -179,6 +180,12 @@ class SessionRunner:
         """End the session as the time to drain is over: in good order at the first call, by a reset at the next."""
         self._take(Input.DRAIN)
 
+    def _tell(self, what: str) -> None:
+        """Log what has happened to the session; called only if the context tells all."""
+        self._context.log.debug(
+            "session {number} ({client}): {what}", number=self.number, client=show(self._client.address), what=what
+        )
+
     # Inputs and commands
 
     def _take(self, what: Input, value: object = None) -> None:
@@ -226,6 +233,8 @@ class SessionRunner:
         waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
+        if self._context.tells_all:
+            self._tell(f"{self._decider.name} {in_words(decision)}")
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
             if isinstance(decision, BadHandshake):
@@ -241,8 +250,8 @@ class SessionRunner:
 
     def _faulted(self, problem: DecisionFailed) -> None:
         self._context.log.error("{problem} ({client})", problem=problem, client=show(self._client.address))
-        if problem.details:
-            self._context.log.debug("{details}", details=problem.details)
+        if self._context.tells_all and problem.details:
+            self._context.log.debug("the traceback of this error:", details_below=problem.details)
         self._take(Input.FAULTED, str(problem))
 
     def _blame(self, command: commands.Blame) -> None:
@@ -267,9 +276,8 @@ class SessionRunner:
 
     def attempt_failed(self, target: Target, reason: str) -> None:
         """Log a failed attempt and tell the listeners of ``connect_failed``."""
-        self._context.log.debug(
-            "session {number}: {target}: {reason}", number=self.number, target=target, reason=reason
-        )
+        if self._context.tells_all:
+            self._tell(f"no connection to {target}: {reason}")
         if self._context.events.heard("connect_failed"):
             self._context.events.emit("connect_failed", self._context.log, str(target), reason)
 
@@ -277,6 +285,8 @@ class SessionRunner:
         """Tell the session that the upstream is connected."""
         self._pending = None
         self._timings.connected()
+        if self._context.tells_all:
+            self._tell(f"connected to {self._timings.target} at {show(connection.peer)}")
         self._upstream = connection
         self._take(Input.CONNECTED)
 

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Record
 from proxymux.core.target import Target
+from proxymux.printable import printable
 from proxymux.session.context import ClientExchange
 
 
@@ -53,21 +54,22 @@ class Timings:
     def record(
         self, service: str, number: int, client: Client, exchange: ClientExchange | None, ending: Ending
     ) -> Record:
-        """Make the record of a session that ends now.
+        """Make the record of a session that ends now.  Its texts are printable, whoever they come from.
 
         :param exchange: the session's exchange; None if it was not joined.
         """
         decided_at, connected_at = self._decided_at, self._connected_at
+        text = ending.text
         first_byte_at = exchange.first_byte_at if exchange is not None else None
         return Record(
             time=self._accepted_epoch,
             service=service,
             session=number,
-            client=show(client.address),
-            local=show(client.local),
-            target=None if self.target is None else str(self.target),
+            client=printable(show(client.address)),
+            local=printable(show(client.local)),
+            target=None if self.target is None else printable(str(self.target)),
             outcome=ending.outcome,
-            reason=ending.text,
+            reason=None if text is None else printable(text),
             status=ending.status,
             cause=ending.reason,
             bytes_in=self.bytes_in + (exchange.bytes_in if exchange is not None else 0),

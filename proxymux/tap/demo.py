@@ -95,7 +95,7 @@ class Demo(MultiService):
     def __init__(self, reactor: Reactor, settings: Settings) -> None:
         super().__init__()
         self._router = _DemoRouter()
-        log = make_log(settings.log_level)
+        log = make_log(settings)
         loaded = replace(from_object(self._router, "demo", __file__), name="demo")
         driver = make_driver(reactor, settings, log)
         self._reactor = driver.reactor
