@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import Final
 
 from cryptography import x509
@@ -27,6 +28,8 @@ from proxymux.printable import printable
 #: Of the names in a certificate that is refused: how many are logged, and how many characters of each.
 _MAX_NAMES: Final = 3
 _MAX_NAME: Final = 80
+#: The numbers of why certificates are not accepted, while their connections are there.
+_problems: Final[weakref.WeakKeyDictionary[SSL.Connection, int]] = weakref.WeakKeyDictionary()
 
 
 @implementer(IProtocolFactory)
@@ -60,7 +63,7 @@ def client_context() -> SSL.Context:
 def _note_problem(connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, is_good: int) -> bool:
     """Keep the number of why a certificate is not accepted: the error of the handshake does not have it."""
     if not is_good:
-        connection.set_app_data(number)
+        _problems[connection] = number
     return bool(is_good)
 
 
@@ -222,5 +225,5 @@ class ClientHandshake:
     def _problem(self, reason: Exception | None) -> str:
         if reason is None or isinstance(reason, ConnectionLost):
             return "the peer closed the connection in the handshake"
-        number = self._secured.transport.getHandle().get_app_data()
-        return f"{explain(reason)}: {explain_certificate(number)}" if number else explain(reason)
+        number = _problems.get(self._secured.transport.getHandle())
+        return explain(reason) if number is None else f"{explain(reason)}: {explain_certificate(number)}"
