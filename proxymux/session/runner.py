@@ -233,8 +233,8 @@ class SessionRunner:
         waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
-        if self._context.tells_all:
-            self._tell(f"{self._decider.name} {in_words(decision)}")
+        if self._context.tells_all and not isinstance(decision, BadHandshake):
+            self._tell(f"{self._decider.name} {in_words(decision)}, having read {self._timings.bytes_in} bytes")
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
             if isinstance(decision, BadHandshake):
