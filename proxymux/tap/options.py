@@ -146,8 +146,7 @@ def make_checked(options: usage.Options, make: Callable[[], Made]) -> Made:
     :raises SystemExit: with status 1 if the service could not start, with status 0 after ``--check``.
     """
     try:
-        # What user code prints while it is loaded must not come between the lines of an access log on standard output.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr):  # what user code prints while it is loaded
             service = make()
         service.check()
     except ProxymuxError as error:
