@@ -151,14 +151,26 @@ def make_checked(options: usage.Options, make: Callable[[], Made]) -> Made:
         service.check()
     except ProxymuxError as error:
         fail(error)
-    if options.parent is not None and (options.parent["logfile"] == "-" or options.parent["logger"]):
-        from proxymux.admin.text_log import TextLog
-
-        TextLog.of_process("error").leaves_stdout = False  # the user has said where the text log goes
+    if options.parent is not None:
+        _heed_twistd(options.parent, options["access-log"] == "-")
     if options[_CHECK]:
         print("ok")
         raise SystemExit(0)
     return service
+
+
+def _heed_twistd(twistd: usage.Options, uses_stdout: bool) -> None:
+    """Do with the logs as the options of twistd say.
+
+    :param uses_stdout: the access log is to be on standard output.
+    :raises SystemExit: if twistd is to become a daemon, which has no standard output.
+    """
+    if uses_stdout and not (twistd["nodaemon"] or twistd["debug"]):
+        fail("--access-log: - is standard output, which a daemon has not; name a file, or give twistd -n")
+    if twistd["logfile"] == "-" or twistd["logger"]:
+        from proxymux.admin.text_log import TextLog
+
+        TextLog.of_process("error").leaves_stdout = False
 
 
 def _old_name(setting: Setting[object, object]) -> str:
