@@ -43,8 +43,12 @@ def check_path(path: str) -> None:
         return
     if os.path.isdir(path):
         raise _cannot_write(path, "it is a folder")
-    if os.path.exists(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise _cannot_write(path, "it cannot be written")
+    if not os.path.isdir(folder):
+        raise _cannot_write(path, f"there is no folder {folder}")
+    if os.path.exists(path):
+        raise _cannot_write(path, "this user may not write it")
+    if not os.access(folder, os.W_OK):
+        raise _cannot_write(path, f"this user may not write in {folder}")
 
 
 def _cannot_write(path: str, reason: str | None) -> ConfigError:
@@ -56,11 +60,12 @@ class AccessLog:
 
     :param path: the file that lines are appended to, or ``-`` for standard output.
     :param stdout: the standard output.
-    :param report: called with the error if a line is lost or the file cannot be reopened; the service goes on.
+    :param report: called with one line for the operator if a record is lost or the file cannot be reopened; the service
+        goes on.
     :raises ConfigError: if the file cannot be opened.
     """
 
-    def __init__(self, path: str, stdout: IO[str], report: Callable[[OSError], None]) -> None:
+    def __init__(self, path: str, stdout: IO[str], report: Callable[[str], None]) -> None:
         self._path = path
         self._stdout = stdout
         self._report = report
@@ -76,14 +81,14 @@ class AccessLog:
             else:
                 self._file.write(line.encode())
         except OSError as error:
-            self._report(error)
+            self._report(f"--access-log: {self._path}: a record is lost: {error.strerror}")
 
     def reopen(self) -> None:
         """Open the file anew by its name, after a log rotation has renamed it; on an error keep the old file."""
         try:
             new_file = self._open()
         except ConfigError as error:
-            self._report(OSError(str(error)))
+            self._report(f"not reopened, the old file stays: {error}")
             return
         self.close()
         self._file = new_file

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from proxymux.core.decision import MAX_SECONDS
+from proxymux.core.excerpt import excerpt
 from proxymux.version import __version__
 
 if TYPE_CHECKING:
@@ -95,9 +96,12 @@ def _add_token(commands: _Commands) -> None:
 
 
 def _whole_seconds(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
     if not 0 <= value <= MAX_SECONDS:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a whole number of seconds from 0 to {MAX_SECONDS}")
     return value
 
 
@@ -116,14 +120,13 @@ def _token(action: str, options: argparse.Namespace) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value <= MAX_SECONDS:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a number of seconds above 0, up to {MAX_SECONDS}")
     return value
-
-
-# The parser's error messages use the function's name.
-_seconds.__name__ = _whole_seconds.__name__ = "number of seconds"
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -130,8 +130,8 @@ def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | No
         return None
     check_path(settings.access_log)
 
-    def report(error: OSError) -> None:
-        log.error("--access-log: a line could not be written: {error}", error=error)
+    def report(problem: str) -> None:
+        log.error("{problem}", problem=problem)
 
     # sys.__stdout__, because twistd replaces sys.stdout by its log.
     return functools.partial(AccessLog, settings.access_log, sys.__stdout__ or sys.stdout, report)

@@ -79,7 +79,8 @@ class Twistd:
 
     def log(self) -> str:
         """What it has logged so far, standard error included."""
-        return "".join((self.folder / name).read_text(errors="replace") for name in ("output", "errors"))
+        files = [self.folder / name for name in ("output", "errors")]
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     def wait_for_log(self, pattern: str) -> re.Match[str]:
         """Wait for a line that matches ``pattern``."""
@@ -186,7 +187,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         command += ["--access-log", str(access_log), *arguments]
         if descriptors is not None:
             command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
-        with open(folder / "output", "wb") as output, open(folder / "errors", "wb") as errors:
+        with open(folder / "output", "wb") as output, open(folder / "errors" if apart else os.devnull, "wb") as errors:
             process = subprocess.Popen(
                 command,
                 cwd=folder,

@@ -323,7 +323,10 @@ def test_a_command_line_that_makes_no_sense_is_one_line(complaint: Complain, arg
         (["--router", "router.py", "--deny-file", "."], "--deny-file: .: Is a directory; "),
         (["--router", "router.py", "--deny-file", "denied"], "--deny-file: denied, line 2: 'nonsense' is not "),
         (["--router", "router.py", "--deny-file", "binary"], "--deny-file: binary: not a text file; "),
-        (["--router", "router.py", "--access-log", "/nowhere/access.log"], "--access-log: /nowhere/access.log: "),
+        (
+            ["--router", "router.py", "--access-log", "/nowhere/access.log"],
+            "--access-log: /nowhere/access.log: there is no folder /nowhere; ",
+        ),
         (["--router", "router.py", "--access-log", "."], "--access-log: .: "),
         (["--demo", "--listen", "nonsense"], "--listen: 'nonsense': "),
     ],
