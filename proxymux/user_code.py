@@ -62,8 +62,10 @@ def _from_module(name: str, wanted: str) -> ModuleType:
         raise RouterError(f"{name}: a relative name has nothing to be relative to; name a file or an importable module")
     try:
         spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError) as error:
-        raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
+    except ModuleNotFoundError as error:
+        raise RouterError(f"{name}: there is no module {error.name!r}; name what defines {wanted}") from None
+    except ValueError:
+        raise RouterError(f"{name}: this is no name of a module; name a file or an importable module") from None
     except BaseException as error:  # raised by the code of the package that contains the module
         raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
