@@ -16,7 +16,7 @@ from proxymux.admin.access_log import AccessLog
 from proxymux.admin.statistics import Statistics
 from proxymux.core.events import Events
 from proxymux.core.target import Target
-from proxymux.errors import ConfigError
+from proxymux.errors import ConfigError, ProxymuxError
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
 from proxymux.net.driver import Driver
@@ -28,6 +28,7 @@ from proxymux.session.deny_list import DenyList
 from proxymux.session.draining import Draining
 from proxymux.session.listening import Listener
 from proxymux.session.registry import SessionRegistry
+from proxymux.user_code import describe
 
 
 class ProxyService(Service):
@@ -234,7 +235,8 @@ class ProxyService(Service):
             self._context.decider = self._make_decider()
             self._log.info("reloaded {name}", name=self._context.decider.name)
         except Exception as error:  # loading a router runs user code, which may raise anything
-            self._log.error("not reloaded, the old one stays: {error}", error=error)
+            problem = str(error) if isinstance(error, ProxymuxError) else describe(error)
+            self._log.error("not reloaded, the old one stays: {problem}", problem=problem)
         try:
             self._deny_list.load()
         except ConfigError as error:

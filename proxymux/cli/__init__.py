@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: with status 0 for success, 1 for a failure, 2 for a wrong command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # otherwise an ASCII one refuses what is no ASCII
     options = _parser().parse_args(arguments)
     options.run(options)
 

@@ -17,6 +17,7 @@ from proxymux.core.token.sealed import MAX_NAME, MAX_TARGETS, PREFIX
 from proxymux.errors import BadAddress, BadToken, ConfigError
 from proxymux.gateway.keys import SecretSource, read_keys
 from proxymux.gateway.settings import SECRET_VARIABLE
+from proxymux.printable import printable
 
 
 def seal(options: argparse.Namespace) -> int:
@@ -42,7 +43,7 @@ def open_(options: argparse.Namespace) -> int:
     except (BadToken, ConfigError) as error:
         return _failed("open", error)
     for name, value in _facts(claims, time.time()):
-        print(f"{name + ':':<12}{value}")
+        print(f"{name + ':':<12}{printable(value)}")
     return 0
 
 

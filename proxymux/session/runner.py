@@ -27,6 +27,7 @@ from proxymux.net.wording import explain
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
+from proxymux.user_code import describe
 
 #: Stands for the client until its connection is known.
 _UNKNOWN_CLIENT: Final = Client(("", 0), ("", 0))
@@ -140,7 +141,7 @@ class SessionRunner:
         if self._context.events.heard("connected"):
             error = self._context.events.emit("connected", self._context.log, show(self._client.address))
             if error is not None:
-                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {error}"))
+                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {describe(error)}"))
                 return
         self._take(Input.OPENED)
 

@@ -32,6 +32,7 @@ from proxymux.service import ProxyService
 from proxymux.session.context import Context, Join, JoinPool, UpstreamSource
 from proxymux.session.listening import Listener
 from proxymux.settings import Settings
+from proxymux.user_code import describe
 
 
 def make_log(settings: Settings) -> Logger:
@@ -48,7 +49,7 @@ def make_events(log: Logger) -> Events:
 
     def report(listener: EventListener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
-        log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
+        log.error("listener {name} raised {error}", name=name, error=describe(error))
 
     def spawn(listener: EventListener, awaitable: Awaitable[object]) -> None:
         async def await_and_report() -> None:

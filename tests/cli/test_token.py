@@ -138,6 +138,15 @@ def test_what_is_wrong_is_one_line(
     assert re.fullmatch(f"proxymux token {arguments[0]}: .*{re.escape(problem)}.*\n", complaint)
 
 
+def test_what_a_token_says_is_printed_in_printable_characters(keys: str, capsys: pytest.CaptureFixture[str]) -> None:
+    claims = {"t": "a:1", "e": 1893456000, "a": "\x1b[31m\n\u202e"}
+    token = parse_keys([KEYS]).seal(claims, bytes(16))
+    status, said, _ = run(capsys, "open", "--key-file", keys, token)
+    assert status == 0
+    assert "audience:   \\x1b[31m\\n\\u202e\n" in said
+    assert said.replace("\n", "").isprintable()
+
+
 @pytest.mark.parametrize("seconds", ["-5", "x", "1.5", "9999999999", ""])
 def test_seconds_that_are_none_are_told_with_what_is_accepted(
     keys: str, seconds: str, capsys: pytest.CaptureFixture[str]
