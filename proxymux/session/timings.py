@@ -59,7 +59,6 @@ class Timings:
         :param exchange: the session's exchange; None if it was not joined.
         """
         decided_at, connected_at = self._decided_at, self._connected_at
-        text = ending.text
         first_byte_at = exchange.first_byte_at if exchange is not None else None
         return Record(
             time=self._accepted_epoch,
@@ -67,11 +66,11 @@ class Timings:
             session=number,
             client=printable(show(client.address)),
             local=printable(show(client.local)),
-            target=None if self.target is None else printable(str(self.target)),
+            target=_shown(self.target),
             outcome=ending.outcome,
-            reason=None if text is None else printable(text),
+            reason=_shown(ending.text),
             status=ending.status,
-            cause=ending.reason,
+            cause=_shown(ending.reason),
             bytes_in=self.bytes_in + (exchange.bytes_in if exchange is not None else 0),
             bytes_out=self.bytes_out + (exchange.bytes_out if exchange is not None else 0),
             decide_seconds=None if decided_at is None else decided_at - self._accepted_at,
@@ -79,3 +78,7 @@ class Timings:
             first_byte_seconds=None if connected_at is None or first_byte_at is None else first_byte_at - connected_at,
             seconds=self._clock.seconds() - self._accepted_at,
         )
+
+
+def _shown(value: Target | str | None) -> str | None:
+    return None if value is None else printable(str(value))

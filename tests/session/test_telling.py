@@ -94,6 +94,7 @@ async def test_what_a_client_sends_is_printable_in_the_reason_even_if_a_router_r
     record = await running.record()
     assert record.reason is not None
     assert record.reason.isprintable()
+    assert record.cause == record.reason
     assert "\\x1b[31m\\x00" in record.reason
     assert "\\u00" not in to_json(record).replace("\\u00ff", "")
     [line] = running.errors

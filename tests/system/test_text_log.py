@@ -158,6 +158,17 @@ def test_an_application_file_has_the_same(start: Start, tmp_path: Path) -> None:
     assert [json.loads(line)["outcome"] for line in output.read_text().splitlines()] == ["rejected"]
 
 
+def test_the_demo_leaves_standard_output_to_the_access_log_too(start: Start) -> None:
+    proxy = start(None, "--demo", "--access-log", "-", listen=False, apart=True)
+    port = proxy.wait_for_log(r"curl http://127\.0\.0\.1:(\d+)/red").group(1)
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=30) as client:
+        client.sendall(b"GET /red HTTP/1.0\r\n\r\n")
+        assert b"red upstream" in read_all(client)
+    stop(proxy)
+    [line] = (proxy.folder / "output").read_text().splitlines()
+    assert json.loads(line)["outcome"] == "completed"
+
+
 @pytest.mark.parametrize("level", ["warn", "error"])
 def test_a_level_holds_for_twisteds_own_lines_too(start: Start, level: str) -> None:
     proxy = start(ROUTER, "--log-level", level)
