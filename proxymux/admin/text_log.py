@@ -32,6 +32,8 @@ from proxymux.settings import LogLevel as LogLevelName
 
 #: The most characters of a message, and of a line of a traceback.
 MAX_LINE: Final = 8192
+#: The most lines below a message, the first and the last of them: half as many each.
+MAX_BELOW: Final = 200
 #: The key of an event whose value, a text of several lines, is written below the message.
 DETAILS: Final = "details_below"
 #: Keys of an event that say again what its text says, each for other observers.
@@ -138,14 +140,17 @@ def as_text(event: LogEvent) -> LogEvent | None:
             below = failure.getTraceback()
         except Exception as error:  # of an exception whose own methods raise
             below = f"(a traceback that cannot be shown: {type(error).__name__})"
-    lines = [] if below is None else [printable(line, MAX_LINE) for line in str(below).splitlines()]
+    lines = [] if below is None else str(below).splitlines()
+    if len(lines) > MAX_BELOW:
+        half = MAX_BELOW // 2
+        lines[half:-half] = [f"... ({len(lines) - 2 * half} lines more)"]
     if not text and not lines:
         return None
     level = event.get("log_level", LogLevel.info)
     return {
         **{key: value for key, value in event.items() if key not in _SAID_AGAIN},
         "log_format": "{log_text}",
-        "log_text": "\n".join([text, *lines]),
+        "log_text": "\n".join([text, *(printable(line, MAX_LINE) for line in lines)]),
         "log_level": level,
         "log_system": f"{_source_of(event)}#{level.name}",
     }

@@ -141,6 +141,20 @@ def test_details_follow_below_the_message() -> None:
     ]
 
 
+def test_of_too_many_lines_the_first_and_the_last_are_written() -> None:
+    written = Written()
+    written.logger().info("text", details_below="\n".join(map(str, range(1000))))
+    lines = written.lines()
+    assert len(lines) == 202
+    assert (lines[1], lines[100], lines[101], lines[102], lines[-1]) == (
+        "\t0",
+        "\t99",
+        "\t... (800 lines more)",
+        "\t900",
+        "\t999",
+    )
+
+
 def test_a_message_that_is_too_long_is_cut() -> None:
     written = Written()
     written.logger().info("{text}", text="x" * 100_000)
