@@ -10,22 +10,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Final
 
 from proxymux.errors import RouterError
+from proxymux.printable import printable
 from proxymux.user_modules import import_from, keep_children, note_run
 
+#: The most characters of an exception's text that are logged: it may hold all that a client has sent.
+_MAX_TEXT: Final = 500
 
-def find(name: str) -> tuple[object, str, str]:
+
+def find(name: str, wanted: str = "proxy(data)") -> tuple[object, str, str]:
     """Run a file or module from its source.
 
     :param name: the path of a file, ``package.module`` or ``package.module:attribute``.
+    :param wanted: what it is to define, for the messages.
     :returns: the module or its attribute; a name for logs; the path of the file.
     :raises RouterError: if the file, module or attribute does not exist, or the module cannot be run.
     """
     if name.endswith(".py") or os.sep in name or os.path.exists(name):
-        return _from_file(name)
+        return _from_file(name, wanted)
     module_name, _, attribute = name.partition(":")
-    module = _from_module(module_name)
+    module = _from_module(module_name, wanted)
     found: object = module
     for part in attribute.split(".") if attribute else ():
         try:
@@ -35,12 +41,12 @@ def find(name: str) -> tuple[object, str, str]:
     return found, attribute or module_name, str(module.__file__)
 
 
-def _from_file(path: str) -> tuple[ModuleType, str, str]:
+def _from_file(path: str, wanted: str) -> tuple[ModuleType, str, str]:
     try:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        raise RouterError(f"{path}: {error.strerror}; name the file that defines proxy(data)") from None
+        raise RouterError(f"{path}: {error.strerror}; name the file that defines {wanted}") from None
     name = os.path.basename(path).removesuffix(".py")
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
@@ -49,7 +55,7 @@ def _from_file(path: str) -> tuple[ModuleType, str, str]:
     return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
 
 
-def _from_module(name: str) -> ModuleType:
+def _from_module(name: str, wanted: str) -> ModuleType:
     # A module is always run from its source, as a new object: a reload must neither change the module in use nor run
     # byte code, which counts as up to date even if the source has changed within the same second.
     if os.getcwd() not in sys.path:
@@ -63,12 +69,14 @@ def _from_module(name: str) -> ModuleType:
         if folder is not None:
             import_from(folder)
         spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError) as error:
-        raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
+    except ModuleNotFoundError as error:
+        raise RouterError(f"{name}: there is no module {error.name!r}; name what defines {wanted}") from None
+    except ValueError:
+        raise RouterError(f"{name}: this is no name of a module; name a file or an importable module") from None
     except BaseException as error:  # raised by the code of the package that contains the module
         raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
-        raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
+        raise RouterError(f"{name}: there is no such file, nor a module of that name; name what defines {wanted}")
     with open(spec.origin, "rb") as file:
         return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
 
@@ -139,9 +147,10 @@ def place_of(error: BaseException, filename: str | None) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """The type and the text of an exception, in one line; never raises."""
+    """The type and the text of an exception, in one printable line; never raises."""
     try:
         text = " ".join(str(error).split())
     except BaseException:
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = printable(type(error).__name__)
+    return f"{name}: {printable(text, _MAX_TEXT)}" if text else name

@@ -80,7 +80,8 @@ class Draining:
         return not len(self._sessions) and not len(self._lingering)
 
     def _session_ended(self) -> None:
-        self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
+        if len(self._sessions):
+            self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
         self._fire_if_done()
 
     def abort(self) -> None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from proxymux.net.connection import explain
+from proxymux.net.wording import explain
 
 #: The arguments of ``ssl:`` that name PEM files.
 _PEM_ARGUMENTS: Final = ("privateKey", "certKey", "extraCertChain", "dhParameters")

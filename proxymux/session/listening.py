@@ -29,10 +29,10 @@ from twisted.python.failure import Failure
 
 from proxymux.core.admission import Networks
 from proxymux.errors import ConfigError
-from proxymux.net.connection import explain
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.tls import admit_any_alpn
 from proxymux.net.reactor.unix_port import adopt_unix
+from proxymux.net.wording import explain
 from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.checking import CheckingReactor, NotAdopted, bound_socket

@@ -104,6 +104,6 @@ def make_router(reactor: Reactor, settings: RouterSettings) -> ProxyService:
     from proxymux.tap.wiring import make_log, make_service
 
     check_trust_store(os.environ)
-    log = make_log(settings.log_level)
+    log = make_log(settings)
     driver = make_driver(reactor, settings, log)
     return make_service(driver, "router", lambda: make_decider(settings, driver.reactor, log), settings, log)
