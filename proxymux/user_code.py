@@ -13,17 +13,18 @@ from types import ModuleType
 from proxymux.errors import RouterError
 
 
-def find(name: str) -> tuple[object, str, str]:
+def find(name: str, wanted: str = "the file that defines proxy(data)") -> tuple[object, str, str]:
     """Run a file or module from its source.
 
     :param name: the path of a file, ``package.module`` or ``package.module:attribute``.
+    :param wanted: what the user should have named, for error messages.
     :returns: the module or its attribute; a name for logs; the path of the file.
     :raises RouterError: if the file, module or attribute does not exist, or the module cannot be run.
     """
     if name.endswith(".py") or os.sep in name or os.path.exists(name):
-        return _from_file(name)
+        return _from_file(name, wanted)
     module_name, _, attribute = name.partition(":")
-    module = _from_module(module_name)
+    module = _from_module(module_name, wanted)
     found: object = module
     for part in attribute.split(".") if attribute else ():
         try:
@@ -33,12 +34,12 @@ def find(name: str) -> tuple[object, str, str]:
     return found, attribute or module_name, str(module.__file__)
 
 
-def _from_file(path: str) -> tuple[ModuleType, str, str]:
+def _from_file(path: str, wanted: str) -> tuple[ModuleType, str, str]:
     try:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        raise RouterError(f"{path}: {error.strerror}; name the file that defines proxy(data)") from None
+        raise RouterError(f"{path}: {error.strerror}; name {wanted}") from None
     name = os.path.basename(path).removesuffix(".py")
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
@@ -46,7 +47,7 @@ def _from_file(path: str) -> tuple[ModuleType, str, str]:
     return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
 
 
-def _from_module(name: str) -> ModuleType:
+def _from_module(name: str, wanted: str) -> ModuleType:
     # A module is always run from its source, as a new object: a reload must neither change the module in use nor run
     # byte code, which counts as up to date even if the source has changed within the same second.
     if os.getcwd() not in sys.path:
@@ -61,7 +62,7 @@ def _from_module(name: str) -> ModuleType:
     except BaseException as error:  # raised by the code of the package that contains the module
         raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
-        raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
+        raise RouterError(f"{name}: there is no such file, nor a module of that name; name {wanted}")
     with open(spec.origin, "rb") as file:
         return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 from proxymux.core.codecs import Codec, complete, make_codec
 from proxymux.core.events import EVENTS, Events
 from proxymux.errors import BadCodec, ConfigError, RouterError
+from proxymux.fields import in_words
 from proxymux.user_code import find
+
+#: What is wanted by the option, for the message where it is not there.
+_WANTED: Final = {
+    "--codec": "a built-in codec, or package.module:attribute of your own",
+    "--listeners": f"the file that defines {in_words(list(EVENTS))}",
+    "--config-object": "package.module:attribute of the object",
+}
 
 
 def load_codec(name: str) -> Codec:
@@ -59,7 +67,7 @@ def load_config(name: str) -> object:
 
 def _find(option: str, name: str) -> tuple[object, str]:
     try:
-        found, _, filename = find(name)
+        found, _, filename = find(name, _WANTED[option])
     except RouterError as error:
         raise ConfigError(option, str(error)) from None
     return found, filename
