@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from io import FileIO
@@ -11,6 +10,7 @@ from typing import IO, Final
 
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
+from proxymux.paths import obstacle
 
 #: The path that stands for standard output.
 STDOUT: Final = "-"
@@ -43,17 +43,9 @@ def check_path(path: str) -> None:
     :param path: a file, or ``-`` for standard output.
     :raises ConfigError: naming ``--access-log``, if it cannot be written.
     """
-    folder = os.path.dirname(path) or "."
-    if path == STDOUT or (os.path.isfile(path) and os.access(path, os.W_OK)):
-        return
-    if os.path.isdir(path):
-        raise _cannot_write(path, "it is a folder")
-    if not os.path.isdir(folder):
-        raise _cannot_write(path, f"there is no folder {folder}")
-    if os.path.exists(path):
-        raise _cannot_write(path, "this user may not write it")
-    if not os.access(folder, os.W_OK):
-        raise _cannot_write(path, f"this user may not write in {folder}")
+    reason = None if path == STDOUT else obstacle(path)
+    if reason is not None:
+        raise _cannot_write(path, reason)
 
 
 def _cannot_write(path: str, reason: str | None) -> ConfigError:

@@ -32,7 +32,6 @@ from proxymux.errors import ConfigError
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.tls import admit_any_alpn
 from proxymux.net.reactor.unix_port import adopt_unix
-from proxymux.net.wording import explain
 from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.checking import CheckingReactor, NotAdopted, bound_socket
@@ -72,7 +71,11 @@ class Listener:
     @property
     def text(self) -> EndpointText:
         """The description in its parts, without ``haproxy:``."""
-        return EndpointText.read(self.description.removeprefix(_PROXY_PREFIX))
+        return EndpointText.read(self._endpoint_description)
+
+    @property
+    def _endpoint_description(self) -> str:
+        return self.description.removeprefix(_PROXY_PREFIX)
 
     def listen(self, driver: Driver, begin: Callable[[], SessionRunner]) -> Deferred[IListeningPort]:
         """Listen.
@@ -102,26 +105,25 @@ class Listener:
 
     def problem(self, failure: Failure) -> ConfigError:
         """Make the error for the operator from a failure to listen."""
-        reason: object = explain(failure)
         error = failure.value
-        if isinstance(error, CannotListenError):
-            where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
-            place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
-            cause = error.socketError
-            reason = f"{place}: {getattr(cause, 'strerror', None) or cause}"
+        if not isinstance(error, CannotListenError):
+            return ConfigError("--listen", f"{self.description!r}: {mistake(self._endpoint_description, error)}")
+        where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
+        place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
+        cause = error.socketError
         return ConfigError(
             "--listen",
-            f"{self.description}: cannot listen on {reason}; choose an address that is free and that you may use",
+            f"{self.description}: cannot listen on {place}: {getattr(cause, 'strerror', None) or cause};"
+            " choose an address that is free and that you may use",
         )
 
     def _endpoint(self, reactor: _ListeningReactor | CheckingReactor) -> IStreamServerEndpoint:
         if self.text.kind == "systemd":
             return AdoptedStreamServerEndpoint(reactor, *InheritedSockets.of_process().take(self.text, self))
-        description = self.description.removeprefix(_PROXY_PREFIX)
         try:
-            endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, self._endpoint_description)
         except Exception as error:
-            raise ConfigError("--listen", f"{self.description!r}: {mistake(description, error)}") from error
+            raise self.problem(Failure(error)) from error
         return endpoint
 
     def backlog_of(self, endpoint_backlog: int) -> int:
@@ -183,7 +185,7 @@ class _ListeningReactor:
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> IListeningPort:
         outer = self._with_header(factory)
-        path = UnixPath(address, wantPID)
+        path = UnixPath(os.fsdecode(address), wantPID)
         try:
             sock = path.listen(self._listener.mode_of(mode), self._listener.backlog_of(backlog))
         except OSError as error:
