@@ -131,9 +131,12 @@ def _check(options: argparse.Namespace) -> None:
     from twisted.internet.task import react
 
     from proxymux.cli.check import check_router
+    from proxymux.net.clock import monotonic
 
     def run(reactor: Reactor) -> Deferred[None]:
-        checking = check_router(reactor, options.router, options.sample, options.timeout, sys.stdout, sys.stderr)
+        checking = check_router(
+            monotonic(reactor), options.router, options.sample, options.timeout, sys.stdout, sys.stderr
+        )
         return checking.addCallback(_exit)
 
     react(run)

@@ -21,7 +21,6 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
-    IReactorTime,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, ServerFactory
@@ -33,6 +32,7 @@ from proxymux.errors import ConfigError
 from proxymux.net.connection import explain
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.tls import admit_any_alpn
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.runner import SessionRunner
 from proxymux.settings import Settings
@@ -70,13 +70,13 @@ class Listener:
         endpoint = self._endpoint(_ListeningReactor(driver, self, begin))
         return endpoint.listen(ArrivalFactory(driver.timers, begin))
 
-    def check(self, clock: IReactorTime) -> None:
+    def check(self, reactor: Reactor) -> None:
         """Bind the address and release it again, without listening.
 
         :raises ConfigError: if :meth:`listen` would fail now.
         """
         problems: list[Failure] = []
-        self._endpoint(_CheckingReactor(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
+        self._endpoint(_CheckingReactor(reactor, self.reuse)).listen(Factory()).addErrback(problems.append)
         if problems:
             raise self.problem(problems[0])
 
@@ -189,12 +189,12 @@ class _CheckingReactor:
     Endpoints call them with the arguments of Twisted's own methods; all raise :class:`CannotListenError`.
     """
 
-    def __init__(self, clock: IReactorTime, reuse: bool) -> None:
-        self._clock = clock
+    def __init__(self, reactor: Reactor, reuse: bool) -> None:
+        self._reactor = reactor
         self._reuse = reuse
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._clock, name)
+        return getattr(self._reactor, name)
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
         _bound_socket(interface, port, self._reuse).close()

@@ -95,7 +95,7 @@ def make_service(
     """
     context = Context(
         service=name,
-        clock=driver.reactor,
+        clock=driver.clock,
         timers=driver.timers,
         wall=time.time,
         decider=decider(),
@@ -111,7 +111,7 @@ def make_service(
         context,
         driver,
         [Listener(each, settings, reuse, ipv6_only) for each in settings.endpoints],
-        Process.of(driver.reactor),
+        Process.of(driver.reactor, driver.clock),
         decider,
         access_log=_access_log(settings, log),
         pid_file=pid_file,
