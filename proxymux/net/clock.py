@@ -11,7 +11,7 @@ import heapq
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final, cast
 
 from twisted.internet.base import DelayedCall, ReactorBase
 from twisted.internet.interfaces import IReactorTime
@@ -53,7 +53,7 @@ class MonotonicClock:
         #: How many calls are still to be made.
         self._active = 0
 
-    def callLater(self, delay: float, callable: Callable[..., Any], *args: object, **kw: object) -> DelayedCall:
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> DelayedCall:
         """Call a function in ``delay`` seconds, or soon after."""
         call = DelayedCall(self.seconds() + delay, callable, args, kw, self._cancel, self._move, self.seconds)
         heapq.heappush(self._calls, call)
@@ -124,9 +124,9 @@ def _clock_of(reactor: Reactor) -> MonotonicClock:
     return MonotonicClock(reactor, Logger("proxymux"))
 
 
-def monotonic(reactor: Any) -> IReactorTime:
+def monotonic(reactor: Reactor | IReactorTime) -> IReactorTime:
     """The one clock that measures limits and durations in a reactor.
 
     :param reactor: one of Twisted's; anything else that has a time, such as the ``Clock`` of a test, is its own clock.
     """
-    return _clock_of(reactor) if isinstance(reactor, ReactorBase) else reactor
+    return _clock_of(cast("Reactor", reactor)) if isinstance(reactor, ReactorBase) else cast("IReactorTime", reactor)

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import ensureDeferred
 from twisted.logger import (
     FilteringLogObserver,
     Logger,
@@ -20,6 +19,7 @@ from proxymux.admin.access_log import AccessLog, check_path
 from proxymux.admin.statistics import Statistics
 from proxymux.core.admission import Admission
 from proxymux.core.events import EventListener, Events
+from proxymux.coroutines import run
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
 from proxymux.net.connector import Connector
@@ -51,10 +51,10 @@ def make_events(log: Logger) -> Events:
         async def await_and_report() -> None:
             try:
                 await awaitable
-            except Exception as error:
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # the latter two would end the reactor
                 report(listener, error)
 
-        ensureDeferred(await_and_report())
+        run(await_and_report())
 
     return Events(report, spawn)
 
