@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
+import threading
+import time
 import types
-from collections.abc import Coroutine, Generator
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Coroutine, Generator
+from typing import Final, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
+from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
 
@@ -23,6 +27,12 @@ _GRACE: Final = 1.0
 
 #: The loop itself refers to its tasks only weakly.
 _running: set[asyncio.Task[object]] = set()
+
+
+class RunCoroutine(Protocol):
+    """A way to run coroutines: :func:`run`, or :meth:`OwnLoop.run`."""
+
+    def __call__(self, coroutine: Coroutine[Deferred[object], object, _T], /) -> Deferred[_T]: ...
 
 
 def run(coroutine: Coroutine[Deferred[object], object, _T]) -> Deferred[_T]:
@@ -124,3 +134,75 @@ class _Task(Generic[_T]):
             self.done.callback(task.result())
         else:
             self.done.errback(problem)
+
+
+class OwnLoop:
+    """A loop of asyncio's that nobody else runs, for tests without a reactor.  It is made when it is needed.
+
+    :param limit: seconds for all that it runs, from then on.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._loop: asyncio.SelectorEventLoop | None = None
+        self._selector: _Selector | None = None
+        self._is_closing = False
+
+    def run(self, coroutine: Coroutine[Deferred[object], object, _T], /) -> Deferred[_T]:
+        """Run a coroutine to its end.
+
+        :returns: has fired, unless the coroutine awaits a Deferred that nothing here would fire, or the time is over.
+        """
+        if asyncio._get_running_loop() is not None:
+            return run(coroutine)  # there cannot be two in one thread
+        loop = self._loop or self._make()
+        begun: list[Deferred[_T]] = []
+
+        def stop(result: _T | Failure) -> _T | Failure:
+            if not self._is_closing:
+                loop.stop()
+            return result
+
+        loop.call_soon(lambda: begun.append(run(coroutine).addBoth(stop)))
+        loop.run_forever()
+        return begun[0]
+
+    def _make(self) -> asyncio.SelectorEventLoop:
+        self._selector = _Selector(time.monotonic() + self._limit)
+        self._loop = asyncio.SelectorEventLoop(self._selector)
+        self._selector.stop = self._loop.stop
+        return self._loop
+
+    def close(self) -> None:
+        """Cancel what still runs, and close the loop."""
+        if self._loop is None or self._selector is None:
+            return
+        self._is_closing, self._selector.stop = True, None
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self._loop.run_until_complete(asyncio.wait(tasks, timeout=_GRACE))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+
+class _Selector(selectors.DefaultSelector):
+    """Waits for a loop, and stops it when there is nothing to wait for, or no more time."""
+
+    def __init__(self, deadline: float) -> None:
+        super().__init__()
+        self._deadline = deadline
+        self._threads = threading.active_count()
+        self.stop: Callable[[], None] | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self.stop is None:
+            return super().select(timeout)
+        left = self._deadline - time.monotonic()
+        # The one descriptor is the loop's own, by which other threads wake it.
+        is_stuck = timeout is None and len(self.get_map()) <= 1 and threading.active_count() <= self._threads
+        if left <= 0 or is_stuck:
+            self.stop()
+            return []
+        return super().select(left if timeout is None else min(left, timeout))

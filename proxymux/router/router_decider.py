@@ -15,7 +15,7 @@ from zope.interface import implementer
 from proxymux.core.decision import Decision, from_result
 from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client
-from proxymux.coroutines import REMEDY, lacks_asyncio, run
+from proxymux.coroutines import REMEDY, RunCoroutine, lacks_asyncio, run
 from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.router.loading import Hook, Router
@@ -36,14 +36,18 @@ class RouterDecider:
     :param router: has the functions.
     :param monotonic: a clock in seconds, for how long a function blocks.
     :param log: for error callbacks that raise and functions that block.
+    :param run_coroutine: runs what the functions return to be awaited.
     """
 
     undecided_reply: bytes | None = None
 
-    def __init__(self, router: Router, monotonic: Callable[[], float], log: Logger) -> None:
+    def __init__(
+        self, router: Router, monotonic: Callable[[], float], log: Logger, run_coroutine: RunCoroutine = run
+    ) -> None:
         self._router = router
         self._monotonic = monotonic
         self._log = log
+        self._run_coroutine = run_coroutine
         self._warned_at: float | None = None
         self.name = router.name
         self.place = router.proxy.place
@@ -98,7 +102,7 @@ class RouterDecider:
         try:
             result = hook(*arguments)
             if isinstance(result, Awaitable):
-                waiting = run(self._awaited(hook, read, result))
+                waiting = self._run_coroutine(self._awaited(hook, read, result))
                 return waiting.addErrback(self._failed_awaiting, hook)
         except BaseException as error:  # SystemExit too: a router must not end the process
             raise self._failed(hook, error) from None
