@@ -17,10 +17,10 @@ _T = TypeVar("_T")
 
 #: What asyncio, and libraries that are made for it, say where it does not run.
 _COMPLAINTS: Final = ("no running event loop", "await wasn't used with future", "used inside a task")
-#: The error of ``sniffio``, on which httpx and anyio are built, in the same case.
-_UNKNOWN_LIBRARY: Final = "AsyncLibraryNotFoundError"
+#: The errors of sniffio and anyio, on which httpx is built, in the same case.
+_NO_LIBRARY: Final = frozenset(("AsyncLibraryNotFoundError", "NoEventLoopError"))
 #: What to do then.
-REMEDY: Final = "asyncio has to be the reactor: twistd --reactor asyncio proxymux ..."
+REMEDY: Final = "asyncio has to be the reactor: twistd --reactor asyncio ..."
 
 #: Seconds that tasks have to end in when the service stops.
 _GRACE: Final = 1.0
@@ -57,7 +57,7 @@ def ended() -> Deferred[None]:
 
 def lacks_asyncio(error: BaseException) -> bool:
     """True if user code has failed because it wants asyncio, which does not run."""
-    if type(error).__name__ == _UNKNOWN_LIBRARY:
+    if type(error).__name__ in _NO_LIBRARY:
         return True
     complaint = error.args[0] if isinstance(error, RuntimeError) and error.args else None
     return isinstance(complaint, str) and any(each in complaint for each in _COMPLAINTS)

@@ -285,6 +285,11 @@ def test_so_it_is_for_a_future_of_a_loop_that_does_not_run() -> None:
     loop.close()
 
 
+@pytest.mark.parametrize("name", ["AsyncLibraryNotFoundError", "NoEventLoopError"])
+def test_so_it_is_by_the_libraries_on_which_httpx_is_built(name: str) -> None:
+    assert lacks_asyncio(type(name, (RuntimeError,), {})("in their own words"))
+
+
 @pytest.mark.parametrize(
     "error", [RuntimeError(), RuntimeError(7), RuntimeError("other"), ValueError("no running event loop")]
 )

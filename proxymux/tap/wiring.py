@@ -19,7 +19,7 @@ from proxymux.admin.access_log import AccessLog, check_path
 from proxymux.admin.statistics import Statistics
 from proxymux.core.admission import Admission
 from proxymux.core.events import EventListener, Events
-from proxymux.coroutines import run
+from proxymux.coroutines import REMEDY, lacks_asyncio, run
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
 from proxymux.net.connector import Connector
@@ -45,7 +45,8 @@ def make_events(log: Logger) -> Events:
 
     def report(listener: EventListener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
-        log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
+        kind, remedy = type(error).__name__, f"; {REMEDY}" if lacks_asyncio(error) else ""
+        log.error("listener {name} raised {kind}: {error}{remedy}", name=name, kind=kind, error=error, remedy=remedy)
 
     def spawn(listener: EventListener, awaitable: Awaitable[object]) -> None:
         async def await_and_report() -> None:

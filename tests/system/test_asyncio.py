@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
 from tests.services.fixtures import RELAYS
-from tests.system.conftest import Start, Twistd, read_all
+from tests.system.conftest import Start, Twistd, free_port, read_all
 
 ASYNCIO = ("--reactor", "asyncio")
 #: Asks a server of asyncio's, sleeps, and awaits a Deferred, before it decides.
@@ -141,6 +142,32 @@ def test_in_another_reactor_it_is_a_line_with_the_remedy(start: Start) -> None:
     assert proxy.ask(b"hello") == b""
     line = proxy.wait_for_log(r".*proxy raised.*").group(0)
     assert "router.py:4: proxy raised RuntimeError: no running event loop; " in line
-    assert "twistd --reactor asyncio proxymux" in line
+    assert line.endswith(")")
+    assert "; asyncio has to be the reactor: twistd --reactor asyncio ..." in line
     assert [record["outcome"] for record in proxy.records(1)] == ["router_error"]
     assert is_clean(proxy)
+
+
+LISTENERS = """\
+import asyncio
+
+async def connected(logger, peer):
+    await asyncio.sleep(0.001)
+    print("it knows of", peer)
+"""
+
+
+@pytest.mark.parametrize(
+    ("reactor", "line"),
+    [
+        ("asyncio", r"it knows of 127\.0\.0\.1:\d+"),
+        ("poll", r"listener connected raised RuntimeError: no running event loop; .*twistd --reactor asyncio \.\.\."),
+    ],
+)
+def test_a_listener_may_too(start: Start, tmp_path: Path, reactor: str, line: str) -> None:
+    (tmp_path / "listeners.py").write_text(LISTENERS)
+    options = ("--target", f"127.0.0.1:{free_port()}", "--listeners", str(tmp_path / "listeners.py"))
+    pool = start(None, *options, service="proxymux-pool", twistd=("--reactor", reactor))
+    with pool.connect():
+        pool.wait_for_log(line)
+    assert is_clean(pool)
