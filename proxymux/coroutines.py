@@ -40,11 +40,15 @@ def run(coroutine: Coroutine[Deferred[object], object, _T]) -> Deferred[_T]:
 
     :returns: fires with its result.  Cancelling it cancels what the coroutine awaits; it fires then, at the latest.
     """
+    loop = _running_loop()
+    return ensureDeferred(coroutine) if loop is None else _Task(coroutine, loop).done
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
-        loop = asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return ensureDeferred(coroutine)
-    return _Task(coroutine, loop).done
+        return None
 
 
 def ended() -> Deferred[None]:
@@ -69,7 +73,7 @@ class _Task(Generic[_T]):
     def __init__(self, coroutine: Coroutine[Deferred[object], object, _T], loop: asyncio.AbstractEventLoop) -> None:
         self._coroutine = coroutine
         self._loop = loop
-        #: The Deferred that the coroutine waits for; None while it waits for asyncio.
+        #: The Deferred that the coroutine waits for, if it has not fired; None while it waits for asyncio.
         self._awaited: Deferred[object] | None = None
         #: Fires when the task has ended, or is cancelled.
         self.done: Deferred[_T] = Deferred(self._cancel)
@@ -105,18 +109,18 @@ class _Task(Generic[_T]):
         future: asyncio.Future[None] = self._loop.create_future()
 
         def fired(result: object) -> object:
+            self._awaited = None
             if not future.done():
                 future.set_result(None)
             return result
 
-        self._awaited = deferred.addBoth(fired)
+        self._awaited = deferred
+        deferred.addBoth(fired)
         try:
             yield from future
         except BaseException:  # asyncio's timeout, for example, cancels the task
             deferred.addErrback(lambda _: None).cancel()
             raise
-        finally:
-            self._awaited = None
 
     def _cancel(self, _: Deferred[_T]) -> None:
         if self._awaited is not None:
@@ -153,7 +157,7 @@ class OwnLoop:
 
         :returns: has fired, unless the coroutine awaits a Deferred that nothing here would fire, or the time is over.
         """
-        if asyncio._get_running_loop() is not None:
+        if _running_loop() is not None:
             return run(coroutine)  # there cannot be two in one thread
         loop = self._loop or self._make()
         begun: list[Deferred[_T]] = []

@@ -157,6 +157,22 @@ async def test_cancelling_it_cancels_the_deferred_that_it_awaits_as_twisted_does
 
 
 @in_loop
+async def test_cancelling_it_in_the_turn_in_which_a_deferred_has_fired_cancels_it_too() -> None:
+    later: Deferred[None] = Deferred()
+
+    async def both() -> None:
+        await later
+        await asyncio.sleep(600)
+
+    waiting = Waiting(both)
+    await turns()
+    later.callback(None)
+    waiting.deferred.cancel()
+    await turns()
+    assert waiting.notes == [asyncio.CancelledError, "end"]
+
+
+@in_loop
 async def test_cancelling_it_before_it_has_begun_is_harmless() -> None:
     waiting = Waiting(lambda: asyncio.sleep(600))
     waiting.deferred.cancel()

@@ -20,7 +20,6 @@ from zope.interface import implementer
 
 from proxymux.net.reactor.twisted_types import Reactor
 
-_CLOCK_MONOTONIC: Final = 1
 _NANOSECONDS: Final = 1_000_000_000
 #: Bytes of a timer descriptor's count, timerfd_create(2).
 _COUNT: Final = 8
@@ -69,7 +68,7 @@ class DescriptorAlarm:
     def __init__(self, reactor: Reactor, ring: Callable[[], None]) -> None:
         library = ctypes.CDLL(None, use_errno=True)
         self._set_time = library.timerfd_settime
-        self._fd: int = library.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd: int = library.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         self._time = _TimeSpec()
