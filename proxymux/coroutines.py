@@ -53,7 +53,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 def ended() -> Deferred[None]:
     """Fires when no task runs any more, or after a second: those that were cancelled may have to clean up."""
-    if not _running:
+    if not _running or _running_loop() is None:
         return succeed(None)
     waiting = asyncio.ensure_future(asyncio.wait(set(_running), timeout=_GRACE))
     return Deferred.fromFuture(waiting).addCallback(lambda _: None)
