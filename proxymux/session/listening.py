@@ -20,7 +20,6 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
-    IReactorTime,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, ServerFactory
@@ -31,6 +30,7 @@ from proxymux.core.admission import Networks
 from proxymux.errors import ConfigError
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.tls import admit_any_alpn
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.reactor.unix_port import adopt_unix
 from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
@@ -87,13 +87,13 @@ class Listener:
         endpoint = self._endpoint(_ListeningReactor(driver, self, begin))
         return endpoint.listen(ArrivalFactory(driver.timers, begin))
 
-    def check(self, clock: IReactorTime) -> None:
+    def check(self, reactor: Reactor) -> None:
         """Bind the address and release it again, without listening.
 
         :raises ConfigError: if :meth:`listen` would fail now.
         """
         problems: list[Failure] = []
-        self._endpoint(CheckingReactor(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
+        self._endpoint(CheckingReactor(reactor, self.reuse)).listen(Factory()).addErrback(problems.append)
         if problems and not problems[0].check(NotAdopted):
             raise self.problem(problems[0])
 

@@ -18,6 +18,7 @@ from proxymux.tap.options import SettingsOptions, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+    from twisted.internet.interfaces import IReactorTime
     from twisted.logger import Logger
 
     from proxymux.net.reactor.twisted_types import Reactor
@@ -76,10 +77,13 @@ def Multiplexer(settings: PoolSettings) -> ProxyService:
     return service
 
 
-def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = None) -> ProxyService:
+def make_pool(
+    reactor: Reactor, settings: PoolSettings, log: Logger | None = None, clock: IReactorTime | None = None
+) -> ProxyService:
     """Put a pool service together.
 
     :param log: the service's logger; None makes one for twistd's log, with the level of the settings.
+    :param clock: measures all limits and durations; None is the monotonic clock.
     :raises ProxymuxError: if the codec or the event listeners cannot be loaded.
     """
     from proxymux.net.driver import make_driver
@@ -88,7 +92,7 @@ def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = Non
     from proxymux.tap.wiring import make_events, make_log, make_service
 
     log = log or make_log(settings)
-    driver = make_driver(reactor, settings, log)
+    driver = make_driver(reactor, settings, log, clock=clock)
     events = make_events(log)
     make_mode = exclusive_mode if settings.chosen_mode == "proxy" else shared_mode
     mode = make_mode(settings, load_codec(settings.codec), driver, events, log)
