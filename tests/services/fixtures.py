@@ -82,12 +82,16 @@ class ClockedReactor:
 
         self._reactor = reactor
         self.time_of_day = Clock()
-        self.callLater = self.time_of_day.callLater
         self.seconds = self.time_of_day.seconds
         self.nameResolver = names
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+    def callLater(self, delay: float, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """A call in the next turn is one, whatever the time; Twisted's ports close in one."""
+        due = self.time_of_day if delay else self._reactor
+        return due.callLater(delay, function, *arguments, **named)
 
     def callWhenRunning(self, *_: Any) -> None:
         """Signals stay pytest's."""
