@@ -51,14 +51,22 @@ def _script(words: Sequence[bytes]) -> Verdict:
     return OWN if b"DEBUG" in words[1:2] else PLAIN
 
 
+#: The options of XREAD and XREADGROUP, and how many words each is with its values.  Redis takes them in any order.
+_XREAD_OPTIONS: Final = {b"GROUP": 3, b"COUNT": 2, b"CLAIM": 2, b"NOACK": 1}
+
+
 def _xread(words: Sequence[bytes]) -> Verdict:
     """XREAD and XREADGROUP: they block with the option BLOCK, which stands before STREAMS.
 
-    Options may be repeated, so BLOCK may stand behind the words that are examined; such a command is OWN, too.
+    A group, a consumer and a stream may have the names of options.  BLOCK may stand behind the words that are examined;
+    such a command is OWN, too.
     """
-    if b"STREAMS" not in words:
-        return OWN if len(words) >= WORDS or b"BLOCK" in words else PLAIN
-    return OWN if b"BLOCK" in words[: words.index(b"STREAMS")] else PLAIN
+    at = 1
+    while at < len(words) and words[at] != b"STREAMS":
+        if words[at] == b"BLOCK":
+            return OWN
+        at += _XREAD_OPTIONS.get(words[at], 1)
+    return OWN if at >= len(words) >= WORDS else PLAIN
 
 
 #: The commands that are not PLAIN, by their names: a verdict, or a function that finds it by the words.
@@ -67,6 +75,7 @@ SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
     b"ASKING": OWN,
     b"AUTH": OWN,
     b"HELLO": OWN,
+    b"HIMPORT": OWN,
     b"MULTI": OWN,
     b"READONLY": OWN,
     b"READWRITE": OWN,
