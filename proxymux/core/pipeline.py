@@ -41,6 +41,7 @@ class Pipeline:
     __slots__ = (
         "_ending",
         "_is_output_full",
+        "_problem",
         "_reactions",
         "_requests",
         "_rules",
@@ -62,6 +63,8 @@ class Pipeline:
         self.is_paused = False
         #: The client's outcome after its last reply; None is ``completed``.
         self._ending: Ending | None = None
+        #: The first request that was refused for want of an upstream, in one line; empty if none was.
+        self._problem = ""
         self._enter(State.OPEN)
 
     def __repr__(self) -> str:
@@ -102,6 +105,7 @@ class Pipeline:
             self._turns.add(item)
             if isinstance(item, Answer):
                 self._ending = item.ending
+                self._problem = self._problem or item.problem
             elif item.alone:
                 self._enter(State.CLAIMING)
             if item.is_last:
@@ -201,7 +205,7 @@ class Pipeline:
     def _given(self, batch: Batch) -> list[Order]:
         """End the pipeline: the client has an upstream alone, and an exchange passes its bytes from here on."""
         self._enter(State.HANDED_OVER)
-        return [pipeline_orders.HandOver(batch)]
+        return [pipeline_orders.HandOver(batch, self._problem)]
 
     def _reply(self, data: bytes) -> list[Order]:
         self._turns.outstanding[0].is_begun = True
@@ -269,6 +273,8 @@ class Pipeline:
 
     def _end(self, cause: Cause, outcome: Outcome | None = None, reason: str | None = None) -> list[Order]:
         self._enter(State.ENDED)
+        if self._problem and self._problem != reason:
+            reason = f"{reason}; {self._problem}" if reason else self._problem
         return [*self._turns.drop(), pipeline_orders.End(cause, outcome, reason)]
 
 

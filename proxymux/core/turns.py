@@ -8,6 +8,7 @@ from typing import Final
 from proxymux.core.batch import Batch
 from proxymux.core.pipeline_orders import Follow, Order, Withdraw
 from proxymux.core.request_cutter import Answer
+from proxymux.core.setup import Change
 
 #: Bytes of waiting requests above which reading from the client pauses.
 PLENTY: Final = 1 << 16
@@ -18,7 +19,7 @@ class Turns:
 
     A batch is outstanding from when it is submitted until all its replies have come; replies come in the order of the
     batches.  An answer is sent when nothing is outstanding.  A batch is submitted when nothing is outstanding, or at
-    once where batches are pipelined, unless it wants a slot alone.
+    once where batches are pipelined, unless it wants a slot alone, or its setup depends on the reply to the one before.
     """
 
     __slots__ = ("_waiting_bytes", "claim", "outstanding", "waiting")
@@ -64,7 +65,7 @@ class Turns:
         while waiting:
             first = waiting[0]
             if isinstance(first, Batch):
-                if outstanding and (first.alone or not pipelined):
+                if outstanding and (first.alone or not pipelined or type(outstanding[-1].setup) is Change):
                     break
                 waiting.popleft()
                 orders.append(Follow(first, outstanding[-1]) if outstanding else first)

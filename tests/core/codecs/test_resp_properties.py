@@ -47,7 +47,9 @@ other = st.sampled_from(
     [
         Said(command([b"Select", b"1"]), Kind.OWN),
         Said(command([b"XREAD", b"BLOCK", b"0", b"STREAMS", b"s", b"0"]), Kind.OWN),
-        Said(command([b"client", b"setinfo", b"a", b"b"]), Kind.REFUSED, None, b"+OK\r\n"),
+        Said(command([b"client", b"setname", b"a"]), Kind.REFUSED, None, b"+OK\r\n"),
+        Said(command([b"client", b"setinfo", b"a", b"b"]), Kind.REPLACED),
+        Said(b"hello 3\r\n", Kind.REPLACED),
         Said(b"*0\r\n", Kind.REFUSED),
         Said(b"PING\r\n"),
         Said(b"multi\n", Kind.OWN),
