@@ -10,8 +10,10 @@ from proxymux.core.pipeline_orders import Follow, Order, Withdraw
 from proxymux.core.request_cutter import Answer
 from proxymux.core.setup import Change
 
-#: Bytes of waiting requests above which reading from the client pauses.
+#: Bytes of waiting items above which reading from the client pauses.
 PLENTY: Final = 1 << 16
+#: What an answer that waits counts for beside its bytes: a client can have thousands of them by few bytes.
+_ANSWER: Final = 100
 
 
 class Turns:
@@ -31,7 +33,7 @@ class Turns:
         self.outstanding: deque[Batch] = deque()
         #: The batch that wants a slot alone, outstanding or not; further bytes of the client are added to its data.
         self.claim: Batch | None = None
-        #: Bytes of the waiting batches, without those of the claim.
+        #: Bytes of the waiting items, without those of the claim.
         self._waiting_bytes = 0
 
     @property
@@ -47,11 +49,12 @@ class Turns:
     def add(self, item: Batch | Answer) -> None:
         """Append an item."""
         self.waiting.append(item)
-        if isinstance(item, Batch):
-            if item.alone:
-                self.claim = item
-            else:
-                self._waiting_bytes += len(item.data)
+        if isinstance(item, Answer):
+            self._waiting_bytes += _ANSWER + len(item.data)
+        elif item.alone:
+            self.claim = item
+        else:
+            self._waiting_bytes += len(item.data)
 
     def next(self, pipelined: bool) -> list[Order]:
         """Remove the items whose turn has come, up to the first batch, and return the orders for them.
@@ -76,6 +79,7 @@ class Turns:
             if outstanding:
                 break
             waiting.popleft()
+            self._waiting_bytes -= _ANSWER + len(first.data)
             if first.data:
                 orders.append(first.data)
         return orders

@@ -241,6 +241,17 @@ def test_an_answer_of_our_own_waits_for_its_turn() -> None:
     assert done(pipeline, batch, b"$-1\r\n") == [b"$-1\r\n", b"+OK\r\n"]
 
 
+def test_answers_that_wait_are_not_without_bounds() -> None:
+    pipeline = make("resp")
+    batch = sent(pipeline, b"GET a\r\n")
+    most = PLENTY // 100
+    count = next(count for count in range(most) if pipeline.take(Input.RECEIVED, b"*0\r\nRESET\r\n"))
+    assert pipeline.is_paused
+    *replies, resume = done(pipeline, batch, b"$-1\r\n")
+    assert b"".join(each for each in replies if isinstance(each, bytes)) == b"$-1\r\n" + b"+RESET\r\n" * (count + 1)
+    assert resume == Resume()
+
+
 def test_what_is_no_request_is_answered_in_its_turn_and_ends_the_client() -> None:
     pipeline = make("resp")
     batch = sent(pipeline, b"GET a\r\n*x\r\n")
