@@ -7,7 +7,6 @@ There are two kinds: :class:`~proxymux.net.epoll.connection.EpollConnection` has
 from __future__ import annotations
 
 import fcntl
-import os
 import sys
 import termios
 from collections.abc import Callable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from proxymux.net.reactor.twisted_types import Transport
 
 #: Seconds after which a close becomes an abort.  A TLS close has them twice: for close_notify, then for TCP.
-LINGER: Final = 10.0
+CLOSE_LIMIT: Final = 10.0
 #: Seconds between two looks at how much the kernel has still to send.
 LOOK_AGAIN: Final = 0.05
 
@@ -91,6 +90,10 @@ class Connection(Protocol):
         """True if no byte waits to be sent; False also where that is not known."""
 
     @property
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken yet, or never took if the connection is lost; with TLS as encrypted."""
+
+    @property
     def transport(self) -> Transport | None:
         """Twisted's transport; None on a plain socket."""
 
@@ -128,7 +131,10 @@ class Connection(Protocol):
         """Send FIN after everything that was sent; where the connection cannot half-close, close it."""
 
     def close(self) -> None:
-        """Close after everything was sent, within :data:`LINGER` seconds, TLS within twice as many."""
+        """Close after everything was sent, within :data:`CLOSE_LIMIT` seconds, TLS within twice as many."""
+
+    def close_now(self) -> None:
+        """Close without waiting for the peer.  What the kernel has taken is still delivered; the rest is lost."""
 
     def abort(self) -> None:
         """Reset the connection now.  Unsent bytes are lost."""
@@ -159,15 +165,6 @@ class _NoOwner:
 UNOWNED: Final = _NoOwner()
 #: The owner of a connection between two owners: what it receives meanwhile is kept for :meth:`Connection.take_early`.
 EARLY: Final = _NoOwner()
-
-
-def explain(reason: BaseException | None) -> str:
-    """Why a connection was lost, in one line."""
-    if reason is None:
-        return "closed"
-    if isinstance(reason, OSError) and reason.errno:
-        return os.strerror(reason.errno).lower()
-    return " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
 
 
 def bytes_to_send(descriptor: int) -> int:

@@ -22,6 +22,7 @@ class MemoryConnection:
     half_closes = True
     notices_resets = True
     is_flushed = True
+    unsent = 0
     is_finished = False
     transport = None
 
@@ -68,6 +69,8 @@ class MemoryConnection:
 
     def close(self) -> None:
         self._end(None)
+
+    close_now = close
 
     def abort(self) -> None:
         self._end(ConnectionAbortedError("aborted"))

@@ -74,12 +74,12 @@ def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
     """
     from proxymux.core.token.verifier import ReplayCache
     from proxymux.gateway.failure_budget import FailureBudget
-    from proxymux.gateway.keys import SecretSource, make_verifier
+    from proxymux.gateway.keys import SecretSource, make_verifier, warnings
     from proxymux.gateway.token_decider import TokenDecider
     from proxymux.net.driver import make_driver
     from proxymux.tap.wiring import make_log, make_service
 
-    log = make_log(settings.log_level)
+    log = make_log(settings)
     driver = make_driver(reactor, settings, log, settings.buffer)
     target_filter = TargetFilter(TargetRules(settings.allow_target, settings.deny_target))
     replay_cache, budget, statistics = ReplayCache(), FailureBudget(settings.max_failures), Statistics()
@@ -106,6 +106,7 @@ def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
         pid_file=None if settings.gateway_pidfile is None else PidFile("--gateway-pidfile", settings.gateway_pidfile),
         statistics=statistics,
         target_check=target_filter,
+        warnings=warnings(settings),
     )
     target_filter.own = service.bound
     return service
