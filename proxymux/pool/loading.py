@@ -9,6 +9,8 @@ from proxymux.core.codecs.resp.credentials import Credentials, parse_credentials
 from proxymux.core.events import EVENTS, Events
 from proxymux.errors import BadCodec, BadKeys, ConfigError, RouterError
 from proxymux.fields import in_words
+from proxymux.paths import exposure
+from proxymux.pool.settings import PoolSettings
 from proxymux.user_code import describe, find
 
 #: What is wanted for ``--listeners``, for the message where it is not there.
@@ -50,6 +52,12 @@ def load_credentials(path: str) -> Credentials:
         raise ConfigError("--auth-file", f"{path}: {error}") from None
     except OSError as error:
         raise ConfigError("--auth-file", f"{path}: {error.strerror}; name a readable file of users") from None
+
+
+def warnings(settings: PoolSettings) -> list[str]:
+    """What is unwise about the settings, in one line each: an auth file that every user can read."""
+    danger = None if settings.auth_file is None else exposure(settings.auth_file)
+    return [] if danger is None else [f"--auth-file: {danger}"]
 
 
 def load_listeners(events: Events, name: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from proxymux.pool.ancestor import read_pool_settings
-from proxymux.pool.loading import load_codec, load_config, load_credentials, load_listeners
+from proxymux.pool.loading import load_codec, load_config, load_credentials, load_listeners, warnings
 from proxymux.pool.settings import PoolSettings
 from proxymux.tap.keywords import takes
 from proxymux.tap.options import SettingsOptions, make_checked
@@ -117,4 +117,5 @@ def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = Non
         join_pool=mode.join_pool,
         leases=mode.leases,
         ipv6_only=settings.ipv6_only,
+        warnings=warnings(settings),
     )

@@ -126,6 +126,21 @@ def test_an_auth_file_that_is_of_no_use_ends_the_start(
     assert said == f"proxymux: --auth-file: {path}: {problem}"
 
 
+def test_an_auth_file_that_everybody_can_read_gets_a_warning(
+    public_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = public_folder / "auth"
+    path.write_text("client app sesame\n")
+    for mode, said in (
+        (0o640, ""),
+        (0o644, f"proxymux: --auth-file: {path} can be read by every user (mode 0644); chmod o-rwx it\n"),
+    ):
+        path.chmod(mode)
+        with pytest.raises(SystemExit) as end:
+            makeService(parse("--codec", "resp", "--mode", "fifo", "--auth-file", str(path), "--check"))
+        assert (end.value.code, *capsys.readouterr()) == (0, "ok\n", said)
+
+
 # Codecs
 
 
