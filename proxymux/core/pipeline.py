@@ -17,11 +17,10 @@ from typing import Any, Final
 
 from proxymux.core import pipeline_orders
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import BODY_LIMIT
 from proxymux.core.commands import Cause
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline_orders import Failure, Input, Order, PipelineRules, State
-from proxymux.core.request_cutter import Answer, RequestCutter
+from proxymux.core.request_cutter import NO_SPARE_UPSTREAM, Answer, RequestCutter
 from proxymux.core.turns import Turns
 
 #: With a codec that sees no ends, a chunk of at least this many bytes counts as a part of a request, which then ends
@@ -119,8 +118,9 @@ class Pipeline:
     def _collect(self, data: bytes) -> list[Order]:
         """Keep a part of a large request that only silence ends, and wait for that silence."""
         self._requests.keep(data)
-        if self._requests.kept_size > BODY_LIMIT:
-            return [pipeline_orders.StopGap(), *self._protocol_error(f"a request of more than {BODY_LIMIT} bytes")]
+        if self._requests.kept_size > self._rules.request_limit:
+            problem = f"a request of more than {self._rules.request_limit} bytes"
+            return [pipeline_orders.StopGap(), *self._protocol_error(problem)]
         self._enter(State.COLLECTING)
         return [pipeline_orders.StartGap()]
 
@@ -162,7 +162,26 @@ class Pipeline:
 
     def _go_on(self, _: None = None) -> list[Order]:
         """Submit or answer the items whose turn has come."""
+        if self.waiting and self._requests.is_pinned and self._turns.claim is None:
+            self._pin()
         return self._pause_or_end([] if self._is_output_full else self._turns.next(self._rules.pipelined))
+
+    def _pin(self) -> None:
+        """Have what waits go to an upstream that the client has alone, as a reply has shown that it must not share one.
+
+        Refuse it if there is none to spare, or if it ends with an answer, which an upstream cannot give.
+        """
+        if not any(isinstance(item, Batch) for item in self.waiting):
+            return
+        if self._ending is None and self._rules.may_have_own():
+            self._turns.add(self._requests.claim(self._turns.take_waiting()))
+            self._enter(State.CLAIMING)
+            return
+        self._turns.drop_waiting()
+        self._requests.drop()
+        self._ending = Ending(Outcome.PROTOCOL_ERROR, NO_SPARE_UPSTREAM)
+        self._turns.add(Answer(self._rules.codec.failure(NO_SPARE_UPSTREAM)))
+        self._enter(State.FINISHING)
 
     def _pause_or_end(self, orders: list[Order]) -> list[Order]:
         """Append the orders that follow from the state: to pause or resume reading, or to end a finished client."""
@@ -234,7 +253,7 @@ class Pipeline:
             self._enter(State.BREAKING_OFF)
             return [*self._turns.drop(batch), pipeline_orders.BreakOff()]
         orders = self._turns.drop_from(batch)
-        return orders + self._dismiss(self._rules.codec.failure(ending.reason or ""), ending)
+        return orders + self._dismiss(self._rules.codec.failure_for(batch.data, ending.reason or ""), ending)
 
     # The end
 

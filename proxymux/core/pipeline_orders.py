@@ -13,6 +13,7 @@ from itertools import count
 
 from proxymux.core.batch import Batch
 from proxymux.core.codecs import Codec
+from proxymux.core.codecs.limits import DEFAULT_LIMITS
 from proxymux.core.commands import Cause, Pause, Resume
 from proxymux.core.outcome import Ending, Outcome
 
@@ -44,6 +45,7 @@ class PipelineRules:
     :param batches: requests of one client that came together form one batch; otherwise each is a batch of its own.
     :param is_ordered: the batches of all clients are served in the order in which they came (FIFO mode).
     :param may_have_own: returns True if one client may take an upstream alone now.
+    :param request_limit: the most bytes of a request that are kept until it is whole.
     """
 
     codec: Codec
@@ -51,6 +53,7 @@ class PipelineRules:
     batches: bool
     is_ordered: bool
     may_have_own: Callable[[], bool]
+    request_limit: int = DEFAULT_LIMITS.request
     #: Returns the next number in the order of all clients' batches.
     next_sequence: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
 

@@ -18,7 +18,7 @@ _PLAIN: Final = Kind.PLAIN
 _SILENT: Final = Kind.SILENT
 _LAST: Final = Kind.LAST
 _SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
-_NO_SPARE_UPSTREAM: Final = "this command needs an upstream of its own, and there is none to spare"
+NO_SPARE_UPSTREAM: Final = "this command needs an upstream of its own, and there is none to spare"
 
 
 @dataclass(slots=True)
@@ -78,10 +78,26 @@ class RequestCutter:
             if request.end == len(data) and request.kind is _PLAIN:
                 return self._set_sequence(Batch(data, [(request.hint, request.count)], request.count))
         items = self._cut(data, requests)
+        limit = self._rules.request_limit
+        if problem is None and self.kept_size > limit:
+            text = f"a request of more than {limit} bytes (--max-message)"
+            problem = BadMessage(text, self._rules.codec.failure(text))
         if problem is not None and not (items and _ends_cutting(items[-1])):
             self.drop()
             items.append(Answer(problem.answer, True, Ending(Outcome.PROTOCOL_ERROR, str(problem))))
         return items
+
+    @property
+    def is_pinned(self) -> bool:
+        """True once the codec's scanner has learnt that the client needs an upstream alone."""
+        return getattr(self.scanner, "is_pinned", False)
+
+    def claim(self, before: bytes) -> Batch:
+        """Return a batch that wants an upstream alone, for requests that were cut before and what is kept.
+
+        Nothing more is to be cut after that.
+        """
+        return self._set_sequence(Batch(before + self._take_kept(b""), [], 0, alone=True))
 
     def cut_kept(self) -> Batch | list[Batch | Answer]:
         """As :meth:`cut`, for the bytes given to :meth:`keep`, which silence has ended."""
@@ -134,10 +150,10 @@ class RequestCutter:
         if self._rules.may_have_own():
             return self._set_sequence(Batch(self._take_kept(data[start:]), [], 0, alone=True))
         self.drop()
-        refusal = self._rules.codec.failure(_NO_SPARE_UPSTREAM)
+        refusal = self._rules.codec.failure(NO_SPARE_UPSTREAM)
         if refusal and not self._rules.codec.ends_at_own:
             return Answer(refusal)
-        return Answer(refusal, True, Ending(Outcome.PROTOCOL_ERROR, _NO_SPARE_UPSTREAM))
+        return Answer(refusal, True, Ending(Outcome.PROTOCOL_ERROR, NO_SPARE_UPSTREAM))
 
     def _take_kept(self, data: bytes) -> bytes:
         """Remove the kept bytes, and return them followed by ``data``."""

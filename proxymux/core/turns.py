@@ -79,6 +79,12 @@ class Turns:
                 orders.append(first.data)
         return orders
 
+    def take_waiting(self) -> bytes:
+        """Remove all that waits, and return the bytes of the batches."""
+        data = b"".join([item.data for item in self.waiting if isinstance(item, Batch)])
+        self.drop_waiting()
+        return data
+
     def put_back(self, batch: Batch) -> None:
         """Make an outstanding batch the first that waits."""
         self.outstanding.remove(batch)

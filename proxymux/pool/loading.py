@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from proxymux.core.codecs import Codec, complete, make_codec
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.events import EVENTS, Events
 from proxymux.errors import BadCodec, ConfigError, RouterError
 from proxymux.user_code import find
 
 
-def load_codec(name: str) -> Codec:
+def load_codec(name: str, limits: Limits = DEFAULT_LIMITS, **choices: object) -> Codec:
     """Return a codec by its name.
 
     :param name: the value of ``--codec``: a built-in codec, or ``package.module:attr`` of the user's.
+    :param limits: the limits of a built-in codec.
+    :param choices: further arguments, which only the built-in codec of that name takes.
     :raises ConfigError: if there is no such codec, or the user's lacks a member that a codec must have.
     """
     try:
         if ":" not in name or name.startswith("length:"):
-            return make_codec(name)
+            return make_codec(name, limits, **choices)
     except BadCodec as error:
         raise ConfigError("--codec", str(error)) from None
     found = _find("--codec", name)[0]

@@ -21,7 +21,8 @@ from proxymux.net.timers import Timers
 from proxymux.pool.leases import LeasingRunner
 from proxymux.pool.opening import Openings
 from proxymux.pool.response import Response
-from proxymux.pool.settings import PoolSettings
+from proxymux.pool.rewriting import RewritingUpstream
+from proxymux.pool.settings import FUNNEL_HINT, PoolSettings
 from proxymux.pool.upstream import Upstream, UpstreamRules
 
 #: Seconds between two checks for upstreams that have been idle for ``--inactivity-timeout``.
@@ -73,6 +74,8 @@ class Pool:
     # For the service
 
     def start(self) -> None:
+        if self.codec.name == "raw" and not self.is_ordered:
+            self._log.warn("{hint}", hint=FUNNEL_HINT)
         self.runner.start()
         if self._warmup:
             self.runner.carry_out(self.leasing.start(self.now()))
@@ -191,7 +194,8 @@ class Pool:
     # Called by the openings, as SlotListener
 
     def connected(self, slot: Slot, connection: Connection) -> None:
-        upstream = self._upstreams[slot] = Upstream(self.rules, self, slot, connection)
+        make = RewritingUpstream if self.codec.rewrites else Upstream
+        upstream = self._upstreams[slot] = make(self.rules, self, slot, connection)
         if self.codec.silent_first:
             upstream.await_silence()
         else:

@@ -380,6 +380,9 @@ class SessionRunner:
         self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
 
     def _finish(self, command: commands.Finish) -> None:
+        if command.ending.outcome is Outcome.PROTOCOL_ERROR:
+            client, reason = show(self._client.address), command.ending.reason
+            self._context.log.info("{client}: protocol error: {reason}", client=client, reason=reason)
         if self._is_counted:
             self._context.admission.leave(self._admitted_host)
         if self._context.observers or self._context.events.heard("ended"):

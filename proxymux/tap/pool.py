@@ -91,7 +91,8 @@ def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = Non
     driver = make_driver(reactor, settings, log)
     events = make_events(log)
     make_mode = exclusive_mode if settings.chosen_mode == "proxy" else shared_mode
-    mode = make_mode(settings, load_codec(settings.codec), driver, events, log)
+    codec = load_codec(settings.codec, settings.limits, **settings.codec_choices)
+    mode = make_mode(settings, codec, driver, events, log)
     if settings.listeners is not None:
         load_listeners(events, settings.listeners)
     return make_service(

@@ -52,6 +52,8 @@ OWN: dict[str, tuple[list[str], str]] = {
     "--queue-limit": (["requests", "clients"], "1024"),
     "--queue-timeout": (["seconds"], "30"),
     "--request-timeout": (["seconds"], "60"),
+    "--max-message": (["bytes", "value", "body", "line"], "512 MiB, lines 16 MiB"),
+    "--memcache-auth": (["-Y"], ""),
     "--config-object": (["package.module:ATTR"], ""),
     "--listeners": (["file or module", "events"], ""),
     "--async": (["funnel"], ""),

@@ -1,8 +1,9 @@
 """Codecs: each finds where the messages of one protocol end, in both directions.
 
 A pool whose clients share upstreams has to know which bytes are one request and which are its reply.  A codec finds
-only that.  It changes no bytes, and keeps none but an unfinished line or header; the caller keeps the messages and cuts
-the data at the offsets that the codec returns.
+only that.  It keeps no bytes but an unfinished line or header; the caller keeps the messages and cuts the data at the
+offsets that the codec returns.  It changes no bytes either, unless the protocol numbers its messages, see
+:class:`Rewriter`.
 
 Offsets are into the ``data`` argument of the call that returns them, also for a message that began in an earlier call.
 """
@@ -10,19 +11,26 @@ Offsets are into the ``data`` argument of the call that returns them, also for a
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import BadCodec
 
-__all__ = ["Codec", "CodecBase", "Kind", "ReplyScanner", "Request", "RequestScanner", "complete", "make_codec"]
-
-#: The default limit of a codec for a message's body, or for one value in it, in bytes.
-BODY_LIMIT: Final = 512 * 1024 * 1024
-#: The limit of a line, in bytes, its end included.
-LINE_LIMIT: Final = 64 * 1024
+__all__ = [
+    "Codec",
+    "CodecBase",
+    "Kind",
+    "ReplyScanner",
+    "Request",
+    "RequestScanner",
+    "Rewriter",
+    "complete",
+    "make_codec",
+]
 
 
 class Kind(enum.Enum):
@@ -62,7 +70,11 @@ class Request:
 
 
 class RequestScanner(Protocol):
-    """Finds the requests in what one client sends."""
+    """Finds the requests in what one client sends.
+
+    A scanner may have the attribute ``is_pinned``.  Once it is True, requests that were found as PLAIN before, but not
+    sent yet, are handled as OWN (HTTP, where a reply may show that the client needs an upstream alone).
+    """
 
     #: Bytes to be sent to the client at once (HTTP's 100 Continue); the caller sends them and resets this to ``b""``.
     interim: bytes
@@ -126,10 +138,33 @@ class ReplyScanner(Protocol):
         """True if no reply is unfinished."""
 
 
+@runtime_checkable
+class Rewriter(Protocol):
+    """Changes what goes to one upstream, and undoes that in what comes back.
+
+    For protocols that number their messages: numbers of the upstream's own take the place of the clients', which may be
+    equal.  The reply scanners of a codec with ``rewrites`` are rewriters, too.
+    """
+
+    def outgoing(self, data: bytes) -> bytes:
+        """Return what is sent in the place of ``data``.
+
+        :param data: whole requests; they are those that :meth:`ReplyScanner.expect` was called for, in the same order.
+        """
+
+    def incoming(self, data: bytes) -> bytes:
+        """Return what takes the place of ``data``, which the upstream has sent; ``feed`` is called with it.
+
+        A part that cannot be told yet is kept for the next call.  At what must reach nobody the rewriter stops: it
+        returns what came before, and the next ``feed`` raises :class:`~proxymux.errors.BadMessage`.
+        """
+
+
 class Codec(Protocol):
     """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
-    A user's codec may leave out ``pipelines``, ``silent_first`` and ``ends_at_own``: see :func:`complete`.
+    A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``rewrites`` and ``failure_for``: see
+    :func:`complete`.
     """
 
     #: The name for ``--codec`` and :func:`make_codec`.
@@ -145,6 +180,8 @@ class Codec(Protocol):
     #: True if the request scanners ignore everything after an OWN request.  Then a client whose OWN request is refused
     #: is closed after the refusal, as its next request cannot be found.
     ends_at_own: bool
+    #: True if the reply scanners are :class:`Rewriter`, too.
+    rewrites: bool
 
     def requests(self) -> RequestScanner:
         """Make the scanner for a new client."""
@@ -158,6 +195,12 @@ class Codec(Protocol):
         :param problem: why, in one line.
         """
 
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        """As :meth:`failure`, for protocols whose error reply depends on the request.
+
+        :param request: the request, or several of which it is the first.
+        """
+
 
 class CodecBase:
     """A base class with the usual values of a codec's members; a codec sets those that differ."""
@@ -166,6 +209,13 @@ class CodecBase:
     pipelines = False
     silent_first = False
     ends_at_own = False
+    rewrites = False
+
+    def failure(self, problem: str) -> bytes:
+        return b""
+
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        return self.failure(problem)
 
 
 class _Completed:
@@ -177,9 +227,18 @@ class _Completed:
         self.pipelines = bool(getattr(codec, "pipelines", CodecBase.pipelines))
         self.silent_first = bool(getattr(codec, "silent_first", codec.gap))
         self.ends_at_own = bool(getattr(codec, "ends_at_own", CodecBase.ends_at_own))
+        self.rewrites = bool(getattr(codec, "rewrites", CodecBase.rewrites))
         self.requests = codec.requests
         self.replies = codec.replies
         self.failure = codec.failure
+        self._failure_for: Callable[[bytes, str], bytes] | None = getattr(codec, "failure_for", None)
+
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        return self.failure(problem) if self._failure_for is None else self._failure_for(request, problem)
+
+
+#: The members of a codec that :func:`complete` adds.
+_OPTIONAL: Final = ("pipelines", "silent_first", "ends_at_own", "rewrites", "failure_for")
 
 
 def complete(codec: Codec) -> Codec:
@@ -187,36 +246,38 @@ def complete(codec: Codec) -> Codec:
 
     ``pipelines`` and ``ends_at_own`` default to False: each request waits for the reply before it, and the scanner is
     expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
-    not show where a reply ends, a greeting looks like any reply.
+    not show where a reply ends, a greeting looks like any reply.  ``rewrites`` defaults to False, and ``failure_for``
+    to ``failure``.
 
     :param codec: a codec that has all other members.
     """
-    optional = ("pipelines", "silent_first", "ends_at_own")
-    return codec if all(hasattr(codec, name) for name in optional) else _Completed(codec)
+    return codec if all(hasattr(codec, name) for name in _OPTIONAL) else _Completed(codec)
 
 
-#: The built-in codecs by their names: module, class, and arguments of the constructor.
-_CODECS: Final[dict[str, tuple[str, str, tuple[int, ...]]]] = {
-    "raw": ("raw", "RawCodec", ()),
-    "line": ("line", "LineCodec", ()),
-    **{f"length:{size}": ("length", "LengthCodec", (size,)) for size in (1, 2, 4, 8)},
-    "resp": ("resp", "RespCodec", ()),
-    "http": ("http", "HttpCodec", ()),
-    "memcache": ("memcache", "MemcacheCodec", ()),
-    "modbus": ("modbus", "ModbusCodec", ()),
+#: The built-in codecs by their names: module, class, and the arguments that its constructor gets beside the limits.
+_CODECS: Final[dict[str, tuple[str, str, dict[str, int]]]] = {
+    "raw": ("raw", "RawCodec", {}),
+    "line": ("line", "LineCodec", {}),
+    **{f"length:{size}": ("length", "LengthCodec", {"width": size}) for size in (1, 2, 4, 8)},
+    "resp": ("resp", "RespCodec", {}),
+    "http": ("http", "HttpCodec", {}),
+    "memcache": ("memcache", "MemcacheCodec", {}),
+    "modbus": ("modbus", "ModbusCodec", {}),
 }
 #: The names in words, for help and error messages.
 CODEC_NAMES: Final = "raw, line, length:N (N is 1, 2, 4 or 8), resp, http, memcache and modbus"
 
 
-def make_codec(name: str) -> Codec:
+def make_codec(name: str, limits: Limits = DEFAULT_LIMITS, **choices: object) -> Codec:
     """Make a built-in codec by its name, one of :data:`CODEC_NAMES`.
 
+    :param choices: further arguments, which only the codec of that name takes.
     :raises BadCodec: if there is no codec of that name.
     """
     if name not in _CODECS:
         raise BadCodec(f"{excerpt(name)} is no codec: {CODEC_NAMES} are")
     module, kind, arguments = _CODECS[name]
     # Imported only when needed: a pool uses one codec, and http needs the library h11.
-    codec: Codec = getattr(import_module(f"proxymux.core.codecs.{module}"), kind)(*arguments)
+    make = getattr(import_module(f"proxymux.core.codecs.{module}"), kind)
+    codec: Codec = make(**arguments, **choices, limits=limits)
     return codec

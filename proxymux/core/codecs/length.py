@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT, CodecBase, Request
+from proxymux.core.codecs import CodecBase, Request
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
@@ -11,22 +12,19 @@ class LengthCodec(CodecBase):
     """The codec ``length:N``: a length of N bytes, then that many bytes of message.
 
     :param width: bytes of the length field.
-    :param limit: the most bytes after the length field.
+    :param limits: the most bytes after the length field are ``limits.value``.
     """
 
-    def __init__(self, width: int, limit: int = BODY_LIMIT) -> None:
+    def __init__(self, width: int, limits: Limits = DEFAULT_LIMITS) -> None:
         self.name = f"length:{width}"
         self._width = width
-        self._limit = limit
+        self._limit = limits.value
 
     def requests(self) -> LengthRequests:
         return LengthRequests(self._width, self._limit)
 
     def replies(self) -> LengthReplies:
         return LengthReplies(self._width, self._limit)
-
-    def failure(self, problem: str) -> bytes:
-        return b""
 
 
 class _Messages:

@@ -6,7 +6,7 @@ import re
 from typing import Final, Protocol
 
 from proxymux.core.codecs.http.answers import bad
-from proxymux.core.codecs.http.head import LIMIT
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.pieces import Block, PartialLine
 
 #: The limit of the line before a chunk, in bytes; the chunk extensions in it are hardly used.
@@ -59,16 +59,16 @@ class Endless:
 class Chunked:
     """A body in the chunked transfer coding (section 7.1).
 
-    :param limit: the most bytes of all chunks together.
+    :param limits: of all chunks together, and of the trailer.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.is_whole = False
-        self._limit = limit
+        self._limits = limits
         self._total = 0
         self._chunk = Block()
         self._size_line = PartialLine(_SIZE_LINE_LIMIT, bad)
-        self._trailer_line = PartialLine(LIMIT, bad)
+        self._trailer_line = PartialLine(limits.head, bad)
         #: The bytes of the trailer so far; None before the last chunk.
         self._trailer: int | None = None
 
@@ -98,8 +98,8 @@ class Chunked:
             raise bad("the size of a chunk is none")
         length = int(found[1], 16)
         self._total += length
-        if self._total > self._limit:
-            raise bad(f"a body of more than {self._limit} bytes", 413)
+        if self._total > self._limits.value:
+            raise bad(f"a body of more than {self._limits.value} bytes", 413)
         if length:
             self._chunk.left = length + 2
         else:
@@ -111,7 +111,7 @@ class Chunked:
             self.is_whole = True
             return
         self._trailer = (self._trailer or 0) + len(line)
-        if self._trailer > LIMIT:
-            raise bad(f"a trailer of more than {LIMIT} bytes", 431)
+        if self._trailer > self._limits.head:
+            raise bad(f"a trailer of more than {self._limits.head} bytes", 431)
         if not _FIELD.fullmatch(line):
             raise bad("a line of a trailer is no field")

@@ -6,7 +6,8 @@ no leading zeroes, and CRLF is required after a bulk string, where Redis does no
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT, CodecBase
+from proxymux.core.codecs import CodecBase
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import one_line
 from proxymux.core.codecs.resp.replies import RespReplies
 from proxymux.core.codecs.resp.requests import RespRequests
@@ -15,20 +16,20 @@ from proxymux.core.codecs.resp.requests import RespRequests
 class RespCodec(CodecBase):
     """The codec ``resp``.
 
-    :param bulk_limit: the most bytes of a bulk string, in requests and replies (``proto-max-bulk-len`` of Redis).
+    :param limits: ``limits.value`` is the most bytes of a bulk string (``proto-max-bulk-len`` of Redis).
     """
 
     name = "resp"
     pipelines = True
 
-    def __init__(self, bulk_limit: int = BODY_LIMIT) -> None:
-        self._bulk_limit = bulk_limit
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
 
     def requests(self) -> RespRequests:
-        return RespRequests(self._bulk_limit)
+        return RespRequests(self._limits.value)
 
     def replies(self) -> RespReplies:
-        return RespReplies(self._bulk_limit)
+        return RespReplies(self._limits.value, max(self._limits.line, self._limits.head))
 
     def failure(self, problem: str) -> bytes:
         return f"-ERR {one_line(problem)}\r\n".encode("ascii")
