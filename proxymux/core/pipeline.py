@@ -119,7 +119,7 @@ class Pipeline:
         """Keep a part of a large request that only silence ends, and wait for that silence."""
         self._requests.keep(data)
         if self._requests.kept_size > self._rules.request_limit:
-            problem = f"a request of more than {self._rules.request_limit} bytes"
+            problem = f"a request of more than {self._rules.request_limit} bytes (--max-message)"
             return [pipeline_orders.StopGap(), *self._protocol_error(problem)]
         self._enter(State.COLLECTING)
         return [pipeline_orders.StartGap()]

@@ -13,6 +13,9 @@ from proxymux.errors import BadMessage
 
 #: Once a batch has this many replies to come, the next request begins another batch.
 _MAX_REPLIES: Final = 1024
+#: Pieces of an unfinished request with fewer bytes than this are joined, until they have as many as that.
+_SMALL: Final = 4096
+_JOINED: Final = 1 << 16
 # Named here because an Enum's member takes as long to look up as a call, and these are wanted for every request.
 _PLAIN: Final = Kind.PLAIN
 _SILENT: Final = Kind.SILENT
@@ -46,14 +49,23 @@ class RequestCutter:
     def __init__(self, rules: PipelineRules) -> None:
         self.scanner = rules.codec.requests()
         self._rules = rules
-        #: The bytes of an unfinished request, as they came.
-        self._kept: list[bytes] = []
+        #: The bytes of an unfinished request.
+        self._kept: list[bytes | bytearray] = []
         self.kept_size = 0
 
     def keep(self, data: bytes) -> None:
-        """Keep ``data`` without scanning it; see :meth:`cut_kept`."""
-        self._kept.append(data)
+        """Keep ``data`` without scanning it; see :meth:`cut_kept`.
+
+        Small pieces are joined: a list of them would take many times the memory of their bytes.
+        """
+        kept = self._kept
         self.kept_size += len(data)
+        if len(data) >= _SMALL:
+            kept.append(data)
+        elif kept and isinstance(kept[-1], bytearray) and len(kept[-1]) < _JOINED:
+            kept[-1] += data
+        else:
+            kept.append(bytearray(data))
 
     def drop(self) -> None:
         """Discard the kept bytes."""

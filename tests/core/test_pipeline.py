@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from proxymux.core.pipeline_orders import (
     StopGap,
     Withdraw,
 )
+from proxymux.core.request_cutter import RequestCutter
 from proxymux.core.slots import Slot
 from proxymux.core.target import parse_target
 from proxymux.core.turns import PLENTY
@@ -607,6 +609,22 @@ def test_a_request_is_kept_up_to_a_limit() -> None:
     assert refusal == b"-ERR a request of more than 100 bytes (--max-message)\r\n"
     assert isinstance(end, End)
     assert end.outcome is Outcome.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_what_is_kept_is_as_it_came_and_takes_little_more_memory_than_it_has_bytes(size: int) -> None:
+    cutter = RequestCutter(PipelineRules(make_codec("length:4"), False, False, False, lambda: True))
+    body = bytes(range(256)) * 800
+    data = len(body).to_bytes(4, "big") + body
+    tracemalloc.start()
+    for at in range(0, len(data) - 1, size):
+        assert cutter.cut(data[at : min(at + size, len(data) - 1)]) == []
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 1.5 * len(data) + 10_000
+    batch = cutter.cut(data[-1:])
+    assert isinstance(batch, list)
+    assert [each.data for each in batch] == [data]
 
 
 def test_a_failure_is_one_of_the_request() -> None:

@@ -453,6 +453,13 @@ def test_a_reply_too_many() -> None:
     assert bad_replies(http, [], head("HTTP/1.1 408 Request Timeout", "Content-Length: 0")).finished == []
 
 
+def test_a_failure_is_one_of_the_request() -> None:
+    assert http.failure_for(GET, "no upstream") == http.failure("no upstream")
+    failure = http.failure_for(asked(method="HEAD"), "no upstream")
+    assert failure.startswith(b"HTTP/1.1 503 ")
+    check_replies(http, [HEAD], failure)
+
+
 # --- any bytes ---
 
 requests = st.lists(st.sampled_from([GET, POST, STREAM, TRAILED, LASTS[0].data, OWNS[2].data, b"\r\n"]), max_size=4)

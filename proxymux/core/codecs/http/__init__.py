@@ -35,3 +35,8 @@ class HttpCodec(CodecBase):
 
     def failure(self, problem: str) -> bytes:
         return error(503, problem)
+
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        """As :meth:`failure`; the reply to a HEAD has no body (RFC 9110 section 9.3.2)."""
+        reply = self.failure(problem)
+        return reply[: reply.index(b"\r\n\r\n") + 4] if request.startswith(b"HEAD ") else reply
