@@ -118,6 +118,10 @@ ANSWERED = [
         )
     ),
     *(
+        answered(line, b"")
+        for line in ("delete a x noreply", "incr a noreply", "touch a noreply ", "verbosity noreply")
+    ),
+    *(
         answered(line, CLIENT_ERROR)
         for line in (
             "get",
@@ -182,10 +186,6 @@ def test_the_client_leaves() -> None:
         f"set {KEY}k 0 0 1",
         "cas a 0 0 1",
         "cas a 0 0 1 x",
-        "delete a x noreply",
-        "incr a noreply",
-        "touch a noreply",
-        "verbosity noreply",
         "ms a",
         "ms a S1",
         "ms a v 1",

@@ -142,9 +142,11 @@ class MemcacheRequests:
             return
         found = arguments.fullmatch(rest) if len(rest) <= _LINE_LIMIT else None
         if found is None:
-            if "size" in arguments.groupindex or rest.rstrip().endswith(b" noreply"):
+            if "size" in arguments.groupindex:
                 raise _bad(_BAD_LINE)
-            self._kind, self._answer = Kind.REFUSED, _error(_BAD_LINE)
+            # memcached does not report a bad line either that ends so.
+            is_silent = rest.rstrip().endswith(b" noreply")
+            self._kind, self._answer = Kind.REFUSED, b"" if is_silent else _error(_BAD_LINE)
             return
         groups = found.groupdict()
         size = int(groups.get("size") or 0)
