@@ -6,6 +6,7 @@ from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.identity import Client
 from proxymux.core.leasing import Leasing
+from proxymux.core.reach import PATIENCE
 from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.target import Target
 from proxymux.net.connection import Connection
@@ -26,6 +27,8 @@ class ExclusiveLeases:
         self.leasing = leasing
         self.connector = connector
         self.runner = LeasingRunner(timers, leasing, self)
+        #: The clients whose upstreams are being connected, by their slots.
+        self.connecting: dict[Slot, Waiting] = {}
 
     @property
     def clients(self) -> int:
@@ -64,6 +67,10 @@ class ExclusiveLeases:
         """Never called: an exclusive leasing gives a slot to a client first, and the client then opens it."""
         raise AssertionError(f"{slot} is to be opened for nobody")
 
+    def abandon(self, slot: Slot) -> None:
+        if slot in self.connecting:
+            self.connecting[slot].give_up()
+
     def dismiss(self, order: Dismiss) -> None:
         assert isinstance(order.work, Waiting)
         order.work.dismissed(ConnectFailure(order.reason, order.outcome))
@@ -72,12 +79,12 @@ class ExclusiveLeases:
 class Waiting(Work):
     """One client that waits for a slot, then for the connection of the slot, and then holds the slot until it ends."""
 
-    __slots__ = ("_client", "_connecting", "_connector", "_last_failure", "_listener", "_runner", "_slot")
+    __slots__ = ("_client", "_connecting", "_last_failure", "_leases", "_listener", "_runner", "_slot")
 
     def __init__(self, leases: ExclusiveLeases, forward: Forward, client: Client, listener: ConnectListener) -> None:
         super().__init__(alone=True)
         self._runner = leases.runner
-        self._connector = leases.connector
+        self._leases = leases
         self._client = client
         self._listener: ConnectListener | None = listener
         self._slot: Slot | None = None
@@ -97,6 +104,8 @@ class Waiting(Work):
         self._runner.clients -= 1
         connecting, self._connecting = self._connecting, None
         slot, self._slot = self._slot, None
+        if slot is not None:
+            self._leases.connecting.pop(slot, None)
         if connecting is not None:
             connecting.cancel()
         if slot is not None:
@@ -107,9 +116,20 @@ class Waiting(Work):
     def given(self, slot: Slot) -> None:
         """Connect to the target of ``slot``, which is now this client's."""
         self._slot = slot
+        self._leases.connecting[slot] = self
         forward = Forward(slot.target, retries=0)
-        self._connecting = self._connector.connect(forward, self._client, self)
+        self._connecting = self._leases.connector.connect(forward, self._client, self)
         self._connecting.start()
+
+    def give_up(self) -> None:
+        """Give up the connect, as it takes long, and ask for another slot."""
+        connecting, slot = self._connecting, self._slot
+        assert connecting is not None
+        assert slot is not None
+        connecting.cancel()
+        reason = f"no connection within {PATIENCE:g} s, another target is tried"
+        self.attempt_failed(slot.target, reason)
+        self.gave_up(ConnectFailure(f"{slot.target}: {reason}"))
 
     def dismissed(self, failure: ConnectFailure) -> None:
         """Tell the listener that this client gets no slot, and why."""
@@ -132,7 +152,8 @@ class Waiting(Work):
         listener, slot = self._listener, self._slot
         self._listener = self._connecting = None
         assert slot is not None
-        self._runner.leasing.connected(slot)
+        del self._leases.connecting[slot]
+        self._runner.leasing.connected(slot, self._runner.now())
         connection.when_lost = self._connection_lost
         if listener is None:
             connection.abort()
@@ -143,6 +164,7 @@ class Waiting(Work):
         slot, self._slot = self._slot, None
         self._connecting = None
         assert slot is not None
+        del self._leases.connecting[slot]
         self._last_failure = failure.reason
         runner = self._runner
         if self._listener is not None:

@@ -227,6 +227,10 @@ class Pool:
     def open(self, slot: Slot) -> None:
         self._openings.open(slot)
 
+    def abandon(self, slot: Slot) -> None:
+        """Never called: no work has a slot that is being opened, so another is opened beside one that takes long."""
+        raise AssertionError(f"{slot} was given to nobody")
+
     # Idle upstreams
 
     def _close_idle(self) -> None:
