@@ -119,12 +119,12 @@ class Pool:
         return True
 
     def withdraw(self, batch: Batch) -> None:
-        """Forget the sender of ``batch``: its replies are dropped when they come, and it leaves the queue."""
+        """Forget the sender of ``batch``: it leaves the queue, or its replies are dropped when they come."""
         batch.sender = None
         if batch.slot is None:
             self.leasing.withdraw(batch)
-        elif self.codec.gap and batch.slot in self._upstreams:
-            self._upstreams[batch.slot].close("the client left, and its reply could be taken for another's")
+        elif batch.slot in self._upstreams:
+            self._upstreams[batch.slot].give_up(batch)
 
     def requeue(self, batch: Batch) -> None:
         """Put a batch of which nothing was sent at the head of the queue, as its slot is about to be closed."""

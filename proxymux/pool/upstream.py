@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import Codec
+from proxymux.core.codecs import Codec, remaining
 from proxymux.core.outcome import Outcome
 from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.net.connection import EARLY, UNOWNED, Connection, explain
 from proxymux.net.timers import Timers
+
+#: The most bytes of a reply that are read and dropped after its client has left; if more are to come, the upstream is
+#: closed.
+MOST_DROPPED: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,9 @@ class Upstream:
         self._unflushed: list[Batch] = []
         #: At least one batch was answered completely.
         self._has_answered = False
+        #: The batch whose client has left while its replies came, and how many bytes of them were dropped since.
+        self._unwanted: Batch | None = None
+        self._dropped = 0
         self._timer: Timer | None = None
         self._gap_call: IDelayedCall | None = None
         #: When a batch was last sent or completed, in the clock's seconds.
@@ -193,7 +200,9 @@ class Upstream:
         batch.replies -= ended
         if batch.listener is not None:
             batch.listener.add(data)
-        if data and batch.sender is not None:
+        if batch.sender is None:
+            self._drop(batch, len(data))
+        elif data:
             batch.sender.reply(batch, data)
 
     def _complete(self, batch: Batch, data: bytes) -> None:
@@ -212,6 +221,30 @@ class Upstream:
                 batch.sender.done(batch, data)
         else:
             self._listener.released(self, batch, data)
+
+    def give_up(self, batch: Batch) -> None:
+        """Take note that nobody wants the replies to ``batch``, which is on this upstream, any more."""
+        if self.is_gone:
+            return
+        if self._rules.codec.gap:
+            self.close("the client left, and its reply could be taken for another's")
+        elif self._outstanding and self._outstanding[0] is batch:
+            self._drop(batch, 0)
+
+    def _drop(self, batch: Batch, size: int) -> None:
+        """Drop bytes of replies that nobody wants, and close the upstream if too many are still to come.
+
+        One that has batches of others, too, is closed only if their replies might never come: a close would fail them.
+        """
+        if batch is not self._unwanted:
+            self._unwanted, self._dropped = batch, 0
+        self._dropped += size
+        rest = remaining(self._scanner)
+        if rest is not None and (
+            max(rest, self._dropped) <= MOST_DROPPED or any(each.sender is not None for each in self._outstanding)
+        ):
+            return
+        self.close("the client left before its reply was over")
 
     def complete_silent(self, batch: Batch) -> None:
         """Report ``batch``, whose requests have no replies, as answered; called after :meth:`send`."""

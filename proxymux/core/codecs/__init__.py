@@ -10,6 +10,7 @@ Offsets are into the ``data`` argument of the call that returns them, also for a
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, Protocol
@@ -17,7 +18,17 @@ from typing import Any, Final, Protocol
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import BadCodec
 
-__all__ = ["Codec", "CodecBase", "Kind", "ReplyScanner", "Request", "RequestScanner", "complete", "make_codec"]
+__all__ = [
+    "Codec",
+    "CodecBase",
+    "Kind",
+    "ReplyScanner",
+    "Request",
+    "RequestScanner",
+    "complete",
+    "make_codec",
+    "remaining",
+]
 
 #: The default limit of a codec for a message's body, or for one value in it, in bytes.
 BODY_LIMIT: Final = 512 * 1024 * 1024
@@ -124,6 +135,15 @@ class ReplyScanner(Protocol):
     @property
     def is_between(self) -> bool:
         """True if no reply is unfinished."""
+
+
+def remaining(scanner: ReplyScanner) -> int | None:
+    """Return how many bytes of the unfinished reply are still to come, at least; None if it may be endless.
+
+    A reply scanner says so by a method ``remaining()``.  One that has none does not know, which is 0.
+    """
+    ask: Callable[[], int | None] | None = getattr(scanner, "remaining", None)
+    return 0 if ask is None else ask()
 
 
 class Codec(Protocol):
