@@ -98,7 +98,7 @@ class Input(enum.Enum):
     DONE = "done"
     #: A :class:`Failure`: the replies to a batch will not come completely.
     FAILED = "failed"
-    #: A batch: its slot is about to be closed before any byte of the batch was sent.
+    #: A batch: its slot is about to be closed, and it may be sent on another.
     UNSENT = "unsent"
     #: A batch: the order to :class:`Follow` could not be carried out for now.
     HELD_UP = "held up"
@@ -132,7 +132,7 @@ class Follow:
 
 @dataclass(slots=True)
 class Requeue:
-    """Put ``batch``, of which nothing was sent, at the head of the pool's queue."""
+    """Put ``batch`` at the head of the pool's queue, as it is to be sent on another slot."""
 
     batch: Batch
 

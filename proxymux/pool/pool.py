@@ -48,7 +48,9 @@ class Pool:
         soon: Callable[[Callable[[], None]], None],
         settings: PoolSettings,
     ) -> None:
-        self.rules = UpstreamRules(clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000)
+        self.rules = UpstreamRules(
+            clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000, settings.retry_idempotent
+        )
         self.codec = codec
         #: Requests of all clients are served in the order in which they came (FIFO mode).
         self.is_ordered = settings.chosen_mode == "fifo"
@@ -127,7 +129,7 @@ class Pool:
             self._upstreams[batch.slot].give_up(batch)
 
     def requeue(self, batch: Batch) -> None:
-        """Put a batch of which nothing was sent at the head of the queue, as its slot is about to be closed."""
+        """Put a batch that may be sent on another slot at the head of the queue, as its own is about to be closed."""
         self.leasing.again(batch, self.now())
 
     def hand_over(self, slot: Slot) -> Connection:

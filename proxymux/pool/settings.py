@@ -8,7 +8,7 @@ from typing import Final, Literal
 from proxymux.core.codecs import CODEC_NAMES
 from proxymux.core.target import parse_target
 from proxymux.errors import ConfigError
-from proxymux.fields import Count, Duration, Flag, OptionalChoice, OptionalText, Text, Values, Whatever
+from proxymux.fields import Count, Duration, Flag, OptionalChoice, OptionalText, Switch, Text, Values, Whatever
 from proxymux.settings import Settings
 
 Mode = Literal["proxy", "fifo", "funnel"]
@@ -63,6 +63,12 @@ class PoolSettings(Settings):
     queue_limit: Count = Count(1024, "requests, or clients in proxy mode, that may wait")
     queue_timeout: Duration = Duration(30, "that they may wait")
     request_timeout: Duration = Duration(60, "until a reply must be whole, in fifo and funnel mode")
+    retry_idempotent: Switch = Switch(
+        True,
+        ("on", "off"),
+        "on",
+        "whether an idempotent request is sent once more if its upstream closes without a reply",
+    )
     config_object: OptionalText = OptionalText(
         None, "package.module:ATTR, the ancestor's configuration object", metavar="NAME"
     )

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from proxymux.core.batch import Batch
 from proxymux.core.codecs import Codec, remaining
 from proxymux.core.outcome import Outcome
+from proxymux.core.repeating import choose_repeated
 from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
@@ -32,6 +33,7 @@ class UpstreamRules:
     :param request_timeout: seconds from sending a batch until all its replies must have come.
     :param gap: seconds of silence that end a reply whose codec finds no end in the bytes; also how long a new upstream
         is watched for a greeting, with codecs that are ``silent_first``.
+    :param repeats: batches that may be carried out twice are sent once more if an upstream closes without a reply.
     """
 
     clock: IReactorTime
@@ -40,6 +42,7 @@ class UpstreamRules:
     soon: Callable[[Callable[[], None]], None]
     request_timeout: float
     gap: float
+    repeats: bool
 
 
 class UpstreamListener(Protocol):
@@ -70,7 +73,7 @@ class UpstreamListener(Protocol):
         """
 
     def unsent(self, batch: Batch) -> None:
-        """``batch`` was on this upstream, but no byte of it was sent: it may go to another."""
+        """``batch`` was on this upstream and may go to another: no byte of it was sent, or it is repeated."""
 
     def gone(self, upstream: Upstream) -> None:
         """The upstream is closed, and all its batches have been reported."""
@@ -216,7 +219,7 @@ class Upstream:
             batch.listener.succeed()
         if self._scanner.must_close:
             batch.is_last = True  # the client's connection has to end too: that may be what marks the end of the reply
-            self.close("the upstream said that it closes")
+            self.close("the upstream said that it closes", True)
             if batch.sender is not None:
                 batch.sender.done(batch, data)
         else:
@@ -244,7 +247,7 @@ class Upstream:
             max(rest, self._dropped) <= MOST_DROPPED or any(each.sender is not None for each in self._outstanding)
         ):
             return
-        self.close("the client left before its reply was over")
+        self.close("the client left before its reply was over", True)
 
     def complete_silent(self, batch: Batch) -> None:
         """Report ``batch``, whose requests have no replies, as answered; called after :meth:`send`."""
@@ -258,10 +261,10 @@ class Upstream:
             batch = self._outstanding[0]
             self._scanner.must_close = True
             self._pass_on(batch, b"", 1)
-        self.close("the upstream closed")
+        self.close("the upstream closed", True)
 
     def lost(self, reason: Exception | None) -> None:
-        self._end(explain(reason))
+        self._end(explain(reason), True)
 
     # Silence, which ends the replies of codecs that find no end in the bytes
 
@@ -301,10 +304,11 @@ class Upstream:
         self._listener.fail(late, Outcome.REQUEST_TIMEOUT, reason)
         self.close("a reply is late")
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, repeats: bool = False) -> None:
         """Close the connection and report all its batches.
 
         :param reason: why, in one line; with a reason the connection is reset, without (idle, stopped) closed normally.
+        :param repeats: batches to which nothing has come may be sent once more.
         """
         if self.is_gone:
             return
@@ -315,24 +319,27 @@ class Upstream:
             self.connection.abort()
         else:
             self.connection.close()
-        self._end(reason)
+        self._end(reason, repeats)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, repeats: bool) -> None:
         if self.is_gone:
             return
         self.is_gone = True
         self._listener.closing(self, reason)
         self._stop_timers()
         # Unsent batches are only requeued if this upstream has ever answered; a broken one would get them for ever.
-        unsent = [batch for batch in self._unflushed if batch.replies] if self._has_answered else []
-        sent = [batch for batch in self._outstanding if batch not in unsent] if unsent else self._outstanding
-        self._outstanding, self._unflushed = deque(), []
-        for batch in sent:
-            self._listener.fail(batch, Outcome.UPSTREAM_ABORTED, reason)
-        for batch in reversed(unsent):
+        again = {batch for batch in self._unflushed if batch.replies} if self._has_answered else set()
+        if repeats and self._rules.repeats:
+            again |= choose_repeated(self._outstanding, again, self._rules.codec)
+        outstanding, self._outstanding, self._unflushed = self._outstanding, deque(), []
+        for batch in outstanding:
+            if batch not in again:
+                self._listener.fail(batch, Outcome.UPSTREAM_ABORTED, reason)
+        returned = [batch for batch in outstanding if batch in again] if again else []
+        for batch in reversed(returned):
             self._listener.unsent(batch)
         self._listener.gone(self)
-        for batch in unsent:
+        for batch in returned:
             if batch.sender is not None:
                 batch.sender.go_on()
 

@@ -52,6 +52,7 @@ OWN: dict[str, tuple[list[str], str]] = {
     "--queue-limit": (["requests", "clients"], "1024"),
     "--queue-timeout": (["seconds"], "30"),
     "--request-timeout": (["seconds"], "60"),
+    "--retry-idempotent": (["on", "off", "once more"], "on"),
     "--config-object": (["package.module:ATTR"], ""),
     "--listeners": (["file or module", "events"], ""),
     "--async": (["funnel"], ""),

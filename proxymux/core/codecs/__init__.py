@@ -149,7 +149,8 @@ def remaining(scanner: ReplyScanner) -> int | None:
 class Codec(Protocol):
     """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
-    A user's codec may leave out ``pipelines``, ``silent_first`` and ``ends_at_own``: see :func:`complete`.
+    A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own`` and ``repeatable``: see
+    :func:`complete`.
     """
 
     #: The name for ``--codec`` and :func:`make_codec`.
@@ -178,6 +179,14 @@ class Codec(Protocol):
         :param problem: why, in one line.
         """
 
+    def repeatable(self, data: bytes) -> bool:
+        """Return True if the requests in ``data`` may be carried out twice, as the result is the same.
+
+        Asked only if the upstream has closed before it sent a byte of the reply.
+
+        :param data: one request or several, complete.
+        """
+
 
 class CodecBase:
     """A base class with the usual values of a codec's members; a codec sets those that differ."""
@@ -186,6 +195,9 @@ class CodecBase:
     pipelines = False
     silent_first = False
     ends_at_own = False
+
+    def repeatable(self, data: bytes) -> bool:
+        return False
 
 
 class _Completed:
@@ -200,6 +212,7 @@ class _Completed:
         self.requests = codec.requests
         self.replies = codec.replies
         self.failure = codec.failure
+        self.repeatable: Callable[[bytes], bool] = getattr(codec, "repeatable", CodecBase().repeatable)
 
 
 def complete(codec: Codec) -> Codec:
@@ -207,11 +220,11 @@ def complete(codec: Codec) -> Codec:
 
     ``pipelines`` and ``ends_at_own`` default to False: each request waits for the reply before it, and the scanner is
     expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
-    not show where a reply ends, a greeting looks like any reply.
+    not show where a reply ends, a greeting looks like any reply.  Without ``repeatable`` no request is sent twice.
 
     :param codec: a codec that has all other members.
     """
-    optional = ("pipelines", "silent_first", "ends_at_own")
+    optional = ("pipelines", "silent_first", "ends_at_own", "repeatable")
     return codec if all(hasattr(codec, name) for name in optional) else _Completed(codec)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from proxymux.core.codecs import BODY_LIMIT, CodecBase
 from proxymux.core.codecs.http.answers import error
+from proxymux.core.codecs.http.methods import is_repeatable
 from proxymux.core.codecs.http.replies import HttpReplies
 from proxymux.core.codecs.http.requests import HttpRequests
 
@@ -35,3 +36,6 @@ class HttpCodec(CodecBase):
 
     def failure(self, problem: str) -> bytes:
         return error(503, problem)
+
+    def repeatable(self, data: bytes) -> bool:
+        return is_repeatable(data, self.requests())

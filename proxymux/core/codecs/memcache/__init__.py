@@ -11,6 +11,7 @@ request, not before.
 from __future__ import annotations
 
 from proxymux.core.codecs import BODY_LIMIT, CodecBase
+from proxymux.core.codecs.memcache.reads import is_repeatable
 from proxymux.core.codecs.memcache.replies import MemcacheReplies
 from proxymux.core.codecs.memcache.requests import MemcacheRequests
 from proxymux.core.codecs.pieces import one_line
@@ -36,3 +37,6 @@ class MemcacheCodec(CodecBase):
 
     def failure(self, problem: str) -> bytes:
         return f"SERVER_ERROR {one_line(problem)}\r\n".encode("ascii")
+
+    def repeatable(self, data: bytes) -> bool:
+        return is_repeatable(data)
