@@ -51,6 +51,8 @@ class PipelineRules:
     batches: bool
     is_ordered: bool
     may_have_own: Callable[[], bool]
+    #: Bytes of replies that one client may have outstanding.
+    max_outstanding: int = 1 << 20
     #: Returns the next number in the order of all clients' batches.
     next_sequence: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
 
@@ -110,6 +112,8 @@ class Input(enum.Enum):
     IDLE = "idle"
     #: All bytes that were sent to the client before :class:`BreakOff` have been passed to the kernel.
     FLUSHED = "flushed"
+    #: A reason (str): too much is kept for the client, which does not read.
+    DISMISSED = "dismissed"
     #: The session ends the client (drained, say).
     ABORTED = "aborted"
 

@@ -101,7 +101,9 @@ class DetachedRelay:
     def __init__(self, pool: Pool, join: Join, pipelined: bool, batches: bool) -> None:
         self._pool = pool
         self._join = join
-        self._rules = PipelineRules(pool.codec, pipelined, batches, pool.is_ordered, pool.leasing.spare_alone)
+        self._rules = PipelineRules(
+            pool.codec, pipelined, batches, pool.is_ordered, pool.leasing.spare_alone, pool.max_outstanding
+        )
 
     def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:
         return DetachedExchange(self._pool, client, options, self._join, Pipeline(self._rules)).begin()

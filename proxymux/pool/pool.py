@@ -13,9 +13,10 @@ from proxymux.core.codecs import Codec
 from proxymux.core.events import Events
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.reply_memory import ReplyMemory
 from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import Connection
+from proxymux.net.connection import PLENTY, Connection
 from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
 from proxymux.pool.leases import LeasingRunner
@@ -57,6 +58,10 @@ class Pool:
         self.leasing = leasing
         self.now = timers.seconds
         self.runner = LeasingRunner(timers, leasing, self)
+        #: What is kept for clients that do not read.
+        self.reply_memory = ReplyMemory(settings.max_reply_memory)
+        #: Bytes of replies that one client may have outstanding.
+        self.max_outstanding = settings.max_outstanding
         self._openings = Openings(connector, self, events, log)
         self._events = events
         self._request_listeners = events.listeners("request")
@@ -71,6 +76,11 @@ class Pool:
     def clients(self) -> int:
         """The number of clients that have come and not yet left."""
         return self.runner.clients
+
+    @property
+    def plenty(self) -> int:
+        """Bytes that a new client may leave unread before it is suspended: less if there are very many clients."""
+        return min(self.max_outstanding, self.reply_memory.share(self.clients, PLENTY))
 
     # For the service
 

@@ -63,6 +63,12 @@ class PoolSettings(Settings):
     queue_limit: Count = Count(1024, "requests, or clients in proxy mode, that may wait")
     queue_timeout: Duration = Duration(30, "that they may wait")
     request_timeout: Duration = Duration(60, "until a reply must be whole, in fifo and funnel mode")
+    max_outstanding: Count = Count(
+        1 << 20, "of replies that one client may have unread before its next request is sent", unit="bytes"
+    )
+    max_reply_memory: Count = Count(
+        256 << 20, "of unread replies for all clients; more ends the client that has most", unit="bytes"
+    )
     retry_idempotent: Switch = Switch(
         True,
         ("on", "off"),

@@ -52,6 +52,8 @@ OWN: dict[str, tuple[list[str], str]] = {
     "--queue-limit": (["requests", "clients"], "1024"),
     "--queue-timeout": (["seconds"], "30"),
     "--request-timeout": (["seconds"], "60"),
+    "--max-outstanding": (["bytes", "unread"], "1048576"),
+    "--max-reply-memory": (["bytes", "all clients"], "268435456"),
     "--retry-idempotent": (["on", "off", "once more"], "on"),
     "--config-object": (["package.module:ATTR"], ""),
     "--listeners": (["file or module", "events"], ""),
