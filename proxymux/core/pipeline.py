@@ -47,12 +47,15 @@ class Pipeline:
         "is_paused",
         "state",
         "waiting",
+        "window",
     )
 
     def __init__(self, rules: PipelineRules) -> None:
         self._rules = rules
         self._requests = RequestCutter(rules)
-        self._turns = turns = Turns()
+        self._turns = turns = Turns(rules.codec, rules.max_outstanding)
+        #: How many replies the client may have under way.  The caller counts there what it sends to the client.
+        self.window = turns.window
         #: Items that wait for their turn.  Other classes only check whether there are any.
         self.waiting = turns.waiting
         #: The client does not read its replies.
@@ -90,7 +93,11 @@ class Pipeline:
         if len(data) >= LARGE and self._rules.codec.gap:
             return self._collect(data)
         cut = self._requests.cut(data)
-        if isinstance(cut, Batch) and not (self._turns.outstanding or self.waiting or self._is_output_full):
+        if (
+            isinstance(cut, Batch)
+            and not (self._turns.outstanding or self.waiting or self._is_output_full)
+            and cut.replies <= self.window.most
+        ):
             self._turns.outstanding.append(cut)
             return [cut]  # nothing is before it: the usual case
         return self._enqueue(cut)
@@ -281,6 +288,10 @@ class Pipeline:
         """End an idle client, unless it waits for a reply: that has a time limit of its own."""
         return [] if self._turns.outstanding else self._end(Cause.IDLE, None, reason)
 
+    def _dismissed(self, reason: str) -> list[Order]:
+        """End the client at once: what is kept for it takes too much memory."""
+        return self._end(Cause.CLIENT_ABORTED, Outcome.QUEUE_FULL, reason)
+
     def _aborted(self, _: None) -> list[Order]:
         """Drop everything without a word: the session ends the client."""
         self._enter(State.ENDED)
@@ -295,6 +306,7 @@ _Reaction = Callable[[Pipeline, Any], list[Order]]
 _ALWAYS: Final[dict[Input, _Reaction]] = {
     Input.CLIENT_LOST: Pipeline._client_lost,
     Input.IDLE: Pipeline._idle,
+    Input.DISMISSED: Pipeline._dismissed,
     Input.ABORTED: Pipeline._aborted,
 }
 _SHARING: Final[dict[Input, _Reaction]] = _ALWAYS | {

@@ -54,6 +54,8 @@ class PipelineRules:
     is_ordered: bool
     may_have_own: Callable[[], bool]
     request_limit: int = DEFAULT_LIMITS.request
+    #: Bytes of replies that one client may have outstanding.
+    max_outstanding: int = 1 << 20
     #: Returns the next number in the order of all clients' batches.
     next_sequence: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
 
@@ -101,7 +103,7 @@ class Input(enum.Enum):
     DONE = "done"
     #: A :class:`Failure`: the replies to a batch will not come completely.
     FAILED = "failed"
-    #: A batch: its slot is about to be closed before any byte of the batch was sent.
+    #: A batch: its slot is about to be closed, and it may be sent on another.
     UNSENT = "unsent"
     #: A batch: the order to :class:`Follow` could not be carried out for now.
     HELD_UP = "held up"
@@ -113,6 +115,8 @@ class Input(enum.Enum):
     IDLE = "idle"
     #: All bytes that were sent to the client before :class:`BreakOff` have been passed to the kernel.
     FLUSHED = "flushed"
+    #: A reason (str): too much is kept for the client, which does not read.
+    DISMISSED = "dismissed"
     #: The session ends the client (drained, say).
     ABORTED = "aborted"
 
@@ -135,7 +139,7 @@ class Follow:
 
 @dataclass(slots=True)
 class Requeue:
-    """Put ``batch``, of which nothing was sent, at the head of the pool's queue."""
+    """Put ``batch`` at the head of the pool's queue, as it is to be sent on another slot."""
 
     batch: Batch
 

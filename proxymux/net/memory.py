@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxymux.core.identity import SocketAddress
-from proxymux.net.connection import UNOWNED, ConnectionOwner, Producer
+from proxymux.net.connection import PLENTY, UNOWNED, ConnectionOwner, Producer
 
 _NOWHERE: Final[SocketAddress] = ("", 0)
 
@@ -54,7 +54,11 @@ class MemoryConnection:
     def resume(self) -> None:
         """Do nothing: reading is never paused."""
 
-    def register_producer(self, producer: Producer) -> None:
+    @property
+    def unsent(self) -> int:
+        return 0
+
+    def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         """Do nothing: no byte ever waits to be sent, so no producer needs to be paused."""
 
     def unregister_producer(self) -> None:

@@ -103,7 +103,13 @@ class DetachedRelay:
         self._pool = pool
         self._join = join
         self._rules = PipelineRules(
-            pool.codec, pipelined, batches, pool.is_ordered, pool.leasing.spare_alone, request_limit
+            pool.codec,
+            pipelined,
+            batches,
+            pool.is_ordered,
+            pool.leasing.spare_alone,
+            request_limit,
+            pool.max_outstanding,
         )
 
     def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:

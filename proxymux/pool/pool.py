@@ -13,9 +13,10 @@ from proxymux.core.codecs import Codec
 from proxymux.core.events import Events
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.reply_memory import ReplyMemory
 from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import Connection
+from proxymux.net.connection import PLENTY, Connection
 from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
 from proxymux.pool.leases import LeasingRunner
@@ -49,13 +50,19 @@ class Pool:
         soon: Callable[[Callable[[], None]], None],
         settings: PoolSettings,
     ) -> None:
-        self.rules = UpstreamRules(clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000)
+        self.rules = UpstreamRules(
+            clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000, settings.retry_idempotent
+        )
         self.codec = codec
         #: Requests of all clients are served in the order in which they came (FIFO mode).
         self.is_ordered = settings.chosen_mode == "fifo"
         self.leasing = leasing
         self.now = timers.seconds
         self.runner = LeasingRunner(timers, leasing, self)
+        #: What is kept for clients that do not read.
+        self.reply_memory = ReplyMemory(settings.max_reply_memory)
+        #: Bytes of replies that one client may have outstanding.
+        self.max_outstanding = settings.max_outstanding
         self._openings = Openings(connector, self, events, log)
         self._events = events
         self._request_listeners = events.listeners("request")
@@ -70,6 +77,11 @@ class Pool:
     def clients(self) -> int:
         """The number of clients that have come and not yet left."""
         return self.runner.clients
+
+    @property
+    def plenty(self) -> int:
+        """Bytes that a new client may leave unread before it is suspended: less if there are very many clients."""
+        return min(self.max_outstanding, self.reply_memory.share(self.clients, PLENTY))
 
     # For the service
 
@@ -122,15 +134,15 @@ class Pool:
         return True
 
     def withdraw(self, batch: Batch) -> None:
-        """Forget the sender of ``batch``: its replies are dropped when they come, and it leaves the queue."""
+        """Forget the sender of ``batch``: it leaves the queue, or its replies are dropped when they come."""
         batch.sender = None
         if batch.slot is None:
             self.leasing.withdraw(batch)
-        elif self.codec.gap and batch.slot in self._upstreams:
-            self._upstreams[batch.slot].close("the client left, and its reply could be taken for another's")
+        elif batch.slot in self._upstreams:
+            self._upstreams[batch.slot].give_up(batch)
 
     def requeue(self, batch: Batch) -> None:
-        """Put a batch of which nothing was sent at the head of the queue, as its slot is about to be closed."""
+        """Put a batch that may be sent on another slot at the head of the queue, as its own is about to be closed."""
         self.leasing.again(batch, self.now())
 
     def hand_over(self, slot: Slot) -> Connection:
@@ -230,6 +242,10 @@ class Pool:
 
     def open(self, slot: Slot) -> None:
         self._openings.open(slot)
+
+    def abandon(self, slot: Slot) -> None:
+        """Never called: no work has a slot that is being opened, so another is opened beside one that takes long."""
+        raise AssertionError(f"{slot} was given to nobody")
 
     # Idle upstreams
 

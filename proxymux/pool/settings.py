@@ -9,7 +9,18 @@ from proxymux.core.codecs import CODEC_NAMES
 from proxymux.core.codecs.limits import Limits, limits_of
 from proxymux.core.target import parse_target
 from proxymux.errors import ConfigError
-from proxymux.fields import Count, Duration, Flag, OptionalChoice, OptionalCount, OptionalText, Text, Values, Whatever
+from proxymux.fields import (
+    Count,
+    Duration,
+    Flag,
+    OptionalChoice,
+    OptionalCount,
+    OptionalText,
+    Switch,
+    Text,
+    Values,
+    Whatever,
+)
 from proxymux.settings import Settings
 
 Mode = Literal["proxy", "fifo", "funnel"]
@@ -77,6 +88,18 @@ class PoolSettings(Settings):
     queue_limit: Count = Count(1024, "requests, or clients in proxy mode, that may wait")
     queue_timeout: Duration = Duration(30, "that they may wait")
     request_timeout: Duration = Duration(60, "until a reply must be whole, in fifo and funnel mode")
+    max_outstanding: Count = Count(
+        1 << 20, "of replies that one client may have unread before its next request is sent", unit="bytes"
+    )
+    max_reply_memory: Count = Count(
+        256 << 20, "of unread replies for all clients; more ends the client that has most", unit="bytes"
+    )
+    retry_idempotent: Switch = Switch(
+        True,
+        ("on", "off"),
+        "on",
+        "whether an idempotent request is sent once more if its upstream closes without a reply",
+    )
     config_object: OptionalText = OptionalText(
         None, "package.module:ATTR, the ancestor's configuration object", metavar="NAME"
     )

@@ -258,6 +258,11 @@ class SessionRunner:
         self._pending = connecting = self._context.connector.connect(command.forward, self._client, self)
         connecting.start()
 
+    def _tell(self, command: commands.Tell) -> None:
+        if self._pending is not None:  # else it has come to an end meanwhile
+            assert not isinstance(self._pending, Deferred)
+            self._pending.heard(command.data, command.is_finished)
+
     def trying(self, target: Target) -> None:
         """Note the target of the attempt that begins, and tell the session if the client has reset its connection."""
         self._timings.target = target
@@ -401,6 +406,7 @@ _COMMAND_METHODS: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Ask: SessionRunner._ask,
     commands.Send: SessionRunner._send,
     commands.Connect: SessionRunner._connect,
+    commands.Tell: SessionRunner._tell,
     commands.Join: SessionRunner._join,
     commands.JoinPool: SessionRunner._join_pool,
     commands.Consult: SessionRunner._consult,

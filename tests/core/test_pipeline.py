@@ -112,6 +112,7 @@ VALUES: dict[Input, Any] = {
     Input.HELD_UP: Batch(b"x", [(None, 1)], 1),
     Input.GIVEN: Batch(b"x", [], 0, alone=True),
     Input.IDLE: "for too long",
+    Input.DISMISSED: "too much is kept",
 }
 
 
@@ -138,6 +139,7 @@ def test_an_input_without_a_place_changes_nothing(state: State, what: Input) -> 
     ("what", "value", "last"),
     [
         (Input.CLIENT_LOST, "reset", End(Cause.CLIENT_ABORTED, None, "reset")),
+        (Input.DISMISSED, "too much", End(Cause.CLIENT_ABORTED, Outcome.QUEUE_FULL, "too much")),
         (Input.ABORTED, None, Leave()),
     ],
 )
@@ -225,6 +227,7 @@ def test_it_waits_before_what_came_after_it() -> None:
 
 def test_where_all_are_served_in_order_it_waits_among_those_of_all_up_to_a_limit() -> None:
     pipeline = make("resp", pipelined=True, ordered=True)
+    pipeline.window.most = MOST_WAITING + 1
     assert sent(pipeline, b"0\r\n").sequence == 1
     for number in range(MOST_WAITING):
         [follow] = pipeline.take(Input.RECEIVED, b"%d\r\n" % number)

@@ -302,7 +302,7 @@ async def test_a_client_whose_request_could_be_read_in_two_ways_is_refused(start
 @in_reactor
 async def test_an_upstream_that_breaks_off_before_its_reply_is_a_503(start_pool: StartPool, net: Net) -> None:
     target = net.upstream()
-    pool = start_pool(target, codec="http")
+    pool = start_pool(target, codec="http", retry_idempotent="off")
     client, upstream = await asked(pool, target)
     upstream.close()
     assert (await client.read_all()).startswith(b"HTTP/1.1 503 ")

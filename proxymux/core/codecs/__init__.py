@@ -30,6 +30,7 @@ __all__ = [
     "Rewriter",
     "complete",
     "make_codec",
+    "remaining",
 ]
 
 
@@ -160,11 +161,20 @@ class Rewriter(Protocol):
         """
 
 
+def remaining(scanner: ReplyScanner) -> int | None:
+    """Return how many bytes of the unfinished reply are still to come, at least; None if it may be endless.
+
+    A reply scanner says so by a method ``remaining()``.  One that has none does not know, which is 0.
+    """
+    ask: Callable[[], int | None] | None = getattr(scanner, "remaining", None)
+    return 0 if ask is None else ask()
+
+
 class Codec(Protocol):
     """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
-    A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``rewrites`` and ``failure_for``: see
-    :func:`complete`.
+    A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``rewrites``, ``failure_for`` and
+    ``repeatable``: see :func:`complete`.
     """
 
     #: The name for ``--codec`` and :func:`make_codec`.
@@ -201,6 +211,14 @@ class Codec(Protocol):
         :param request: the request, or several of which it is the first.
         """
 
+    def repeatable(self, data: bytes) -> bool:
+        """Return True if the requests in ``data`` may be carried out twice, as the result is the same.
+
+        Asked only if the upstream has closed before it sent a byte of the reply.
+
+        :param data: one request or several, complete.
+        """
+
 
 class CodecBase:
     """A base class with the usual values of a codec's members; a codec sets those that differ."""
@@ -217,6 +235,9 @@ class CodecBase:
     def failure_for(self, request: bytes, problem: str) -> bytes:
         return self.failure(problem)
 
+    def repeatable(self, data: bytes) -> bool:
+        return False
+
 
 class _Completed:
     """Wraps a user's codec and adds the members that it leaves out."""
@@ -231,6 +252,7 @@ class _Completed:
         self.requests = codec.requests
         self.replies = codec.replies
         self.failure = codec.failure
+        self.repeatable: Callable[[bytes], bool] = getattr(codec, "repeatable", CodecBase().repeatable)
         self._failure_for: Callable[[bytes, str], bytes] | None = getattr(codec, "failure_for", None)
 
     def failure_for(self, request: bytes, problem: str) -> bytes:
@@ -238,7 +260,7 @@ class _Completed:
 
 
 #: The members of a codec that :func:`complete` adds.
-_OPTIONAL: Final = ("pipelines", "silent_first", "ends_at_own", "rewrites", "failure_for")
+_OPTIONAL: Final = ("pipelines", "silent_first", "ends_at_own", "rewrites", "failure_for", "repeatable")
 
 
 def complete(codec: Codec) -> Codec:
@@ -247,7 +269,7 @@ def complete(codec: Codec) -> Codec:
     ``pipelines`` and ``ends_at_own`` default to False: each request waits for the reply before it, and the scanner is
     expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
     not show where a reply ends, a greeting looks like any reply.  ``rewrites`` defaults to False, and ``failure_for``
-    to ``failure``.
+    to ``failure``.  Without ``repeatable`` no request is sent twice.
 
     :param codec: a codec that has all other members.
     """

@@ -34,11 +34,12 @@ class _Messages:
         self._width = width
         self._limit = limit
         self._prefix = b""
-        self._bytes_left = 0
+        #: The bytes of a message that are still to come, once its length is known.
+        self.bytes_left = 0
 
     @property
     def is_between(self) -> bool:
-        return not self._bytes_left and not self._prefix
+        return not self.bytes_left and not self._prefix
 
     def ends(self, data: bytes, most: int | None = None) -> list[int]:
         """Return the offsets where messages end.
@@ -49,22 +50,22 @@ class _Messages:
         ends: list[int] = []
         at, size = 0, len(data)
         while at < size and (most is None or len(ends) < most):
-            if not self._bytes_left:
+            if not self.bytes_left:
                 taken = self._width - len(self._prefix)
                 self._prefix += data[at : at + taken]
                 at = min(at + taken, size)
                 if len(self._prefix) < self._width:
                     break
-                self._bytes_left = int.from_bytes(self._prefix, "big")
+                self.bytes_left = int.from_bytes(self._prefix, "big")
                 self._prefix = b""
-                if self._bytes_left > self._limit:
-                    bad = BadMessage(f"a message of {self._bytes_left} bytes is longer than {self._limit}")
+                if self.bytes_left > self._limit:
+                    bad = BadMessage(f"a message of {self.bytes_left} bytes is longer than {self._limit}")
                     bad.finished = ends
                     raise bad
-            end = at + self._bytes_left
+            end = at + self.bytes_left
             if end <= size:
                 ends.append(end)
-            self._bytes_left = max(0, end - size)
+            self.bytes_left = max(0, end - size)
             at = min(end, size)
         return ends
 
@@ -95,6 +96,9 @@ class LengthReplies(Due):
     def __init__(self, width: int, limit: int) -> None:
         super().__init__()
         self._messages = _Messages(width, limit)
+
+    def remaining(self) -> int | None:
+        return self._messages.bytes_left
 
     def feed(self, data: bytes) -> list[int]:
         ends = self._messages.ends(data, self._due)

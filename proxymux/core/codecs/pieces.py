@@ -115,6 +115,9 @@ class Due:
     def silence(self) -> None:
         pass
 
+    def remaining(self) -> int | None:
+        return 0
+
 
 def unsolicited(finished: list[int]) -> BadMessage:
     """Make the error for bytes that no request is waiting for.

@@ -24,7 +24,7 @@ from zope.interface import implementer
 from proxymux.core.identity import SocketAddress
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, PLENTY, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.timers import Timers
 
@@ -50,6 +50,7 @@ class TransportConnection(Protocol):
         self._timers = timers
         self._deadline: Timer | None = None
         self._has_producer = False
+        self._plenty = PLENTY
 
     # Called by the transport
 
@@ -128,8 +129,18 @@ class TransportConnection(Protocol):
         if not self.is_lost and not self.is_finished:
             self.transport.resumeProducing()
 
-    def register_producer(self, producer: Producer) -> None:
+    @property
+    def unsent(self) -> int:
+        transport = self._below_tls()  # to which TLS passes all that it is given
+        try:
+            return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        except AttributeError:
+            return 0  # a plug-in's transport
+
+    def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         if not self.is_lost:
+            if plenty != self._plenty:
+                self._plenty = self._below_tls().bufferSize = plenty
             self.transport.registerProducer(cast("IPushProducer", producer), True)
             self._has_producer = True
 

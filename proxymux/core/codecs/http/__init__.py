@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from proxymux.core.codecs import CodecBase
 from proxymux.core.codecs.http.answers import error
+from proxymux.core.codecs.http.methods import is_repeatable
 from proxymux.core.codecs.http.replies import HttpReplies
 from proxymux.core.codecs.http.requests import HttpRequests
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
@@ -40,3 +41,6 @@ class HttpCodec(CodecBase):
         """As :meth:`failure`; the reply to a HEAD has no body (RFC 9110 section 9.3.2)."""
         reply = self.failure(problem)
         return reply[: reply.index(b"\r\n\r\n") + 4] if request.startswith(b"HEAD ") else reply
+
+    def repeatable(self, data: bytes) -> bool:
+        return is_repeatable(data, self.requests())

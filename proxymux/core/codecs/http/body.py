@@ -22,6 +22,9 @@ class Body(Protocol):
     #: True once the body is complete.
     is_whole: bool
 
+    #: Bytes that are still to come; None if that is not known.
+    remaining: int | None
+
     def skip(self, data: bytes, at: int) -> int:
         """Return the offset in ``data`` up to which the body reaches.
 
@@ -37,13 +40,14 @@ class Counted:
     """
 
     def __init__(self, length: int) -> None:
-        self._bytes_left = length
+        self.remaining: int | None = length
         self.is_whole = not length
 
     def skip(self, data: bytes, at: int) -> int:
-        taken = min(self._bytes_left, len(data) - at)
-        self._bytes_left -= taken
-        self.is_whole = not self._bytes_left
+        left = self.remaining or 0
+        taken = min(left, len(data) - at)
+        self.remaining = left - taken
+        self.is_whole = taken == left
         return at + taken
 
 
@@ -51,6 +55,7 @@ class Endless:
     """A body that ends with the connection."""
 
     is_whole = False
+    remaining: int | None = None
 
     def skip(self, data: bytes, at: int) -> int:
         return len(data)
@@ -61,6 +66,8 @@ class Chunked:
 
     :param limits: of all chunks together, and of the trailer.
     """
+
+    remaining: int | None = None
 
     def __init__(self, limits: Limits) -> None:
         self.is_whole = False

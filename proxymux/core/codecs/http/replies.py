@@ -55,6 +55,9 @@ class HttpReplies(Due):
         self._end()
         return True
 
+    def remaining(self) -> int | None:
+        return 0 if self._body is None else self._body.remaining
+
     def _scan(self, data: bytes, ends: list[int]) -> None:
         at, size = 0, len(data)
         while at < size:

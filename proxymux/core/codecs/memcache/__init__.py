@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from proxymux.core.codecs import CodecBase
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
+from proxymux.core.codecs.memcache.reads import is_repeatable
 from proxymux.core.codecs.memcache.replies import MemcacheReplies
 from proxymux.core.codecs.memcache.requests import MemcacheRequests
 from proxymux.core.codecs.pieces import one_line
@@ -39,3 +40,6 @@ class MemcacheCodec(CodecBase):
 
     def failure(self, problem: str) -> bytes:
         return f"SERVER_ERROR {one_line(problem)}\r\n".encode("ascii")
+
+    def repeatable(self, data: bytes) -> bool:
+        return is_repeatable(data)

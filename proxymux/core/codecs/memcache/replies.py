@@ -56,6 +56,9 @@ class MemcacheReplies(Due):
             raise
         return ends
 
+    def remaining(self) -> int | None:
+        return self._value.left
+
     def _scan(self, data: bytes, ends: list[int]) -> None:
         at, size = 0, len(data)
         while at < size:

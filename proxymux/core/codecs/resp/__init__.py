@@ -9,6 +9,7 @@ from __future__ import annotations
 from proxymux.core.codecs import CodecBase
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import one_line
+from proxymux.core.codecs.resp.reads import is_repeatable
 from proxymux.core.codecs.resp.replies import RespReplies
 from proxymux.core.codecs.resp.requests import RespRequests
 
@@ -33,3 +34,6 @@ class RespCodec(CodecBase):
 
     def failure(self, problem: str) -> bytes:
         return f"-ERR {one_line(problem)}\r\n".encode("ascii")
+
+    def repeatable(self, data: bytes) -> bool:
+        return is_repeatable(data)

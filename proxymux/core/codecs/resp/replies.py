@@ -100,6 +100,10 @@ class RespReplies(Due):
         self.is_between = not self._values_left and not self._block.left and self._line.is_empty
         return ends
 
+    def remaining(self) -> int | None:
+        # The shortest value has three bytes: a null.
+        return self._block.left + 3 * sum(self._values_left)
+
     def _scan(self, data: bytes, ends: list[int]) -> None:
         at, size = 0, len(data)
         opened, block = self._values_left, self._block
