@@ -71,6 +71,9 @@ class UpstreamRequest(Protocol):
     def cancel(self) -> None:
         """End the wait; the listener is not called any more."""
 
+    def heard(self, data: bytes, is_finished: bool) -> None:
+        """Take note of what the client has done meanwhile; see :class:`~proxymux.core.commands.Tell`."""
+
 
 @dataclass(slots=True)
 class Context:

@@ -24,7 +24,16 @@ from zope.interface import implementer
 from proxymux.core.identity import SocketAddress, unmapped
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import CLOSE_LIMIT, EARLY, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import (
+    CLOSE_LIMIT,
+    EARLY,
+    LOOK_AGAIN,
+    PLENTY,
+    UNOWNED,
+    ConnectionOwner,
+    Producer,
+    bytes_to_send,
+)
 from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.socket_address import with_zone
 from proxymux.net.timers import Timers
@@ -53,6 +62,7 @@ class TransportConnection(Protocol):
         self._timers = timers
         self._deadline: Timer | None = None
         self._has_producer = False
+        self._plenty = PLENTY
 
     # Called by the transport
 
@@ -140,8 +150,10 @@ class TransportConnection(Protocol):
         if not self.is_lost and not self.is_finished:
             self.transport.resumeProducing()
 
-    def register_producer(self, producer: Producer) -> None:
+    def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         if not self.is_lost:
+            if plenty != self._plenty:
+                self._plenty = self._below_tls().bufferSize = plenty
             self.transport.registerProducer(cast("IPushProducer", producer), True)
             self._has_producer = True
 
