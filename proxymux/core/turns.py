@@ -77,7 +77,7 @@ class Turns:
             if isinstance(first, Batch):
                 if outstanding and (first.alone or not pipelined):
                     break
-                if outstanding or first.replies > self.window.most:
+                if outstanding or first.replies > self.window.most or first is self._rest:
                     part = self._fit(first)
                     if part is None:
                         break
