@@ -16,7 +16,8 @@ from proxymux.admin.access_log import AccessLog
 from proxymux.admin.statistics import Statistics
 from proxymux.core.events import Events
 from proxymux.core.target import Target
-from proxymux.errors import ConfigError
+from proxymux.coroutines import ended
+from proxymux.errors import ConfigError, ProxymuxError
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
 from proxymux.net.driver import Driver
@@ -28,6 +29,8 @@ from proxymux.session.deny_list import DenyList
 from proxymux.session.draining import Draining
 from proxymux.session.listening import Listener
 from proxymux.session.registry import SessionRegistry
+from proxymux.user_code import describe
+from proxymux.user_modules import reloading
 
 
 class ProxyService(Service):
@@ -42,6 +45,7 @@ class ProxyService(Service):
     :param pid_file: created at the start and removed at the end; None for no file.
     :param statistics: counts how sessions end; None counts nothing.
     :param leases: the pool's leases, started and stopped with the service; None for a service without a pool.
+    :param warnings: logged at the start, one line each, with those about the listeners.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class ProxyService(Service):
         pid_file: PidFile | None = None,
         statistics: Statistics | None = None,
         leases: Leases | None = None,
+        warnings: Iterable[str] = (),
     ) -> None:
         self._context = context
         self._driver = driver
@@ -67,11 +72,13 @@ class ProxyService(Service):
         self._pid_file = pid_file
         self.statistics = statistics
         self.leases = leases
+        #: What is unwise, in one line each.
+        self.warnings = (*warnings, *(line for each in self._listeners for line in each.warnings()))
         self._ports: list[IListeningPort] = []
         #: The addresses of the open ports.
         self.bound: list[Target] = []
         self.sessions = SessionRegistry(context, driver.gate, process.show if process is not None else _nothing)
-        self._draining = Draining(self.sessions, context.clock, context.log)
+        self._draining = Draining(self.sessions, context.lingering, context.clock, context.log)
         self._deny_list = DenyList(context.settings, context.admission)
         if statistics is not None:
             context.observers.append(statistics.note)
@@ -98,11 +105,13 @@ class ProxyService(Service):
     # Starting
 
     def check(self) -> None:
-        """Check that the deny files can be read and that the service can listen, without listening.
+        """Check that files can be read and written and that the service can listen, without listening.
 
         :raises ConfigError: naming the option, if the service could not start.
         """
         self._deny_list.read()
+        if self._pid_file is not None:
+            self._pid_file.check()
         for listener in self._listeners:
             listener.check(self._driver.reactor)
 
@@ -143,6 +152,8 @@ class ProxyService(Service):
             self._listen(listener)
 
     def _announce(self) -> None:
+        for line in self.warnings:
+            self._log.warn("{line}", line=line)
         for listener, address in zip(self._listeners, self.addresses, strict=False):
             self._log.info(
                 "{name} listens on {address} ({description})",
@@ -186,7 +197,8 @@ class ProxyService(Service):
     def stopService(self) -> Deferred[None]:
         """Drain for ``drain_timeout`` seconds, end the sessions that are left, and release everything."""
         super().stopService()
-        return self.drain(self._context.settings.drain_timeout).addCallback(self._stopped)
+        drained = self.drain(self._context.settings.drain_timeout)
+        return drained.addCallback(lambda _: ended()).addCallback(self._stopped)
 
     def _stopped(self, _: None) -> None:
         if self.leases is not None:
@@ -200,10 +212,10 @@ class ProxyService(Service):
             self._process.remove(self)
         if self._pid_file is not None:
             self._pid_file.remove()
-        self._log_statistics()
+        self._log_statistics(self.statistics)
 
-    def _log_statistics(self) -> None:
-        for source in (self.statistics, self.leases):
+    def _log_statistics(self, *sources: Statistics | Leases | None) -> None:
+        for source in sources:
             for line in source.lines() if source is not None else ():
                 self._log.info("statistics: {line}", line=line)
 
@@ -214,12 +226,11 @@ class ProxyService(Service):
         :returns: fires when no session is left, or when those that are left could not be ended.
         """
         ports, self._ports = self._ports, []
-        stopped = DeferredList([port.stopListening() or succeed(None) for port in ports])
+        closed = DeferredList([port.stopListening() or succeed(None) for port in ports])
         if ports:
             self._log.info("stopped accepting; {count} sessions are left", count=len(self.sessions))
-        done = self._draining.start(limit)
-        stopped.addCallback(lambda _: self._draining.fire_if_done())
-        return done
+            self._log_statistics(self.leases)  # which say how it is now, and at the end nothing more
+        return self._draining.start(limit, closed)
 
     def abort(self) -> None:
         """End every session now, by a reset where it does not end in good order."""
@@ -230,15 +241,18 @@ class ProxyService(Service):
     def reload(self) -> None:
         """Make a new decider and read the deny files again.  What cannot be loaded is logged and the old one kept."""
         try:
-            self._context.decider = self._make_decider()
-            self._log.info("reloaded {name}", name=self._context.decider.name)
+            with reloading() as files:
+                self._context.decider = self._make_decider()
+            read = f": read {', '.join(files)}" if files else ""
+            self._log.info("reloaded {name}{read}", name=self._context.decider.name, read=read)
         except Exception as error:  # loading a router runs user code, which may raise anything
-            self._log.error("not reloaded, the old one stays: {error}", error=error)
+            problem = str(error) if isinstance(error, ProxymuxError) else describe(error)
+            self._log.error("not reloaded, the old one stays: {problem}", problem=problem)
         try:
             self._deny_list.load()
         except ConfigError as error:
             self._log.error("not reloaded, the old one stays: {error}", error=error)
-        self._log_statistics()
+        self._log_statistics(self.statistics, self.leases)
 
     def reopen(self) -> None:
         """Open the access log again by its name, after a log rotation has renamed the file."""

@@ -3,12 +3,14 @@
 The router is called by the same code as in a running proxy, with connections in memory, so that a test shows what the
 running proxy does::
 
-    from proxymux.testing import decide, every_split
+    from proxymux import Forward
+    from proxymux.testing import decide, every_split, forward_of, reject_of
 
-    def test_routes_by_name():
-        assert decide("router.py", b"alice ", b"hello").remote == "10.0.0.1:80"
+    def test_routes_by_name() -> None:
+        assert forward_of(decide("router.py", b"alice ", b"hello")).remote == "10.0.0.1:80"
+        assert reject_of(decide("router.py", b"mallory ")).last_word == b"who?"
 
-    def test_does_not_depend_on_segments():
+    def test_does_not_depend_on_segments() -> None:
         for chunks in every_split(b"alice hello"):
             assert decide("router.py", *chunks) == Forward("10.0.0.1:80")
 """
@@ -21,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
@@ -30,13 +32,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.admission import Admission
-from proxymux.core.decision import NEED_DATA, Decision, Forward, NeedData, Reject
+from proxymux.core.decision import NEED_DATA, Decision, Forward, NeedData, Reject, Reply, from_result, in_words
 from proxymux.core.events import Events
+from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client, Notes
 from proxymux.core.outcome import Outcome
-from proxymux.errors import DecisionFailed
+from proxymux.coroutines import OwnLoop, RunCoroutine, run
+from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.net.connector import ConnectListener
+from proxymux.net.lingering import Lingering
 from proxymux.net.memory import MemoryConnection
 from proxymux.net.reactor.relay import join_connections
 from proxymux.net.timers import Timers
@@ -48,17 +53,20 @@ from proxymux.settings import Settings
 
 #: The client that routers are given, if a test does not name another.
 CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
+#: The most seconds that :func:`decide` waits for a router.
+TIMEOUT: Final = 5.0
 #: The most bytes for which :func:`every_split` yields every possible split.
 _MAX_EXHAUSTIVE: Final = 10
 
 #: The settings of the tested sessions, all at their defaults.
 _SETTINGS: Final = Settings()
 
+_D = TypeVar("_D", Forward, Reject, Reply)
 AnyRouter = str | ModuleType | Router | Callable[..., Any] | object
 
 
 class StillDeciding(AssertionError):
-    """The router waits for a Deferred that only a running reactor could fire."""
+    """The router waits for what only a running reactor could bring about, or for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +94,73 @@ class Conversation:
         return replace(self, decision=decision)
 
 
-def decide(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Forward | Reject | NeedData:
+def decide(
+    router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT
+) -> Forward | Reject | NeedData:
     """Return what ``router`` decides about a client that sends ``chunks``.
+
+    An async router may await what asyncio has: it is run in a loop of its own, unless this is called in one.
 
     :param router: a name as on the command line, or a module, an object with the functions, or a ``proxy`` function.
     :param chunks: what the router is given one after the other, as if each had come in a segment of its own.
+    :param timeout: the most seconds that it may wait.
     :raises DecisionFailed: with the message that the running proxy would log.
-    :raises StillDeciding: if the router waits for a Deferred that does not fire; use :func:`decide_later` then.
+    :raises StillDeciding: if the router waits for a Deferred that does not fire, or for longer than ``timeout``; use
+        :func:`decide_later` then.
     """
-    return converse(router, *chunks, client=client).decision
+    return converse(router, *chunks, client=client, timeout=timeout).decision
 
 
-def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Conversation:
+def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT) -> Conversation:
     """As :func:`decide`, and return the bytes that were sent, too."""
     results: list[Any] = []
-    converse_later(router, *chunks, client=client).addBoth(results.append)
-    if not results:
-        raise StillDeciding("the router awaits something; test it with decide_later and a reactor")
+    loop = OwnLoop(timeout)
+    try:
+        converse_later(as_decider(router, loop.run), *chunks, client=client).addBoth(results.append)
+        if not results:
+            raise StillDeciding(
+                f"the router awaits something that does not happen without a reactor, or takes more than {timeout:g} s;"
+                " test it with decide_later and a reactor, or with another timeout"
+            )
+    finally:
+        loop.close()
     if isinstance(results[0], Failure):
         results[0].raiseException()
     conversation: Conversation = results[0]
     return conversation
+
+
+def forward_of(found: object) -> Forward:
+    """The Forward that a router has decided on: an assertion, after which a type checker knows the type.
+
+    :param found: a decision, a :class:`Conversation`, or what a router's function has returned.
+    :raises AssertionError: if it is something else; the text says what.
+    """
+    return _of_kind(found, Forward)
+
+
+def reject_of(found: object) -> Reject:
+    """As :func:`forward_of`, where the client is to be closed."""
+    return _of_kind(found, Reject)
+
+
+def reply_of(found: object) -> Reply:
+    """As :func:`forward_of`, where the router's function has returned a step of a negotiation.
+
+    :func:`decide` takes every step and never returns one; what the client was sent is in :attr:`Conversation.sent`.
+    """
+    return _of_kind(found, Reply)
+
+
+def _of_kind(found: object, kind: type[_D]) -> _D:
+    decision = found.decision if isinstance(found, Conversation) else found
+    try:
+        decision = from_result(decision)
+    except BadResult as error:
+        raise AssertionError(f"not a {kind.__name__}: the router {error}") from None
+    if not isinstance(decision, kind):
+        raise AssertionError(f"not a {kind.__name__}: the router {in_words(decision)}: {excerpt(decision, 200)}")
+    return decision
 
 
 def decide_later(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Deferred[Forward | Reject | NeedData]:
@@ -139,8 +193,11 @@ def every_split(data: bytes) -> Iterator[tuple[bytes, ...]]:
     yield tuple(data[place : place + 1] for place in range(len(data)))
 
 
-def as_decider(router: AnyRouter) -> RouterDecider:
-    """Return the decider that calls ``router``, which is given as for :func:`decide`."""
+def as_decider(router: AnyRouter, run_coroutine: RunCoroutine = run) -> RouterDecider:
+    """Return the decider that calls ``router``, which is given as for :func:`decide`.
+
+    :param run_coroutine: runs what the router's functions return to be awaited.
+    """
     if isinstance(router, RouterDecider):
         return router
     if isinstance(router, str):
@@ -150,7 +207,7 @@ def as_decider(router: AnyRouter) -> RouterDecider:
         code = getattr(router, "__code__", None)
         filename = code.co_filename if code is not None else getattr(router, "__file__", name)
         router = from_object(router, name, filename)
-    return RouterDecider(router, time.perf_counter, Logger("proxymux"))
+    return RouterDecider(router, time.perf_counter, Logger("proxymux"), run_coroutine)
 
 
 async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: Client) -> Conversation:
@@ -187,6 +244,7 @@ def _context(decider: _RecordingDecider, connector: _MemoryConnector) -> Context
         service="router",
         clock=clock,
         timers=timers,
+        lingering=Lingering(timers),
         wall=clock.seconds,
         decider=decider,
         connector=connector,
@@ -206,6 +264,7 @@ class _RecordingDecider:
     """
 
     undecided_reply = None
+    hears_failures = False
 
     def __init__(self, decider: RouterDecider, client: Client) -> None:
         self.name, self.place, self.greets = decider.name, decider.place, decider.greets

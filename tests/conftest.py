@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ import pytest_twisted
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
+
+from proxymux.net.clock import monotonic
 
 pytest_plugins = ["tests.services.fixtures", "tests.services.tls"]
 # So that what they assert says as much as what a test does.
@@ -48,7 +52,7 @@ def _left_behind(readers: set[Any], writers: set[Any], sockets: set[str]) -> lis
     from twisted.internet import reactor
 
     gc.collect()
-    left = [f"delayed call {call}" for call in reactor.getDelayedCalls()]
+    left = [f"delayed call {call}" for clock in (reactor, monotonic(reactor)) for call in clock.getDelayedCalls()]
     left += [f"reader {each}" for each in set(reactor.getReaders()) - readers]
     left += [f"writer {each}" for each in set(reactor.getWriters()) - writers]
     left += [f"open {each}" for each in open_sockets() - sockets]
@@ -60,6 +64,14 @@ def quick_collections() -> None:
     """Keep all that was there before out of the collections after every test: they take a tenth of the time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user of the machine can enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="proxymux-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +99,7 @@ def clean_reactor() -> Iterator[None]:
         pytest_twisted.blockon(deferLater(reactor, 0.005))
         left = _left_behind(readers, writers, sockets)
     globalLogPublisher.removeObserver(observe)
-    for call in reactor.getDelayedCalls():
+    for call in (*reactor.getDelayedCalls(), *monotonic(reactor).getDelayedCalls()):
         call.cancel()
     assert not left, "\n".join(["the test left behind:", *left])
     assert not failures, "\n".join(["the test logged:", *(event["log_failure"].getTraceback() for event in failures)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from io import FileIO
@@ -11,11 +10,16 @@ from typing import IO, Final
 
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
+from proxymux.paths import obstacle
 
+#: The path that stands for standard output.
+STDOUT: Final = "-"
 #: Fields of a record that the access log leaves out; the statistics need them.
 _NOT_LOGGED: Final = ("status", "cause")
+#: Fields whose keys are in a line only if there is something to say.
+_OPTIONAL: Final = ("note",)
 #: The keys of a line, in the order in which they are written.
-FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED)
+FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED + _OPTIONAL)
 
 
 def to_json(record: Record) -> str:
@@ -27,6 +31,9 @@ def to_json(record: Record) -> str:
     for name, value in fields.items():
         if isinstance(value, float):
             fields[name] = round(value, 6)
+    for name in _OPTIONAL:
+        if record[name]:
+            fields[name] = record[name]
     return json.dumps(fields)
 
 
@@ -36,13 +43,9 @@ def check_path(path: str) -> None:
     :param path: a file, or ``-`` for standard output.
     :raises ConfigError: naming ``--access-log``, if it cannot be written.
     """
-    folder = os.path.dirname(path) or "."
-    if path == "-" or (os.path.isfile(path) and os.access(path, os.W_OK)):
-        return
-    if os.path.isdir(path):
-        raise _cannot_write(path, "it is a folder")
-    if os.path.exists(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise _cannot_write(path, "it cannot be written")
+    reason = None if path == STDOUT else obstacle(path)
+    if reason is not None:
+        raise _cannot_write(path, reason)
 
 
 def _cannot_write(path: str, reason: str | None) -> ConfigError:
@@ -54,11 +57,12 @@ class AccessLog:
 
     :param path: the file that lines are appended to, or ``-`` for standard output.
     :param stdout: the standard output.
-    :param report: called with the error if a line is lost or the file cannot be reopened; the service goes on.
+    :param report: called with one line for the operator if a record is lost or the file cannot be reopened; the service
+        goes on.
     :raises ConfigError: if the file cannot be opened.
     """
 
-    def __init__(self, path: str, stdout: IO[str], report: Callable[[OSError], None]) -> None:
+    def __init__(self, path: str, stdout: IO[str], report: Callable[[str], None]) -> None:
         self._path = path
         self._stdout = stdout
         self._report = report
@@ -74,14 +78,14 @@ class AccessLog:
             else:
                 self._file.write(line.encode())
         except OSError as error:
-            self._report(error)
+            self._report(f"--access-log: {self._path}: a record is lost: {error.strerror}")
 
     def reopen(self) -> None:
         """Open the file anew by its name, after a log rotation has renamed it; on an error keep the old file."""
         try:
             new_file = self._open()
         except ConfigError as error:
-            self._report(OSError(str(error)))
+            self._report(f"not reopened, the old file stays: {error}")
             return
         self.close()
         self._file = new_file
@@ -92,7 +96,7 @@ class AccessLog:
             self._file.close()
 
     def _open(self) -> FileIO | None:
-        if self._path == "-":
+        if self._path == STDOUT:
             return None
         try:
             return FileIO(self._path, "a")  # unbuffered: a line that a full disk refuses is not written later

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -18,6 +18,10 @@ from proxymux.errors import BadAddress, BadResult
 MAX_SECONDS: Final = 100 * 365 * 86400
 #: Rounds of attempts after the first, where the decision does not say; the ancestor's number.
 RETRIES: Final = 10
+#: The most entries of a note, and the most characters of a key and a value.
+MOST_NOTES: Final = 16
+_KEY_LIMIT: Final = 64
+_VALUE_LIMIT: Final = 256
 _NOTHING: Final = b""
 
 
@@ -38,6 +42,20 @@ class NeedData(enum.Enum):
 NEED_DATA: Final = NeedData.NEED_DATA
 
 
+class _Remotes(tuple[str | Target, ...]):
+    """The targets of a list in a decision: hashable, as decisions are, and equal to the list that was written."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return tuple.__eq__(self, tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+
 def _set(decision: object, name: str, value: object) -> None:
     """Put a checked value into a frozen decision, in its ``__post_init__``."""
     object.__setattr__(decision, name, value)
@@ -48,7 +66,8 @@ class Forward:
     """Connect to ``remote``, replay the buffer there and join both connections.
 
     :param remote: ``host:port``, ``[v6]:port``, ``unix:/path``, a target that was parsed before, or a list of them,
-        tried in order.  Names are looked up when connecting.
+        tried in order.  Names are looked up when connecting.  A list is kept as a tuple, which is equal
+        to that list.
     :param data: sent to the upstream instead of the buffer.
     :param reply: sent to the client at the decision.
     :param connect_timeout: seconds for each attempt; None or 0 is the service's default.
@@ -62,6 +81,7 @@ class Forward:
     :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY header to the upstream; None is the service's default.
     :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify.
     :param bind: the local address to connect from.
+    :param note: up to 16 short texts by their names, for the access log and the record of the session.
     :raises BadResult: if a value is of the wrong type or out of range.
     """
 
@@ -79,13 +99,14 @@ class Forward:
     send_proxy: Literal["v1", "v2", False] | None = None
     tls: bool | str = False
     bind: str | None = None
+    note: Mapping[str, str] | None = field(default=None, hash=False)
     #: ``remote``, parsed.
     targets: tuple[Target, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _set(self, "targets", _targets(self.remote))
-        if isinstance(self.remote, list):
-            _set(self, "remote", tuple(self.remote))
+        if not isinstance(self.remote, (str, InetTarget, UnixTarget)):
+            _set(self, "remote", _Remotes(self.remote))
         for name in ("data", "reply_on_timeout", "reply_on_denial"):
             value = getattr(self, name)
             if value is not None:
@@ -107,6 +128,8 @@ class Forward:
             _set(self, "tls", _server_name(self.tls))
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
+        if self.note is not None:
+            _set(self, "note", _note(self.note))
 
     def reply_to(self, failed: Outcome) -> bytes:
         """The last word to the client when connecting has ``failed``."""
@@ -120,12 +143,16 @@ class Reject:
     """Close the client, after sending it ``close`` if that is not empty.
 
     :param close: the last word to the client; True is none.
+    :param note: as of :class:`Forward`.
     """
 
     close: bytes | Literal[True] = b""
+    note: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         _set(self, "close", b"" if self.close is True else _bytes("close", self.close))
+        if self.note is not None:
+            _set(self, "note", _note(self.note))
 
     @property
     def last_word(self) -> bytes:
@@ -142,14 +169,18 @@ class Reply:
 
     :param reply: sent to the client.
     :param consume: bytes of the buffer to drop, not more than the decider was given.
+    :param note: as of :class:`Forward`; the notes of later decisions are added to it.
     """
 
     reply: bytes = b""
     consume: int = 0
+    note: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         _set(self, "reply", _bytes("reply", self.reply))
         _set(self, "consume", _count("consume", self.consume))
+        if self.note is not None:
+            _set(self, "note", _note(self.note))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +222,10 @@ Decision = Forward | Reject | Reply | NeedData | BadHandshake | Share
 _FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets"}
 _KINDS: dict[str, frozenset[str]] = {
     "remote": _FORWARD_KEYS,
-    "close": frozenset({"close"}),
+    "close": frozenset({"close", "note"}),
     "noop": frozenset({"noop"}),
-    "consume": frozenset({"reply", "consume"}),
-    "reply": frozenset({"reply", "consume"}),
+    "consume": frozenset({"reply", "consume", "note"}),
+    "reply": frozenset({"reply", "consume", "note"}),
 }
 
 
@@ -249,7 +280,7 @@ def _from_dict(result: dict[Any, Any]) -> Decision:
         return Reply(**result)
     value = result[kind]
     if kind == "close":
-        return Reject(value)
+        return Reject(value, result.get("note"))
     if value is not True:
         raise BadResult(f"noop: {excerpt(value)} is not True")
     return NEED_DATA
@@ -301,6 +332,21 @@ def _server_name(value: object) -> str:
     if not isinstance(target, InetTarget):
         raise BadResult(f"tls: {excerpt(value)} is not True, False or a server name")
     return target.host
+
+
+def _note(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping) or len(value) > MOST_NOTES:
+        raise BadResult(f"note: {excerpt(value)} is not a dict of up to {MOST_NOTES} texts")
+    return {_short("key", key, _KEY_LIMIT): _short("value", each, _VALUE_LIMIT) for key, each in value.items()}
+
+
+def _short(kind: str, value: object, limit: int) -> str:
+    if not isinstance(value, str):
+        raise BadResult(f"note: the {kind} {excerpt(value)} is {type(value).__name__}, not str")
+    text = str.__add__(value, "")  # a subclass could override its methods
+    if len(text) > limit:
+        raise BadResult(f"note: the {kind} {excerpt(text)} is longer than {limit} characters")
+    return text
 
 
 def _ip(name: str, value: object) -> str:

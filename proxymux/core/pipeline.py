@@ -41,6 +41,8 @@ class Pipeline:
     __slots__ = (
         "_ending",
         "_is_output_full",
+        "_is_unserved",
+        "_problem",
         "_reactions",
         "_requests",
         "_rules",
@@ -61,10 +63,14 @@ class Pipeline:
         self.waiting = turns.waiting
         #: The client does not read its replies.
         self._is_output_full = False
+        #: The client sends on after its last request.
+        self._is_unserved = False
         #: Reading from the client is paused.
         self.is_paused = False
         #: The client's outcome after its last reply; None is ``completed``.
         self._ending: Ending | None = None
+        #: The first request that was refused for want of an upstream, in one line; empty if none was.
+        self._problem = ""
         self._enter(State.OPEN)
 
     def __repr__(self) -> str:
@@ -109,6 +115,7 @@ class Pipeline:
             self._turns.add(item)
             if isinstance(item, Answer):
                 self._ending = item.ending
+                self._problem = self._problem or item.problem
             elif item.alone:
                 self._enter(State.CLAIMING)
             if item.is_last:
@@ -142,6 +149,11 @@ class Pipeline:
         self._turns.claim.data += data
         return self._pause_or_end([])
 
+    def _not_served(self, _: bytes) -> list[Order]:
+        """Read no more of a client whose last request has come, however long its replies take."""
+        self._is_unserved = True
+        return self._pause_or_end([])
+
     def _client_finished(self, _: None) -> list[Order]:
         if self._requests.kept_size:
             return self._protocol_error("the client finished within a message")
@@ -173,7 +185,7 @@ class Pipeline:
 
     def _pause_or_end(self, orders: list[Order]) -> list[Order]:
         """Append the orders that follow from the state: to pause or resume reading, or to end a finished client."""
-        is_paused = self._is_output_full or self._turns.is_full
+        is_paused = self._is_output_full or self._turns.is_full or self._is_unserved
         if is_paused != self.is_paused:
             self.is_paused = is_paused
             orders.append(pipeline_orders.Pause() if is_paused else pipeline_orders.Resume())
@@ -208,7 +220,7 @@ class Pipeline:
     def _given(self, batch: Batch) -> list[Order]:
         """End the pipeline: the client has an upstream alone, and an exchange passes its bytes from here on."""
         self._enter(State.HANDED_OVER)
-        return [pipeline_orders.HandOver(batch)]
+        return [pipeline_orders.HandOver(batch, self._problem)]
 
     def _reply(self, data: bytes) -> list[Order]:
         self._turns.outstanding[0].is_begun = True
@@ -280,6 +292,8 @@ class Pipeline:
 
     def _end(self, cause: Cause, outcome: Outcome | None = None, reason: str | None = None) -> list[Order]:
         self._enter(State.ENDED)
+        if self._problem and self._problem != reason:
+            reason = f"{reason}; {self._problem}" if reason else self._problem
         return [*self._turns.drop(), pipeline_orders.End(cause, outcome, reason)]
 
 
@@ -310,7 +324,7 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.CLIENT_FINISHED: Pipeline._finished_collecting,
     },
     State.CLAIMING: _SHARING | {Input.RECEIVED: Pipeline._add_to_claim, Input.GIVEN: Pipeline._given},
-    State.FINISHING: _SHARING,
+    State.FINISHING: _SHARING | {Input.RECEIVED: Pipeline._not_served},
     State.BREAKING_OFF: _ALWAYS | {Input.CLIENT_LOST: Pipeline._lost_breaking_off, Input.FLUSHED: Pipeline._broken_off},
     State.HANDED_OVER: {},
     State.ENDED: {},

@@ -70,7 +70,7 @@ def split(batch: Batch, codec: Codec, most: int) -> Batch | None:
         return None
     end, count = found
     head = Batch(batch.data[:end], _take(batch.expected, count), count)
-    head.sequence = batch.sequence
+    head.sequence, head.setup = batch.sequence, batch.setup
     batch.data = batch.data[end:]
     batch.replies -= count
     return head

@@ -7,7 +7,6 @@ There are two kinds: :class:`~proxymux.net.epoll.connection.EpollConnection` has
 from __future__ import annotations
 
 import fcntl
-import os
 import sys
 import termios
 from collections.abc import Callable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from proxymux.net.reactor.twisted_types import Transport
 
 #: Seconds after which a close becomes an abort.  A TLS close has them twice: for close_notify, then for TCP.
-LINGER: Final = 10.0
+CLOSE_LIMIT: Final = 10.0
 #: Bytes that may wait to be sent on a connection before its producer is paused.
 PLENTY: Final = 1 << 16
 #: Seconds between two looks at how much the kernel has still to send.
@@ -93,6 +92,10 @@ class Connection(Protocol):
         """True if no byte waits to be sent; False also where that is not known."""
 
     @property
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken yet, or never took if the connection is lost; with TLS as encrypted."""
+
+    @property
     def transport(self) -> Transport | None:
         """Twisted's transport; None on a plain socket."""
 
@@ -120,10 +123,6 @@ class Connection(Protocol):
     def resume(self) -> None:
         """Read on."""
 
-    @property
-    def unsent(self) -> int:
-        """The bytes that wait to be sent, as far as that is known; those in the kernel's buffer not included."""
-
     def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         """Pause ``producer`` while more than ``plenty`` bytes wait to be sent, until none do."""
 
@@ -134,7 +133,10 @@ class Connection(Protocol):
         """Send FIN after everything that was sent; where the connection cannot half-close, close it."""
 
     def close(self) -> None:
-        """Close after everything was sent, within :data:`LINGER` seconds, TLS within twice as many."""
+        """Close after everything was sent, within :data:`CLOSE_LIMIT` seconds, TLS within twice as many."""
+
+    def close_now(self) -> None:
+        """Close without waiting for the peer.  What the kernel has taken is still delivered; the rest is lost."""
 
     def abort(self) -> None:
         """Reset the connection now.  Unsent bytes are lost."""
@@ -165,15 +167,6 @@ class _NoOwner:
 UNOWNED: Final = _NoOwner()
 #: The owner of a connection between two owners: what it receives meanwhile is kept for :meth:`Connection.take_early`.
 EARLY: Final = _NoOwner()
-
-
-def explain(reason: BaseException | None) -> str:
-    """Why a connection was lost, in one line."""
-    if reason is None:
-        return "closed"
-    if isinstance(reason, OSError) and reason.errno:
-        return os.strerror(reason.errno).lower()
-    return " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
 
 
 def bytes_to_send(descriptor: int) -> int:

@@ -14,9 +14,11 @@ from proxymux.core.outcome import Outcome
 from proxymux.core.proxy_protocol import encode
 from proxymux.core.target import Target, UnixTarget
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import Connection, explain
+from proxymux.errors import BadHeader
+from proxymux.net.connection import Connection
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDenied, TlsFailed
+from proxymux.net.wording import explain
 from proxymux.settings import Settings
 
 #: Seconds between two rounds of attempts, as in the ancestor.
@@ -118,7 +120,14 @@ class Connector:
         version = self._settings.send_proxy if forward.send_proxy is None else forward.send_proxy
         if not version:
             return b""
-        return encode(version, _header_address(client.address), _header_address(client.local))
+        ends = _header_address(client.address), _header_address(client.local)
+        received = client.proxy_protocol
+        if received is not None:
+            try:
+                return encode(version, *ends, received.tlvs, received.has_checksum)
+            except BadHeader:
+                pass  # the header would be too long: one with addresses where the received one had none
+        return encode(version, *ends)
 
 
 class Connecting:
@@ -253,7 +262,7 @@ class Connecting:
         listener = self._listener
         if listener is None:
             return
-        reason = _reason(problem)
+        reason = explain(problem)
         self._reason = f"{self._target}: {reason}"
         outcome = _outcome(problem)
         self._outcomes.add(outcome)
@@ -286,11 +295,3 @@ def _outcome(problem: Exception) -> Outcome:
     if isinstance(problem, _TIMEOUTS):
         return Outcome.CONNECT_TIMEOUT
     return Outcome.BAD_HANDSHAKE if isinstance(problem, TargetDenied) else Outcome.UNREACHABLE
-
-
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, (error.ConnectionRefusedError, ConnectionRefusedError)):
-        return "connection refused"
-    if isinstance(problem, error.DNSLookupError):
-        return "name does not resolve"
-    return explain(problem)

@@ -11,17 +11,19 @@ import select
 from collections.abc import Callable
 from typing import Protocol
 
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.target import Target
 from proxymux.errors import ConfigError
 from proxymux.net.accept_gate import AcceptGate
+from proxymux.net.clock import monotonic
 from proxymux.net.connection import Connection
 from proxymux.net.epoll.driver import EpollDriver
 from proxymux.net.epoll.hub import BUFFER_SIZE
 from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
+from proxymux.net.lingering import Lingering
 from proxymux.net.reactor.driver import ReactorDriver
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import SocketOptions
@@ -37,8 +39,16 @@ class Driver(Protocol):
         """Twisted's reactor, in which every driver runs."""
 
     @property
+    def clock(self) -> IReactorTime:
+        """Measures all limits and durations, and makes delayed calls: the monotonic clock, or a test's."""
+
+    @property
     def timers(self) -> Timers:
-        """The timers of the connections."""
+        """The timers of the connections, which are coarse and cheap."""
+
+    @property
+    def lingering(self) -> Lingering:
+        """The clients' connections that wait for their peers to close, after their sessions."""
 
     @property
     def gate(self) -> AcceptGate:
@@ -88,18 +98,20 @@ def make_driver(
     settings: Settings,
     log: Logger,
     buffer_size: int = BUFFER_SIZE,
+    clock: IReactorTime | None = None,
 ) -> Driver:
     """The driver that the operator chooses with ``--relay``.
 
     ``auto`` is ``fd`` where the system has epoll.
 
     :param buffer_size: bytes of one read.
+    :param clock: measures all limits and durations; None is the monotonic clock.
     :raises ConfigError: if it is ``fd`` and the system has no epoll.
     """
     relay, socket_options = settings.relay, SocketOptions.of(settings)
     if relay == "fd" and not hasattr(select, "epoll"):
         raise ConfigError("--relay", "fd: this system has no epoll; auto or transport is accepted")
-    driver = ReactorDriver(reactor, log, socket_options)
+    driver = ReactorDriver(reactor, clock or monotonic(reactor), log, socket_options)
     if relay == "transport" or not hasattr(select, "epoll"):
         return driver
     return EpollDriver(driver, log, socket_options, buffer_size)

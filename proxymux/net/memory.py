@@ -22,6 +22,7 @@ class MemoryConnection:
     half_closes = True
     notices_resets = True
     is_flushed = True
+    unsent = 0
     is_finished = False
     transport = None
 
@@ -54,10 +55,6 @@ class MemoryConnection:
     def resume(self) -> None:
         """Do nothing: reading is never paused."""
 
-    @property
-    def unsent(self) -> int:
-        return 0
-
     def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         """Do nothing: no byte ever waits to be sent, so no producer needs to be paused."""
 
@@ -72,6 +69,8 @@ class MemoryConnection:
 
     def close(self) -> None:
         self._end(None)
+
+    close_now = close
 
     def abort(self) -> None:
         self._end(ConnectionAbortedError("aborted"))

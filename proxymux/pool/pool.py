@@ -21,6 +21,7 @@ from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
 from proxymux.pool.leases import LeasingRunner
 from proxymux.pool.opening import Openings
+from proxymux.pool.own_use import OwnUseLog
 from proxymux.pool.response import Response
 from proxymux.pool.settings import PoolSettings
 from proxymux.pool.upstream import Upstream, UpstreamRules
@@ -62,6 +63,7 @@ class Pool:
         self.reply_memory = ReplyMemory(settings.max_reply_memory)
         #: Bytes of replies that one client may have outstanding.
         self.max_outstanding = settings.max_outstanding
+        self.own_use = OwnUseLog(self.now, log)
         self._openings = Openings(connector, self, events, log)
         self._events = events
         self._request_listeners = events.listeners("request")
@@ -102,7 +104,7 @@ class Pool:
             upstream.close("")
 
     def lines(self) -> list[str]:
-        return self.runner.lines()
+        return self.runner.lines() + self.own_use.lines()
 
     def state(self) -> dict[str, float]:
         return self.runner.state()
@@ -135,6 +137,8 @@ class Pool:
         batch.sender = None
         if batch.slot is None:
             self.leasing.withdraw(batch)
+        elif batch.alone and batch.slot in self._upstreams:
+            self._upstreams[batch.slot].close("the client left that had it alone")
         elif batch.slot in self._upstreams:
             self._upstreams[batch.slot].give_up(batch)
 
@@ -179,7 +183,7 @@ class Pool:
             batch.sender.failed(batch, outcome, reason)
 
     def closing(self, upstream: Upstream, reason: str) -> None:
-        log = self._log.info if reason else self._log.debug
+        log = self._log.debug if not reason else self._log.warn if upstream.slot.is_opening else self._log.info
         log(
             "upstream {number} ({target}) closed: {reason}",
             number=upstream.slot.number,
@@ -204,10 +208,7 @@ class Pool:
 
     def connected(self, slot: Slot, connection: Connection) -> None:
         upstream = self._upstreams[slot] = Upstream(self.rules, self, slot, connection)
-        if self.codec.silent_first:
-            upstream.await_silence()
-        else:
-            self.opened(upstream)
+        upstream.begin()
 
     def not_connected(self, slot: Slot) -> None:
         self.runner.carry_out(self.leasing.failed(slot, self.now()))
@@ -221,8 +222,7 @@ class Pool:
     def _give(self, slot: Slot, batch: Batch) -> None:
         batch.slot = slot
         if batch.alone:
-            assert batch.sender is not None
-            batch.sender.given(batch)
+            self._upstreams[slot].prepare(batch)
             return
         if self._request_listeners and batch.listener is None:
             batch.listener = response = Response(self._log)

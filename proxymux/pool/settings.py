@@ -8,7 +8,18 @@ from typing import Final, Literal
 from proxymux.core.codecs import CODEC_NAMES
 from proxymux.core.target import parse_target
 from proxymux.errors import ConfigError
-from proxymux.fields import Count, Duration, Flag, OptionalChoice, OptionalText, Switch, Text, Values, Whatever
+from proxymux.fields import (
+    AbsoluteFile,
+    Count,
+    Duration,
+    Flag,
+    OptionalChoice,
+    OptionalText,
+    Switch,
+    Text,
+    Values,
+    Whatever,
+)
 from proxymux.settings import Settings
 
 Mode = Literal["proxy", "fifo", "funnel"]
@@ -47,7 +58,6 @@ class PoolSettings(Settings):
         None,
         _MODES,
         "how clients share upstreams",
-        ", ".join(_MODES),
         shown="by the numbers of targets and of connections",
     )
     async_: Flag = Flag("funnel: send requests on upstreams that have not answered the one before")
@@ -75,6 +85,10 @@ class PoolSettings(Settings):
         "on",
         "whether an idempotent request is sent once more if its upstream closes without a reply",
     )
+    auth_file: AbsoluteFile = AbsoluteFile(
+        None, "file of the user whom upstreams log in as, and of those whom clients log in as, with the codec resp"
+    )
+    database: Count = Count(0, "database that all clients share, with the codec resp", low=0)
     config_object: OptionalText = OptionalText(
         None, "package.module:ATTR, the ancestor's configuration object", metavar="NAME"
     )
@@ -88,6 +102,9 @@ class PoolSettings(Settings):
             raise ConfigError("--mode", f"fifo has one target, not {len(self.target)}; funnel is accepted")
         if self.send_proxy is not None and self.chosen_mode != "proxy":
             raise ConfigError("--send-proxy", "is for proxy mode: a connection that clients share is no one client's")
+        for option, is_given in (("--auth-file", self.auth_file is not None), ("--database", self.database != 0)):
+            if is_given and (self.codec != "resp" or self.chosen_mode == "proxy"):
+                raise ConfigError(option, "is for --codec resp, in fifo and funnel mode")
         if not self.listen:
             raise ConfigError("--listen", f"missing; {SETUP_HINT}")
 

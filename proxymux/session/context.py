@@ -18,6 +18,7 @@ from proxymux.interfaces import IDecider
 from proxymux.net.connection import Connection
 from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
+from proxymux.net.lingering import Lingering
 from proxymux.net.timers import Timers
 from proxymux.settings import Settings
 
@@ -31,7 +32,7 @@ class ClientExchange(Protocol):
 
     @property
     def bytes_in(self) -> int:
-        """Bytes that came from the client."""
+        """Bytes that came from the client, as far as they could be passed on."""
 
     @property
     def bytes_out(self) -> int:
@@ -81,6 +82,7 @@ class Context:
     :param service: the service's name in the access log.
     :param clock: measures the phases of sessions, in seconds.
     :param timers: the timers of the sessions' deadlines.
+    :param lingering: takes the connections of clients that have been sent their last bytes.
     :param wall: returns the seconds since the epoch.
     :param decider: decides for the sessions that begin from now on; a reload replaces it.
     :param connector: provides the upstreams for :class:`Forward` decisions.
@@ -89,11 +91,14 @@ class Context:
     :param events: calls the user's event listeners.
     :param join_pool: joins a client for a :class:`Share` decision; None for services without a pool.
     :param observers: each is called with the record of every session that has ended.
+    :param tells_all: each decision and each connect is logged (``--log-level debug``); asked first, as making a line
+        that the level does not admit costs microseconds.
     """
 
     service: str
     clock: IReactorTime
     timers: Timers
+    lingering: Lingering
     wall: Callable[[], float]
     decider: IDecider
     connector: UpstreamSource
@@ -104,3 +109,4 @@ class Context:
     log: Logger
     join_pool: JoinPool | None = None
     observers: list[Observer] = field(default_factory=list)
+    tells_all: bool = False

@@ -1,4 +1,7 @@
-"""Draining: waits for the sessions to end, and after a limit closes those that are left, then resets them."""
+"""Draining: waits for the sessions to end, and after a limit closes those that are left, then resets them.
+
+Connections that linger after their sessions are given their time, too, as far as the limit allows.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from proxymux.net.lingering import Lingering
 from proxymux.session.registry import SessionRegistry
 
 #: Seconds from closing the sessions that are left to resetting them, and from there to giving up on them.
@@ -18,41 +22,67 @@ class Draining:
     """Waits for the sessions of a service to end.
 
     :param sessions: the registry of these sessions.
+    :param lingering: the connections that linger after them.
     :param clock: measures the limit.
     :param log: for the number of sessions that are left.
     """
 
-    def __init__(self, sessions: SessionRegistry, clock: IReactorTime, log: Logger) -> None:
+    def __init__(self, sessions: SessionRegistry, lingering: Lingering, clock: IReactorTime, log: Logger) -> None:
         self._sessions = sessions
+        self._lingering = lingering
         self._clock = clock
         self._log = log
         self._waiting: list[Deferred[None]] = []
+        #: Sets of ports that are being closed.
+        self._closing = 0
+        #: Nothing else is to be waited for.
+        self._is_over = False
         self._timer: IDelayedCall | None = None
 
-    def start(self, limit: float | None) -> Deferred[None]:
+    def start(self, limit: float | None, ports_closed: Deferred[list[tuple[bool, None]]]) -> Deferred[None]:
         """Begin to wait for the sessions to end.
 
-        Call :meth:`fire_if_done` once accepting has stopped: there may be no session whose end would fire the Deferred.
-
         :param limit: seconds after which the sessions that are left are ended; None waits without a limit.
-        :returns: fires when no session is left, or when those that are left could not be ended.
+        :param ports_closed: fires when the service accepts no more.
+        :returns: fires when it has, and no session is left, or those that are left could not be ended.
         """
         self._sessions.when_ended = self._session_ended
-        if limit is not None and len(self._sessions) and self._timer is None:
+        self._lingering.when_ended = self._fire_if_done
+        if limit is not None and not self._is_done and self._timer is None:
             self._timer = self._clock.callLater(limit, self._close_sessions)
         done: Deferred[None] = Deferred()
         self._waiting.append(done)
+        self._is_over = False
+        self._closing += 1
+        ports_closed.addBoth(self._ports_closed)
         return done
 
-    def fire_if_done(self) -> None:
-        """Fire the Deferreds of :meth:`start` if no session is left."""
-        if not len(self._sessions):
+    def _ports_closed(self, _: object) -> None:
+        self._closing -= 1
+        self._fire_if_done()
+
+    def _fire_if_done(self) -> None:
+        """Fire the Deferreds of :meth:`start` if nothing is left: no session, no lingering connection, no open port.
+
+        The ports are waited for even if the last session ends before: the process ends when the Deferreds have fired,
+        and a Unix socket that was not closed by then would stay behind.
+        """
+        if self._is_done:
             self._cancel_timer()
-            self._fire()
+            self._is_over = True
+        if self._is_over and not self._closing:
+            waiting, self._waiting = self._waiting, []
+            for done in waiting:
+                done.callback(None)
+
+    @property
+    def _is_done(self) -> bool:
+        return not len(self._sessions) and not len(self._lingering)
 
     def _session_ended(self) -> None:
-        self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
-        self.fire_if_done()
+        if len(self._sessions):
+            self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
+        self._fire_if_done()
 
     def abort(self) -> None:
         """End every session now: the first call closes it in good order, the second resets it if it is still there."""
@@ -60,10 +90,12 @@ class Draining:
         for session in self._sessions:
             session.drain()
             session.drain()
+        self._lingering.abort()
 
     def _close_sessions(self) -> None:
         """Close the sessions that are left at the limit in good order, and reset them soon after."""
-        self._log.warn("closing {count} sessions that have not ended in time", count=len(self._sessions))
+        if len(self._sessions):
+            self._log.warn("closing {count} sessions that have not ended in time", count=len(self._sessions))
         self._timer = self._clock.callLater(_GRACE, self._reset_sessions)
         for session in self._sessions:
             session.drain()
@@ -71,7 +103,7 @@ class Draining:
     def _reset_sessions(self) -> None:
         self._timer = None
         self.abort()
-        if len(self._sessions):
+        if not self._is_done:
             self._timer = self._clock.callLater(_GRACE, self._give_up)
 
     def _give_up(self) -> None:
@@ -79,14 +111,10 @@ class Draining:
         self._timer = None
         if len(self._sessions):
             self._log.error("{count} sessions could not be ended", count=len(self._sessions))
-        self._fire()
+        self._is_over = True
+        self._fire_if_done()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _fire(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for done in waiting:
-            done.callback(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxymux.core.identity import Client, SocketAddress, Tls
+from proxymux.core.identity import Client, SocketAddress, Tls, unmapped
 from proxymux.core.proxy_protocol import Header
 from proxymux.net.reactor.twisted_types import Transport
 
@@ -38,4 +38,4 @@ def with_tls(transport: Transport | None, client: Client) -> Client:
 
 
 def _as_address(address: tuple[str, int] | str) -> SocketAddress:
-    return (f"unix:{address}", 0) if isinstance(address, str) else address
+    return (f"unix:{address}", 0) if isinstance(address, str) else (unmapped(address[0]), address[1])

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from proxymux.core import commands
 from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd
-from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Reply, Share, in_words
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.proxy_protocol import Header
@@ -21,11 +21,13 @@ from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
-from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
+from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
+from proxymux.net.wording import explain
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
+from proxymux.user_code import describe
 
 #: Stands for the client until its connection is known.
 _UNKNOWN_CLIENT: Final = Client(("", 0), ("", 0))
@@ -66,7 +68,8 @@ class SessionRunner:
         self._context = context
         self._decider = context.decider  # kept to the end: a reload is for later sessions only
         self._ended = ended
-        self._session = Session(context.settings.max_buffer, context.decider.greets, context.decider.undecided_reply)
+        decider, max_buffer = context.decider, context.settings.max_buffer
+        self._session = Session(max_buffer, decider.greets, decider.undecided_reply, decider.hears_failures)
         self._inbox: list[tuple[Input, object]] = []
         self._is_busy = False
         self._connection: Connection | None = None
@@ -139,7 +142,7 @@ class SessionRunner:
         if self._context.events.heard("connected"):
             error = self._context.events.emit("connected", self._context.log, show(self._client.address))
             if error is not None:
-                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {error}"))
+                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {describe(error)}"))
                 return
         self._take(Input.OPENED)
 
@@ -178,6 +181,12 @@ class SessionRunner:
     def drain(self) -> None:
         """End the session as the time to drain is over: in good order at the first call, by a reset at the next."""
         self._take(Input.DRAIN)
+
+    def _tell(self, what: str) -> None:
+        """Log what has happened to the session; called only if the context tells all."""
+        self._context.log.debug(
+            "session {number} ({client}): {what}", number=self.number, client=show(self._client.address), what=what
+        )
 
     # Inputs and commands
 
@@ -226,6 +235,10 @@ class SessionRunner:
         waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, (Forward, Reject, Reply)) and decision.note is not None:
+            self._timings.add_note(decision.note)
+        if self._context.tells_all and not isinstance(decision, BadHandshake):
+            self._tell(f"{self._decider.name} {in_words(decision)}, having read {self._timings.bytes_in} bytes")
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
             if isinstance(decision, BadHandshake):
@@ -241,8 +254,8 @@ class SessionRunner:
 
     def _faulted(self, problem: DecisionFailed) -> None:
         self._context.log.error("{problem} ({client})", problem=problem, client=show(self._client.address))
-        if problem.details:
-            self._context.log.debug("{details}", details=problem.details)
+        if self._context.tells_all and problem.details:
+            self._context.log.debug("the traceback of this error:", details_below=problem.details)
         self._take(Input.FAULTED, str(problem))
 
     def _blame(self, command: commands.Blame) -> None:
@@ -258,7 +271,7 @@ class SessionRunner:
         self._pending = connecting = self._context.connector.connect(command.forward, self._client, self)
         connecting.start()
 
-    def _tell(self, command: commands.Tell) -> None:
+    def _tell_waiting(self, command: commands.Tell) -> None:
         if self._pending is not None:  # else it has come to an end meanwhile
             assert not isinstance(self._pending, Deferred)
             self._pending.heard(command.data, command.is_finished)
@@ -272,9 +285,8 @@ class SessionRunner:
 
     def attempt_failed(self, target: Target, reason: str) -> None:
         """Log a failed attempt and tell the listeners of ``connect_failed``."""
-        self._context.log.debug(
-            "session {number}: {target}: {reason}", number=self.number, target=target, reason=reason
-        )
+        if self._context.tells_all:
+            self._tell(f"no connection to {target}: {reason}")
         if self._context.events.heard("connect_failed"):
             self._context.events.emit("connect_failed", self._context.log, str(target), reason)
 
@@ -282,6 +294,8 @@ class SessionRunner:
         """Tell the session that the upstream is connected."""
         self._pending = None
         self._timings.connected()
+        if self._context.tells_all:
+            self._tell(f"connected to {self._timings.target} at {show(connection.peer)}")
         self._upstream = connection
         self._take(Input.CONNECTED)
 
@@ -296,7 +310,9 @@ class SessionRunner:
     def _join(self, command: commands.Join) -> None:
         assert self._connection is not None
         assert self._upstream is not None
-        options = self._join_options(command.data, command.client_finished, command.forward.inactivity_timeout)
+        options = self._join_options(command.data, command.client_finished)
+        options.first_byte_timeout = command.forward.inactivity_timeout
+        options.must_answer = command.must_answer
         self._exchange = self._context.join(self._connection, self._upstream, options)
         self._connection = self._exchange.client
 
@@ -306,13 +322,12 @@ class SessionRunner:
         if len(set(command.decision.targets)) == 1:
             self._timings.target = command.decision.targets[0]
         self._timings.connected()
-        options = self._join_options(command.data, command.client_finished, None)
+        options = self._join_options(command.data, command.client_finished)
         self._exchange = self._context.join_pool(self._connection, options)
 
-    def _join_options(self, data: bytes, client_finished: bool, first_byte_timeout: float | None) -> JoinOptions:
-        return JoinOptions(
-            data, client_finished, first_byte_timeout, self._context.settings.idle_timeout or None, self._relay_ended
-        )
+    def _join_options(self, data: bytes, client_finished: bool) -> JoinOptions:
+        idle_timeout = self._context.settings.idle_timeout or None
+        return JoinOptions(data, client_finished, None, idle_timeout, self._relay_ended)
 
     def _relay_ended(self, end: RelayEnd, connection: Connection) -> None:
         self._upstream = None
@@ -324,6 +339,8 @@ class SessionRunner:
         callback = getattr(self._decider, command.callback)
         answer = callback(str(self._timings.target), self._client)
         if isinstance(answer, Deferred):
+            assert self._connection is not None
+            self._connection.pause()  # nobody wants what still comes; it is not to be read for as long as that takes
             self._wait(answer, self._answered, lambda _: self._answered(b""))
         else:
             self._answered(answer)
@@ -356,26 +373,32 @@ class SessionRunner:
     def _close(self, command: commands.Close) -> None:
         connection = self._connection
         assert connection is not None
-        connection.owner = self
         if connection.is_lost:
             self._take(Input.CLIENT_LOST, "lost")
         elif command.how is Closing.ABORT:
             connection.abort()
-        elif command.how is Closing.RESET:
-            connection.reset()
-        elif command.how is Closing.LINGER:
-            connection.resume()
-            connection.finish()
+        elif command.how is Closing.LINGER or (command.how is Closing.CLOSE and connection.is_tls):
+            # TLS waits for the peer's close_notify, however it is closed.
+            self._context.lingering.begin(connection, self._let_go)
         else:
-            connection.close()
-        if self._timer is None and not connection.is_lost:
-            self._timer = self._context.timers.after(LINGER, self._expired, LINGER)
+            connection.owner = self
+            connection.pause()  # what still comes is not read, however long the last bytes take
+            if command.how is Closing.RESET:
+                connection.reset()
+            else:
+                connection.close()
+            if self._timer is None and not connection.is_lost:
+                self._timer = self._context.timers.after(CLOSE_LIMIT, self._expired, CLOSE_LIMIT)
+
+    def _let_go(self) -> None:
+        """End the session: the client's connection lingers without it, or is gone."""
+        self._take(Input.LET_GO)
 
     def _await(self, command: commands.Await) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if command.deadline is None or command.deadline is Deadline.LINGER:
+        if command.deadline is None or command.deadline is Deadline.CLOSE:
             return  # _close starts the timer of a close itself, unless the connection is lost at once
         seconds = self._context.settings.decide_timeout
         self._timer = self._context.timers.after(seconds, self._expired, seconds)
@@ -392,7 +415,8 @@ class SessionRunner:
         self._ended(self)
 
     def _publish(self, ending: Ending) -> None:
-        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, ending)
+        unsent = self._connection.unsent if self._connection is not None else 0
+        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, unsent, ending)
         for observer in self._context.observers:
             observer(record)
         self._context.events.emit("ended", self._context.log, record)
@@ -403,7 +427,7 @@ _COMMAND_METHODS: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Ask: SessionRunner._ask,
     commands.Send: SessionRunner._send,
     commands.Connect: SessionRunner._connect,
-    commands.Tell: SessionRunner._tell,
+    commands.Tell: SessionRunner._tell_waiting,
     commands.Join: SessionRunner._join,
     commands.JoinPool: SessionRunner._join_pool,
     commands.Consult: SessionRunner._consult,

@@ -20,6 +20,7 @@ from proxymux.tap.options import SettingsOptions, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+    from twisted.internet.interfaces import IReactorTime
 
     from proxymux.net.reactor.twisted_types import Reactor
     from proxymux.service import ProxyService
@@ -67,20 +68,21 @@ def Gateway(settings: GatewaySettings) -> ProxyService:
     return service
 
 
-def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
+def make_gateway(reactor: Reactor, settings: GatewaySettings, clock: IReactorTime | None = None) -> ProxyService:
     """Put a gateway service together.
 
+    :param clock: measures all limits and durations; None is the monotonic clock.
     :raises ProxymuxError: if there is neither a secret nor a key, or they cannot be read.
     """
     from proxymux.core.token.verifier import ReplayCache
     from proxymux.gateway.failure_budget import FailureBudget
-    from proxymux.gateway.keys import SecretSource, make_verifier
+    from proxymux.gateway.keys import SecretSource, make_verifier, warnings
     from proxymux.gateway.token_decider import TokenDecider
     from proxymux.net.driver import make_driver
     from proxymux.tap.wiring import make_log, make_service
 
-    log = make_log(settings.log_level)
-    driver = make_driver(reactor, settings, log, settings.buffer)
+    log = make_log(settings)
+    driver = make_driver(reactor, settings, log, settings.buffer, clock)
     target_filter = TargetFilter(TargetRules(settings.allow_target, settings.deny_target))
     replay_cache, budget, statistics = ReplayCache(), FailureBudget(settings.max_failures), Statistics()
     source = SecretSource(settings.secret, settings.secret_file)
@@ -106,6 +108,7 @@ def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
         pid_file=None if settings.gateway_pidfile is None else PidFile("--gateway-pidfile", settings.gateway_pidfile),
         statistics=statistics,
         target_check=target_filter,
+        warnings=warnings(settings),
     )
     target_filter.own = service.bound
     return service

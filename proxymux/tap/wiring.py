@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
-from twisted.internet.defer import ensureDeferred
 from twisted.logger import (
     FilteringLogObserver,
     Logger,
@@ -16,10 +15,12 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
-from proxymux.admin.access_log import AccessLog, check_path
+from proxymux.admin.access_log import STDOUT, AccessLog, check_path
 from proxymux.admin.statistics import Statistics
+from proxymux.admin.text_log import TextLog
 from proxymux.core.admission import Admission
 from proxymux.core.events import EventListener, Events
+from proxymux.coroutines import REMEDY, lacks_asyncio, run
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
 from proxymux.net.connector import Connector
@@ -30,13 +31,16 @@ from proxymux.process import Process
 from proxymux.service import ProxyService
 from proxymux.session.context import Context, Join, JoinPool, UpstreamSource
 from proxymux.session.listening import Listener
-from proxymux.settings import LogLevel as LogLevelName
 from proxymux.settings import Settings
+from proxymux.user_code import describe
 
 
-def make_log(level: LogLevelName) -> Logger:
-    """Make the logger of a service, which writes messages of ``level`` and worse to twistd's log."""
-    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+def make_log(settings: Settings) -> Logger:
+    """Make the logger of a service, and have the text log of the process do as the service's settings say."""
+    text_log = TextLog.of_process(settings.log_level)
+    if settings.access_log == STDOUT:
+        text_log.leaves_stdout = True
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(settings.log_level))
     return Logger("proxymux", observer=FilteringLogObserver(globalLogPublisher, [predicate]))
 
 
@@ -45,16 +49,17 @@ def make_events(log: Logger) -> Events:
 
     def report(listener: EventListener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
-        log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
+        remedy = f"; {REMEDY}" if lacks_asyncio(error) else ""
+        log.error("listener {name} raised {error}{remedy}", name=name, error=describe(error), remedy=remedy)
 
     def spawn(listener: EventListener, awaitable: Awaitable[object]) -> None:
         async def await_and_report() -> None:
             try:
                 await awaitable
-            except Exception as error:
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # the latter two would end the reactor
                 report(listener, error)
 
-        ensureDeferred(await_and_report())
+        run(await_and_report())
 
     return Events(report, spawn)
 
@@ -76,6 +81,7 @@ def make_service(
     join_pool: JoinPool | None = None,
     target_check: TargetCheck | None = None,
     leases: Leases | None = None,
+    warnings: Iterable[str] = (),
 ) -> ProxyService:
     """Put a service together.
 
@@ -91,17 +97,20 @@ def make_service(
     :param join_pool: joins clients for :class:`Share` decisions; None for services without a pool.
     :param target_check: called with every IP address before it is connected to; None allows all.
     :param leases: the pool's leases; None for services without a pool.
+    :param warnings: what the operator is to be told at the start, one line each.
     :raises ProxymuxError: if ``decider`` does, or the access log cannot be written.
     """
     context = Context(
         service=name,
-        clock=driver.reactor,
+        clock=driver.clock,
         timers=driver.timers,
+        lingering=driver.lingering,
         wall=time.time,
         decider=decider(),
         connector=connector or Connector(driver, settings, target_check),
         join=join or driver.join,
         join_pool=join_pool,
+        tells_all=settings.log_level == "debug",
         admission=Admission.of(settings),
         settings=settings,
         events=events or make_events(log),
@@ -111,12 +120,13 @@ def make_service(
         context,
         driver,
         [Listener(each, settings, reuse, ipv6_only) for each in settings.endpoints],
-        Process.of(driver.reactor),
+        Process.of(driver.reactor, driver.clock),
         decider,
         access_log=_access_log(settings, log),
         pid_file=pid_file,
         statistics=statistics,
         leases=leases,
+        warnings=warnings,
     )
 
 
@@ -126,8 +136,8 @@ def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | No
         return None
     check_path(settings.access_log)
 
-    def report(error: OSError) -> None:
-        log.error("--access-log: a line could not be written: {error}", error=error)
+    def report(problem: str) -> None:
+        log.error("{problem}", problem=problem)
 
     # sys.__stdout__, because twistd replaces sys.stdout by its log.
     return functools.partial(AccessLog, settings.access_log, sys.__stdout__ or sys.stdout, report)

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.python import usage
 
+import proxymux
+from proxymux.admin.text_log import TextLog
 from proxymux.router.settings import RouterSettings
 from proxymux.tap.router import Options, makeService
+from tests.services.certificates import Credentials
 
 ROUTER = "def proxy(data):\n    return {'close': data}\n"
 
@@ -229,6 +233,31 @@ def test_the_demo_needs_no_router_and_listens_on_loopback() -> None:
     assert parse("--demo").settings.endpoints == ("tcp:0:interface=127.0.0.1",)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-port", "0", "-host", "127.0.0.1"], {"port": 0, "host": "127.0.0.1"}),
+        (["-port=0", "-host=127.0.0.1"], {"port": 0, "host": "127.0.0.1"}),
+        (["-allow", "10.0.0.0/8", "-max-buffer", "5"], {"max_buffer": 5}),
+        (["-p0", "-h127.0.0.1"], {"port": 0, "host": "127.0.0.1"}),
+        (["--host", "-port", "-p", "1"], {"host": "-port", "port": 1}),
+        (["-h", "-port", "-p", "1"], {"host": "-port", "port": 1}),
+        (["--access-log", "-", "-port", "1"], {"access_log": "-", "port": 1}),
+        (["--host=x", "-port", "1"], {"host": "x", "port": 1}),
+    ],
+)
+def test_a_whole_name_may_have_one_dash_as_in_go(arguments: list[str], expected: dict[str, object]) -> None:
+    read = settings(*arguments)
+    assert {name: getattr(read, name) for name in expected} == expected
+
+
+def test_version_is_that_of_proxymux(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse("--version")
+    assert not end.value.code
+    assert capsys.readouterr().out.startswith(f"proxymux {proxymux.__version__} (Twisted ")
+
+
 # What is wrong with them
 
 BAD: list[tuple[str, str]] = [
@@ -268,7 +297,9 @@ def test_a_bad_value_is_one_line_that_names_the_option_and_what_is_accepted(
 ) -> None:
     text = complaint("--router", "router.py", option, value)
     assert text.startswith(f"proxymux: {option}: ")
-    assert re.search(r" is accepted|; .* is$|; .* are$| is not an address or CIDR such as| may be meant$", text)
+    assert re.search(
+        r" is accepted|; .* is$|; .* are$| is not an address or CIDR such as|did you mean .*\?$| may be meant$", text
+    )
     assert len(text) < 400
 
 
@@ -298,6 +329,18 @@ def test_a_command_line_that_makes_no_sense_is_one_line(complaint: Complain, arg
 
 
 @pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--lisen", "--lisen: not recognized; did you mean --listen?"),
+        ("-lisen", "--lisen: not recognized; did you mean --listen?"),
+        ("--max-conections=5", "--max-conections: not recognized; did you mean --max-connections?"),
+    ],
+)
+def test_an_option_near_one_that_there_is_names_it(complaint: Complain, given: str, said: str) -> None:
+    assert complaint("--router", "router.py", given) == f"proxymux: {said}"
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--router", "missing.py"], "--router: missing.py: No such file or directory; "),
@@ -321,7 +364,10 @@ def test_a_command_line_that_makes_no_sense_is_one_line(complaint: Complain, arg
         (["--router", "router.py", "--deny-file", "."], "--deny-file: .: Is a directory; "),
         (["--router", "router.py", "--deny-file", "denied"], "--deny-file: denied, line 2: 'nonsense' is not "),
         (["--router", "router.py", "--deny-file", "binary"], "--deny-file: binary: not a text file; "),
-        (["--router", "router.py", "--access-log", "/nowhere/access.log"], "--access-log: /nowhere/access.log: "),
+        (
+            ["--router", "router.py", "--access-log", "/nowhere/access.log"],
+            "--access-log: /nowhere/access.log: there is no folder /nowhere; ",
+        ),
         (["--router", "router.py", "--access-log", "."], "--access-log: .: "),
         (["--demo", "--listen", "nonsense"], "--listen: 'nonsense': "),
     ],
@@ -380,11 +426,61 @@ def test_check_of_the_demo_ends_as_well(capsys: pytest.CaptureFixture[str]) -> N
     assert tuple(capsys.readouterr()) == ("ok\n", "")
 
 
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+def test_check_warns_of_a_private_key_that_everybody_can_read(
+    capsys: pytest.CaptureFixture[str], public_folder: Path, own: Credentials
+) -> None:
+    key = public_folder / "key.pem"
+    key.write_bytes(own.file.read_bytes())
+    for mode, warned in ((0o600, False), (0o644, True)):
+        key.chmod(mode)
+        with pytest.raises(SystemExit) as end:
+            makeService(parse("--router", "router.py", "--listen", f"ssl:0:privateKey={key}", "--check"))
+        out, err = capsys.readouterr()
+        assert (end.value.code, out) == (0, "ok\n"), err
+        said = f"proxymux: --listen: {key} can be read by every user (mode 0644); chmod o-rwx it\n"
+        assert err == (said if warned else "")
+
+
 def test_check_leaves_no_unix_socket(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     with pytest.raises(SystemExit) as end:
         makeService(parse("--router", "router.py", "--listen", f"unix:{folder}/socket", "--check"))
     assert end.value.code == 0
     assert not (folder / "socket").exists()
+
+
+# What twistd was told
+
+
+def under_twistd(twistd: dict[str, object], *arguments: str) -> None:
+    options = parse(*arguments)
+    options.parent = usage.Options()
+    options.parent.update({"nodaemon": True, "debug": False, "logfile": None, "logger": None, **twistd})
+    makeService(options)
+
+
+def test_an_access_log_on_standard_output_is_for_the_foreground(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--router", "router.py", "--listen", "tcp:0:interface=127.0.0.1", "--access-log"]
+    with pytest.raises(SystemExit) as end:
+        under_twistd({"nodaemon": False}, *arguments, "-")
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        "proxymux: --access-log: - is standard output, which a daemon has not; name a file, or give twistd -n\n"
+    )
+    under_twistd({"nodaemon": False}, *arguments, "access.log")
+    under_twistd({"nodaemon": False, "debug": True}, *arguments, "-")
+
+
+@pytest.mark.parametrize(
+    ("twistd", "leaves"), [({}, True), ({"logfile": "-"}, False), ({"logfile": "x.log"}, True), ({"logger": 1}, False)]
+)
+def test_the_text_log_leaves_standard_output_to_the_access_log_unless_twistd_was_told_where_it_goes(
+    twistd: dict[str, object], leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = TextLog("error")
+    monkeypatch.setattr(TextLog, "_of_process", log)
+    under_twistd(twistd, "--router", "router.py", "--listen", "tcp:0:interface=127.0.0.1", "--access-log", "-")
+    assert log.leaves_stdout is leaves
 
 
 # In a process of its own
@@ -423,6 +519,11 @@ def twistd(folder: Path) -> Run:
         (["--router", "router.py", "--backlog", "99999999999"], "--backlog: "),
         (["--nonsense"], "--nonsense: "),
         (["--router", "router.py", "stray"], "stray: "),
+        (
+            ["--router", "router.py", "--pidfile", "x"],
+            "--pidfile: not recognized; it is twistd's own and stands before",
+        ),
+        (["-n", "--router", "router.py"], "-n: not recognized; it is twistd's own and stands before proxymux; "),
         ([], "--router: missing; "),
     ],
 )

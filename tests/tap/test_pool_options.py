@@ -55,6 +55,8 @@ OWN: dict[str, tuple[list[str], str]] = {
     "--max-outstanding": (["bytes", "unread"], "1048576"),
     "--max-reply-memory": (["bytes", "all clients"], "268435456"),
     "--retry-idempotent": (["on", "off", "once more"], "on"),
+    "--auth-file": (["upstreams", "clients", "resp"], ""),
+    "--database": (["database", "resp"], "0"),
     "--config-object": (["package.module:ATTR"], ""),
     "--listeners": (["file or module", "events"], ""),
     "--async": (["funnel"], ""),
@@ -109,6 +111,39 @@ def test_help_has_every_option_with_its_unit_and_default(
         assert f"[default: {default}" in line
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "No such file or directory; name a readable file of users"),
+        ("client app\n", "line 1: a line is: upstream USER PASSWORD, or: client USER PASSWORD"),
+        ("", "it names nobody; a line is: upstream USER PASSWORD, or: client USER PASSWORD"),
+    ],
+)
+def test_an_auth_file_that_is_of_no_use_ends_the_start(
+    text: str | None, problem: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "auth"
+    if text is not None:
+        path.write_text(text)
+    said = complaint(capsys, "--codec", "resp", "--mode", "fifo", "--auth-file", "auth")
+    assert said == f"proxymux: --auth-file: {path}: {problem}"
+
+
+def test_an_auth_file_that_everybody_can_read_gets_a_warning(
+    public_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = public_folder / "auth"
+    path.write_text("client app sesame\n")
+    for mode, said in (
+        (0o640, ""),
+        (0o644, f"proxymux: --auth-file: {path} can be read by every user (mode 0644); chmod o-rwx it\n"),
+    ):
+        path.chmod(mode)
+        with pytest.raises(SystemExit) as end:
+            makeService(parse("--codec", "resp", "--mode", "fifo", "--auth-file", str(path), "--check"))
+        assert (end.value.code, *capsys.readouterr()) == (0, "ok\n", said)
+
+
 # Codecs
 
 
@@ -147,6 +182,24 @@ def test_what_is_no_codec_is_one_line(capsys: pytest.CaptureFixture[str], name: 
 # Listeners
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "remedy"),
+    [
+        ("--listeners", "nofile.py", "name the file that defines connected, "),
+        ("--listeners", "nothing_of_the_kind", "name the file that defines connected, "),
+        ("--codec", "./nofile.py:codec", "name a built-in codec, or package.module:attribute"),
+        ("--config-object", "nofile.py", "name package.module:attribute of the object"),
+    ],
+)
+def test_what_is_not_there_is_asked_for_as_what_it_is(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, remedy: str
+) -> None:
+    text = complaint(capsys, option, value)
+    assert text.startswith(f"proxymux: {option}: {value}: ")
+    assert remedy in text
+    assert "proxy(data)" not in text
+
+
 @pytest.mark.parametrize("name", ["listeners_of_ours", "listeners_of_ours.py", "./listeners_of_ours.py"])
 def test_listeners_are_functions_of_a_module_or_a_file(folder: Path, name: str) -> None:
     (folder / "listeners_of_ours.py").write_text(
@@ -163,7 +216,7 @@ def test_listeners_are_functions_of_a_module_or_a_file(folder: Path, name: str) 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (None, "no_listeners.py: No such file or directory"),
+        (None, "no_listeners.py: No such file or directory; name the file that defines connected, "),
         ("def helper():\n    pass\n", "no_listeners.py: it defines none of connected, request, "),
         ("def request(:\n", "no_listeners.py:1: "),
         ("1 / 0\n", "no_listeners.py:1: ZeroDivisionError"),

@@ -11,9 +11,10 @@ from typing import Final
 
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import LINGER, LOOK_AGAIN, PLENTY, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import CLOSE_LIMIT, LOOK_AGAIN, PLENTY, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
+from proxymux.net.socket_address import address_of
 
 #: The most reads of one connection in one turn of the hub.
 _READS: Final = 4
@@ -37,6 +38,7 @@ class EpollConnection:
     """
 
     __slots__ = (
+        "_dropped",
         "_error",
         "_flushed",
         "_hub",
@@ -96,6 +98,8 @@ class EpollConnection:
         #: The hub has reported an error that reading has not met yet.
         self._is_failing = False
         self.when_lost: Callable[[], None] | None = None
+        #: Bytes that were to be sent and never will be.
+        self._dropped = 0
         self._error: OSError | None = None
         self._flushed: Callable[[], None] | None = None
         self._producer: Producer | None = None
@@ -109,8 +113,7 @@ class EpollConnection:
     @property
     def local(self) -> SocketAddress:
         if self._local is None:
-            name = self.sock.getsockname()
-            self._local = (f"unix:{name}", 0) if isinstance(name, str) else (name[0], name[1])
+            self._local = address_of(self.sock.getsockname())
         return self._local
 
     @property
@@ -120,6 +123,10 @@ class EpollConnection:
     @property
     def is_flushed(self) -> bool:
         return self.send_buffer is None
+
+    @property
+    def unsent(self) -> int:
+        return self._dropped + (self.send_buffer.unsent if self.send_buffer is not None else 0)
 
     # Reading
 
@@ -211,6 +218,7 @@ class EpollConnection:
 
     def send(self, data: bytes) -> None:
         if self.is_lost or self.is_broken:
+            self._dropped += len(data)
             return
         if self.send_buffer is None:
             try:
@@ -218,7 +226,7 @@ class EpollConnection:
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                self.break_off(error)
+                self.break_off(error, len(data))
                 return
             if sent == len(data):
                 return
@@ -246,9 +254,13 @@ class EpollConnection:
             flushed, self._flushed = self._flushed, None
             flushed()
 
-    def break_off(self, error: OSError) -> None:
-        """Take note that sending has failed with ``error``, and read what the peer had sent before."""
+    def break_off(self, error: OSError, dropped: int = 0) -> None:
+        """Take note that sending has failed with ``error``, and read what the peer had sent before.
+
+        :param dropped: the number of bytes that were to be sent and are not in the send buffer.
+        """
         self.is_broken = True
+        self._dropped += dropped
         self._error = error
         self._drop_send_buffer()
         self._flushed = None
@@ -258,10 +270,6 @@ class EpollConnection:
         elif not self.is_ending:
             self.is_ending = True
             self._hub.rearm(self.fd)  # so that what the peer has sent is read to its end
-
-    @property
-    def unsent(self) -> int:
-        return 0 if self.send_buffer is None else len(self.send_buffer)
 
     def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         self._producer = producer
@@ -294,11 +302,13 @@ class EpollConnection:
     def close(self) -> None:
         if self.is_lost:
             return
-        self.when_flushed(self._close)
+        self.when_flushed(self.close_now)
         if not self.is_lost and self._timer is None:
-            self._timer = self._hub.timers.after(LINGER, self._expired)
+            self._timer = self._hub.timers.after(CLOSE_LIMIT, self._expired)
 
-    def _close(self) -> None:
+    def close_now(self) -> None:
+        if self.is_lost:
+            return
         if not self.is_finished:
             # The kernel answers a close with unread bytes by a reset; so FIN is sent first.
             try:
@@ -319,6 +329,8 @@ class EpollConnection:
         if self.is_lost:
             return
         if bytes_to_send(self.fd):
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self._hub.timers.after(LOOK_AGAIN, self._reset_again)
         else:
             self.abort()
@@ -352,5 +364,6 @@ class EpollConnection:
 
     def _drop_send_buffer(self) -> None:
         if self.send_buffer is not None:
+            self._dropped += self.send_buffer.unsent
             self.send_buffer.drop()
             self.send_buffer = None

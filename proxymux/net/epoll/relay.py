@@ -129,7 +129,7 @@ class EpollFlow(Flow):
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                sink.break_off(error)
+                sink.break_off(error, count)
                 return
             if sent != count:
                 sink.send_buffer = SendBuffer()
@@ -181,6 +181,6 @@ class EpollFlow(Flow):
                 sink.send_buffer = SendBuffer(pipe)
                 return
             except OSError as error:
-                sink.break_off(error)
+                sink.break_off(error, pipe.held)
                 return
         self._hub.rearm(self._fd)

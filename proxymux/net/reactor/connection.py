@@ -21,11 +21,21 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxymux.core.identity import SocketAddress
+from proxymux.core.identity import SocketAddress, unmapped
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, PLENTY, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import (
+    CLOSE_LIMIT,
+    EARLY,
+    LOOK_AGAIN,
+    PLENTY,
+    UNOWNED,
+    ConnectionOwner,
+    Producer,
+    bytes_to_send,
+)
 from proxymux.net.reactor.twisted_types import Transport
+from proxymux.net.socket_address import with_zone
 from proxymux.net.timers import Timers
 
 
@@ -46,6 +56,8 @@ class TransportConnection(Protocol):
         self.is_lost = False
         self.is_finished = False
         self._early = b""
+        #: Bytes that were to be sent when the connection was lost.
+        self._dropped = 0
         self.when_lost: Callable[[], None] | None = None
         self._timers = timers
         self._deadline: Timer | None = None
@@ -91,11 +103,11 @@ class TransportConnection(Protocol):
 
     @property
     def peer(self) -> SocketAddress:
-        return _address(self.transport.getPeer())
+        return _client_address(self.transport.getPeer())
 
     @property
     def local(self) -> SocketAddress:
-        return _address(self.transport.getHost())
+        return _client_address(self.transport.getHost())
 
     @property
     def is_tls(self) -> bool:
@@ -104,6 +116,13 @@ class TransportConnection(Protocol):
     @property
     def half_closes(self) -> bool:
         return not self.is_tls
+
+    @property
+    def unsent(self) -> int:
+        # A plug-in's transport may lack the attributes, which were tried with Twisted 24.11 and 26.10.
+        transport: object = self._below_tls()
+        buffered = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+        return self._dropped + buffered + int(getattr(transport, "_tempDataLen", 0))
 
     @property
     def is_reset(self) -> bool:
@@ -118,6 +137,8 @@ class TransportConnection(Protocol):
         return early
 
     def send(self, data: bytes) -> None:
+        if self.is_lost:
+            self._dropped += len(data)
         self.transport.write(data)
 
     def pause(self) -> None:
@@ -128,14 +149,6 @@ class TransportConnection(Protocol):
         # A transport that has seen FIN would report it again.
         if not self.is_lost and not self.is_finished:
             self.transport.resumeProducing()
-
-    @property
-    def unsent(self) -> int:
-        transport = self._below_tls()  # to which TLS passes all that it is given
-        try:
-            return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
-        except AttributeError:
-            return 0  # a plug-in's transport
 
     def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         if not self.is_lost:
@@ -166,7 +179,12 @@ class TransportConnection(Protocol):
         # Twisted sets no limit itself: a TLS close waits for the peer's close_notify (twisted#7926), any close for a
         # peer that does not read.
         if not self.is_lost and self._deadline is None:
-            self._deadline = self._timers.after(LINGER, self._close_below_tls if self.is_tls else self._expired)
+            self._deadline = self._timers.after(CLOSE_LIMIT, self._close_below_tls if self.is_tls else self._expired)
+
+    def close_now(self) -> None:
+        if not self.is_lost:
+            self.unregister_producer()
+            self._below_tls().loseConnection()
 
     def abort(self) -> None:
         if not self.is_lost:
@@ -177,6 +195,8 @@ class TransportConnection(Protocol):
         if self.is_lost:
             return
         if bytes_to_send(self.transport.fileno()):
+            if self._deadline is not None:
+                self._deadline.cancel()
             self._deadline = self._timers.after(LOOK_AGAIN, self._reset_again)
         else:
             self.abort()
@@ -206,7 +226,7 @@ class TransportConnection(Protocol):
 
     def _close_below_tls(self) -> None:
         """Close the TCP connection in good order, as the peer has not answered the close of TLS."""
-        self._deadline = self._timers.after(LINGER, self._expired)
+        self._deadline = self._timers.after(CLOSE_LIMIT, self._expired)
         self._below_tls().loseConnection()
 
     def _expired(self) -> None:
@@ -240,8 +260,15 @@ class _FlushProducer:
 def _address(address: IAddress) -> SocketAddress:
     if isinstance(address, UNIXAddress):
         return f"unix:{(address.name or b'').decode('utf-8', 'backslashreplace')}", 0
-    assert isinstance(address, (IPv4Address, IPv6Address))
+    if isinstance(address, IPv6Address):
+        return with_zone(str(address.host), int(address.scopeID)), int(address.port)
+    assert isinstance(address, IPv4Address)
     return str(address.host), int(address.port)
+
+
+def _client_address(address: IAddress) -> SocketAddress:
+    host, port = _address(address)
+    return unmapped(host), port
 
 
 def bound_to(port: IListeningPort) -> Target:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.target import InetTarget, Target
@@ -14,6 +14,7 @@ from proxymux.net.accept_gate import AcceptGate
 from proxymux.net.connection import Connection
 from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
+from proxymux.net.lingering import Lingering
 from proxymux.net.reactor.accepting import TransportAccepting
 from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.dialling import EndpointAttempt, endpoint_for
@@ -27,14 +28,17 @@ from proxymux.net.timers import Timers
 class ReactorDriver:
     """A :class:`~proxymux.net.driver.Driver` whose connections are transports of ``reactor``.
 
+    :param clock: measures all limits and durations.
     :param log: where pauses of accepting are reported.
     :param socket_options: of every TCP connection.
     """
 
-    def __init__(self, reactor: Reactor, log: Logger, socket_options: SocketOptions) -> None:
+    def __init__(self, reactor: Reactor, clock: IReactorTime, log: Logger, socket_options: SocketOptions) -> None:
         self.reactor = reactor
-        self.timers = Timers(reactor, log)
-        self.gate = AcceptGate(self.timers, lambda problem: log.warn("{problem}", problem=problem))
+        self.clock = clock
+        self.timers = Timers(clock, log)
+        self.lingering = Lingering(self.timers)
+        self.gate = AcceptGate(self.timers, self.lingering, lambda problem: log.warn("{problem}", problem=problem))
         self._socket_options = socket_options
 
     def accept(

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import functools
+import weakref
+from typing import Final
 
-from OpenSSL import SSL
+from cryptography import x509
+from OpenSSL import SSL, crypto
 from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator, IProtocol, IProtocolFactory
 from twisted.internet.ssl import CertificateOptions, platformTrust
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from proxymux.net.connection import EARLY, explain
+from proxymux.net.connection import EARLY
 from proxymux.net.happy_eyeballs import DialListener, TlsFailed
 from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.timers import Timers
+from proxymux.net.wording import explain, explain_certificate
+from proxymux.printable import printable
+
+#: Of the names in a certificate that is refused: how many are logged, and how many characters of each.
+_MAX_NAMES: Final = 3
+_MAX_NAME: Final = 80
+#: The numbers of why certificates are not accepted, while their connections are there.
+_problems: Final[weakref.WeakKeyDictionary[SSL.Connection, int]] = weakref.WeakKeyDictionary()
 
 
 @implementer(IProtocolFactory)
@@ -43,7 +55,16 @@ def client_context() -> SSL.Context:
 
     Cached, because loading the trust store takes milliseconds.
     """
-    return CertificateOptions(trustRoot=platformTrust()).getContext()
+    context = CertificateOptions(trustRoot=platformTrust()).getContext()
+    context.set_verify(context.get_verify_mode(), _note_problem)
+    return context
+
+
+def _note_problem(connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, is_good: int) -> bool:
+    """Keep the number of why a certificate is not accepted: the error of the handshake does not have it."""
+    if not is_good:
+        _problems[connection] = number
+    return bool(is_good)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -119,9 +140,26 @@ def name_problem(connection: TransportConnection, server_name: str) -> str | Non
             verify_ip_address(handle, server_name.partition("%")[0])
         else:
             verify_hostname(handle, server_name)
-    except Exception as error:
-        return f"the certificate is not one for {server_name}: {type(error).__name__}"
+    except Exception:
+        return f"the certificate is not one for {server_name}; {_names_in(handle.get_peer_certificate())}"
     return None
+
+
+def _names_in(certificate: crypto.X509 | None) -> str:
+    """What a certificate names, in words for the operator."""
+    try:
+        assert certificate is not None
+        extension = certificate.to_cryptography().extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = [
+            *extension.value.get_values_for_type(x509.DNSName),
+            *map(str, extension.value.get_values_for_type(x509.IPAddress)),
+        ]
+    except Exception:  # whatever the peer has put into it
+        names = []
+    shown = [printable(name, _MAX_NAME) for name in names[:_MAX_NAMES]]
+    if not shown:
+        return "it names no host (subjectAltName)"
+    return f"it names {', '.join(shown)}{' and others' if len(names) > len(shown) else ''}"
 
 
 def _is_ip_address(server_name: str) -> bool:
@@ -182,4 +220,10 @@ class ClientHandshake:
     def lost(self, reason: Exception | None) -> None:
         if self._listener is not None:
             listener, self._listener = self._listener, None
-            listener.failed(TlsFailed(f"TLS: {explain(reason)}"))
+            listener.failed(TlsFailed(f"TLS: {self._problem(reason)}"))
+
+    def _problem(self, reason: Exception | None) -> str:
+        if reason is None or isinstance(reason, ConnectionLost):
+            return "the peer closed the connection in the handshake"
+        number = _problems.get(self._secured.transport.getHandle())
+        return explain(reason) if number is None else f"{explain(reason)}: {explain_certificate(number)}"
