@@ -81,7 +81,7 @@ class Turns:
             if isinstance(first, Batch):
                 if outstanding and (first.alone or not pipelined or type(outstanding[-1].setup) is Change):
                     break
-                if outstanding or first.replies > self.window.most:
+                if outstanding or first.replies > self.window.most or first is self._rest:
                     part = self._fit(first)
                     if part is None:
                         break

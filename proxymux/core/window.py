@@ -12,7 +12,7 @@ from proxymux.errors import BadMessage
 #: The replies that a client may have under way before anything is known of their size.
 FIRST: Final = 8
 #: The most that it may ever have.
-MOST: Final = 128
+MOST: Final = 1024
 
 
 class Window:

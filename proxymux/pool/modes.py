@@ -108,9 +108,9 @@ class DetachedRelay:
             batches,
             pool.is_ordered,
             pool.leasing.spare_alone,
-            request_limit,
-            pool.max_outstanding,
-            pool.own_use.note_refusal,
+            request_limit=request_limit,
+            max_outstanding=pool.max_outstanding,
+            note_refusal=pool.own_use.note_refusal,
         )
 
     def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:

@@ -271,7 +271,7 @@ class SessionRunner:
         self._pending = connecting = self._context.connector.connect(command.forward, self._client, self)
         connecting.start()
 
-    def _tell(self, command: commands.Tell) -> None:
+    def _tell_waiting(self, command: commands.Tell) -> None:
         if self._pending is not None:  # else it has come to an end meanwhile
             assert not isinstance(self._pending, Deferred)
             self._pending.heard(command.data, command.is_finished)
@@ -430,7 +430,7 @@ _COMMAND_METHODS: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Ask: SessionRunner._ask,
     commands.Send: SessionRunner._send,
     commands.Connect: SessionRunner._connect,
-    commands.Tell: SessionRunner._tell,
+    commands.Tell: SessionRunner._tell_waiting,
     commands.Join: SessionRunner._join,
     commands.JoinPool: SessionRunner._join_pool,
     commands.Consult: SessionRunner._consult,
