@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import threading
 import time
+import traceback
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Final, Generic, Protocol, TypeVar
@@ -17,6 +19,8 @@ _T = TypeVar("_T")
 
 #: What asyncio, and libraries that are made for it, say where it does not run.
 _COMPLAINTS: Final = ("no running event loop", "await wasn't used with future", "used inside a task")
+#: Where asyncio's own modules are.
+_ASYNCIO: Final = os.path.dirname(asyncio.__file__)
 #: The errors of sniffio and anyio, on which httpx is built, in the same case.
 _NO_LIBRARY: Final = frozenset(("AsyncLibraryNotFoundError", "NoEventLoopError"))
 #: What to do then.
@@ -63,6 +67,9 @@ def lacks_asyncio(error: BaseException) -> bool:
     """True if user code has failed because it wants asyncio, which does not run."""
     if type(error).__name__ in _NO_LIBRARY:
         return True
+    if isinstance(error, AttributeError) and error.obj is None:  # asyncio's locks and queues make a future of no loop
+        frames = traceback.extract_tb(error.__traceback__)
+        return bool(frames) and os.path.dirname(frames[-1].filename) == _ASYNCIO
     complaint = error.args[0] if isinstance(error, RuntimeError) and error.args else None
     return isinstance(complaint, str) and any(each in complaint for each in _COMPLAINTS)
 

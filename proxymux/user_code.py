@@ -14,7 +14,7 @@ from typing import Final
 
 from proxymux.errors import RouterError
 from proxymux.printable import printable
-from proxymux.user_modules import import_from, keep_children, note_run
+from proxymux.user_modules import import_from, is_own_file, keep_children, note_run
 
 #: The most characters of an exception's text that are logged: it may hold all that a client has sent.
 _MAX_TEXT: Final = 500
@@ -111,12 +111,20 @@ def _run(module: ModuleType, path: str, source: bytes) -> ModuleType:
 def _cannot_run(error: BaseException, path: str | None, name: str) -> RouterError:
     """The error for the operator, from one that running a module has raised.
 
+    It names the module's line, and the user's innermost one too if that is in another file: one that it imports.
+
     :param path: the module's file; None if it is not known.
     :param name: begins the message where the traceback has no line of ``path``.
     """
     if isinstance(error, SyntaxError) and error.filename and (path is None or error.filename == path):
         return RouterError(f"{error.filename}:{error.lineno}: {error.msg}")
-    return RouterError(f"{place_of(error, path) or name}: {describe(error)}")
+    problem = f"{place_of(error, path) or name}: {describe(error)}"
+    if isinstance(error, SyntaxError) and error.filename:  # its text has file and line
+        return RouterError(problem)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own_file(frame.filename)]
+    if not frames or frames[-1].filename in (path, None):
+        return RouterError(problem)
+    return RouterError(f"{problem} ({frames[-1].filename}, line {frames[-1].lineno})")
 
 
 @contextmanager

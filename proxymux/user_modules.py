@@ -118,6 +118,9 @@ class _UserModules(MetaPathFinder):
         if self._fresh is not None:
             self._dropped.add(self._stale(folder, self._fresh))
 
+    def own(self, path: str) -> bool:
+        return any(_is_own("", path, folder) for folder in self._folders)
+
     def _stale(self, folder: str, fresh: dict[str, ModuleType]) -> dict[str, ModuleType]:
         return {
             name: module
@@ -211,6 +214,11 @@ def import_from(folder: str) -> None:
 def keep_children(package: ModuleType) -> None:
     """Give a package that is about to be run the modules of the old one that were not forgotten: those in C."""
     _modules.adopt(package)
+
+
+def is_own_file(path: str) -> bool:
+    """True if a file lies in a folder of the user's, and in none of libraries there."""
+    return _modules.own(path)
 
 
 def note_run(module: ModuleType, path: str) -> None:

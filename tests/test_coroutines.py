@@ -287,7 +287,14 @@ def test_without_a_loop_it_is_run_at_once_up_to_the_first_deferred() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: asyncio.sleep(1), lambda: asyncio.wait_for(Deferred(), 1), lambda: asyncio.to_thread(print)]
+    "make",
+    [
+        lambda: asyncio.sleep(1),
+        lambda: asyncio.wait_for(Deferred(), 1),
+        lambda: asyncio.to_thread(print),
+        lambda: asyncio.Event().wait(),
+        lambda: asyncio.Queue().get(),
+    ],
 )
 def test_without_a_loop_it_is_known_what_asyncio_lacks(make: Callable[[], Awaitable[object]]) -> None:
     waiting = Waiting(make)
@@ -307,7 +314,14 @@ def test_so_it_is_by_the_libraries_on_which_httpx_is_built(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError(), RuntimeError(7), RuntimeError("other"), ValueError("no running event loop")]
+    "error",
+    [
+        RuntimeError(),
+        RuntimeError(7),
+        RuntimeError("other"),
+        ValueError("no running event loop"),
+        AttributeError("of None", name="create_future", obj=None),
+    ],
 )
 def test_other_errors_are_no_complaint_of_asyncios(error: Exception) -> None:
     assert not lacks_asyncio(error)

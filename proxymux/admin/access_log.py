@@ -57,8 +57,8 @@ class AccessLog:
 
     :param path: the file that lines are appended to, or ``-`` for standard output.
     :param stdout: the standard output.
-    :param report: called with one line for the operator if a record is lost or the file cannot be reopened; the service
-        goes on.
+    :param report: called with one line for the operator if the file cannot be reopened, if records begin to be lost,
+        and with their number when one is written again; the service goes on.
     :raises ConfigError: if the file cannot be opened.
     """
 
@@ -66,6 +66,7 @@ class AccessLog:
         self._path = path
         self._stdout = stdout
         self._report = report
+        self._lost = 0
         self._file = self._open()
 
     def write(self, record: Record) -> None:
@@ -78,7 +79,13 @@ class AccessLog:
             else:
                 self._file.write(line.encode())
         except OSError as error:
-            self._report(f"--access-log: {self._path}: a record is lost: {error.strerror}")
+            self._lost += 1
+            if self._lost == 1:  # a line for each would be as many as there are clients
+                self._report(f"--access-log: {self._path}: records are lost: {error.strerror}")
+        else:
+            if self._lost:
+                self._report(f"--access-log: {self._path}: written again; {self._lost} records were lost")
+                self._lost = 0
 
     def reopen(self) -> None:
         """Open the file anew by its name, after a log rotation has renamed it; on an error keep the old file."""

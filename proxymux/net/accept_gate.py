@@ -7,6 +7,7 @@ ports stop accepting, and the clients wait in the listen queue.
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,8 @@ from proxymux.net.timers import Timers
 _PAUSE: Final = 0.2
 #: What accept() fails with when the system has no resources for another connection.
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+#: Seconds after a report within which there is no other: under load it is shut and opened for each client.
+_QUIET: Final = 60.0
 #: Descriptors of a session: of the client and of the upstream.
 _DESCRIPTORS: Final = 2
 #: The most lingering connections that are closed when accept() finds no descriptor free.
@@ -31,13 +34,14 @@ class AcceptGate:
 
     :param timers: for the pause in the second case.
     :param lingering: the lingering connections of the service.
-    :param report: called with one line when the gate shuts.
+    :param report: called with one line when the gate shuts, at most once a minute.
     """
 
     def __init__(self, timers: Timers, lingering: Lingering, report: Callable[[str], None]) -> None:
         self._timers = timers
         self._lingering = lingering
         self._report = report
+        self._reported_at = -math.inf
         #: The most sessions at once; None is no limit.
         self.capacity: int | None = None
         self._sessions = 0
@@ -63,7 +67,7 @@ class AcceptGate:
     def wait(self, go_on: Callable[[], None]) -> None:
         """Call ``go_on`` once, when the gate opens."""
         if not self._when_open and self._timer is None:
-            self._report(
+            self._tell(
                 f"accepting pauses: {self._sessions} sessions are as many as the limit of descriptors has room for;"
                 " raise it (LimitNOFILE, ulimit -n)"
             )
@@ -79,7 +83,7 @@ class AcceptGate:
     def shut(self, problem: OSError) -> None:
         """Shut the gate for a moment, as accept() has failed with one of :data:`EXHAUSTED`."""
         if self._timer is None:
-            self._report(f"accepting pauses with {self._sessions} sessions: {problem.strerror}")
+            self._tell(f"accepting pauses with {self._sessions} sessions: {problem.strerror}")
             self._timer = self._timers.after(_PAUSE, self._pause_over)
 
     def close(self) -> None:
@@ -88,6 +92,12 @@ class AcceptGate:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _tell(self, problem: str) -> None:
+        now = self._timers.seconds()
+        if now >= self._reported_at + _QUIET:
+            self._reported_at = now
+            self._report(problem)
 
     def _pause_over(self) -> None:
         self._timer = None

@@ -68,10 +68,10 @@ class InheritedSockets:
         family, descriptor = self._find(text)
         try:
             if self._owners.get(descriptor, owner) is not owner:
-                raise OSError(None, "another listener has it already")
+                raise OSError(None, "another listener has it already; each --listen takes a socket of its own")
             check_listening(descriptor, family)
         except OSError as error:
-            raise _refused(f"descriptor {descriptor}: {error.strerror}; make it one with ListenStream=") from None
+            raise _refused(f"descriptor {descriptor}: {error.strerror}") from None
         self._owners[descriptor] = owner
         return descriptor, family
 
@@ -105,9 +105,9 @@ def check_listening(descriptor: int, family: int) -> None:
         raise
     with sock:
         if sock.family != family:
-            raise OSError(None, f"it is a socket of {_word(sock.family)}, not of {_word(family)}")
+            raise OSError(None, f"it is a socket of {_word(sock.family)}, not of {_word(family)}; change domain=")
         if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise OSError(None, "it is no listening stream socket")
+            raise OSError(None, "it is no listening stream socket; make it one with ListenStream=")
 
 
 @functools.cache

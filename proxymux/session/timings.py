@@ -56,7 +56,7 @@ class Timings:
 
     def add_note(self, note: Mapping[str, str]) -> None:
         """Add the note of a decision to those of earlier ones; beyond :data:`MOST_NOTES` the oldest are left out."""
-        self._note = {**(self._note or {}), **note}
+        self._note = {**(self._note or {}), **{printable(key): printable(text) for key, text in note.items()}}
         for key in tuple(self._note)[:-MOST_NOTES]:
             del self._note[key]
 

@@ -260,15 +260,18 @@ def full(path: Path) -> Path:
     return path
 
 
-def test_a_line_that_cannot_be_written_is_reported_and_nothing_is_raised(full: Path, reports: Reports) -> None:
+def test_lines_that_cannot_be_written_are_reported_once_and_counted_and_nothing_is_raised(
+    full: Path, reports: Reports
+) -> None:
     log = AccessLog(str(full), io.StringIO(), reports)
-    log.write(RECORD)
-    assert len(reports.errors) == 1
-    assert reports.errors[0] == f"--access-log: {full}: a record is lost: No space left on device"
-    log.write(RECORD)
-    assert len(reports.errors) == 2
+    for _ in range(3):
+        log.write(RECORD)
+    assert reports.errors == [f"--access-log: {full}: records are lost: No space left on device"]
     full.unlink()
     log.reopen()
+    log.write(RECORD)
+    log.write(RECORD)
+    assert reports.errors[1:] == [f"--access-log: {full}: written again; 3 records were lost"]
     log.close()
 
 
@@ -319,7 +322,8 @@ def test_standard_output_that_nobody_reads_is_reported(reports: Reports) -> None
 
     log = AccessLog("-", Broken(), reports)
     log.write(RECORD)
-    assert reports.errors == ["--access-log: -: a record is lost: Broken pipe"]
+    log.write(RECORD)
+    assert reports.errors == ["--access-log: -: records are lost: Broken pipe"]
 
 
 @pytest.mark.parametrize("note", [None, {}])

@@ -53,6 +53,21 @@ def test_it_is_shut_while_there_are_as_many_sessions_as_may_be(scene: Scene) -> 
     assert not scene.gate.is_shut
 
 
+def test_that_it_is_shut_is_said_once_a_minute(scene: Scene) -> None:
+    scene.gate.capacity = 1
+    for _ in range(3):
+        scene.gate.enter()
+        scene.wait("one")
+        scene.gate.leave()
+        scene.gate.shut(OSError(errno.EMFILE, "Too many open files"))
+        scene.clock.advance(1)
+    assert len(scene.lines) == 1
+    scene.clock.advance(60)
+    scene.gate.enter()
+    scene.wait("one")
+    assert len(scene.lines) == 2
+
+
 def test_it_opens_once_for_who_waits(scene: Scene) -> None:
     scene.gate.capacity = 1
     scene.gate.enter()

@@ -382,10 +382,19 @@ def test_a_package_that_cannot_be_imported_is_named_with_the_line(write: Write, 
     assert f"{path}:1" in failing_load("acme.routes")
 
 
-def test_an_error_in_what_a_router_imports_names_the_routers_line(write: Write) -> None:
-    write("def parse():\n    raise ValueError('no')\n\nparse()\n", "acme_helper.py")
+def test_an_error_in_what_a_router_imports_names_the_routers_line_and_its_own(write: Write) -> None:
+    helper = write("def parse():\n    raise ValueError('no')\n\nparse()\n", "acme_helper.py")
     path = write("x = 1\nimport acme_helper\n")
-    assert failing_load(path) == f"{path}:2: ValueError: no"
+    assert failing_load(path) == f"{path}:2: ValueError: no ({helper}, line 2)"
+
+
+def test_what_a_module_of_the_router_lacks_is_told_with_that_modules_line(write: Write) -> None:
+    write("T = 1\n", "acme_table.py")
+    helper = write("import acme_table\nU = acme_table.U\n", "acme_helper.py")
+    path = write("import acme_helper\n")
+    message = failing_load(path)
+    assert message.startswith(f"{path}:1: AttributeError: ")
+    assert message.endswith(f" ({helper}, line 2)")
 
 
 def test_a_syntax_error_in_what_a_router_imports_names_where_it_is(write: Write) -> None:

@@ -405,6 +405,15 @@ async def test_what_decisions_note_is_in_the_record(start: Start) -> None:
 
 
 @in_reactor
+async def test_a_note_is_printable_in_the_record(start: Start) -> None:
+    proxy = start(lambda data: Reject(note={"user\n": data.decode("utf-8", "surrogateescape")}))
+    client = await proxy.connect()
+    await client.send(b"\x1b[2J\xff")
+    assert await client.read_all() == b""
+    assert (await proxy.record()).note == {"user\\n": "\\x1b[2J\\udcff"}
+
+
+@in_reactor
 async def test_a_forwards_note_is_of_that_client_alone(start: Start, net: Net) -> None:
     target = net.upstream()
     decisions = {b"blue": {"remote": target.remote, "note": {"tenant": "blue"}}, b"none": {"remote": target.remote}}

@@ -226,7 +226,7 @@ def test_the_pool_and_the_gateway_take_them_too(activate: Activate, sockets: dic
     [
         ("systemd:domain=INET:index=1", "index=1 is not there; 0 to 0 is"),
         ("systemd:domain=INET:name=web", "there is no socket named 'web'; unknown is"),
-        ("systemd:domain=INET6:index=0", "descriptor 3: it is a socket of INET, not of INET6"),
+        ("systemd:domain=INET6:index=0", "descriptor 3: it is a socket of INET, not of INET6; change domain="),
         ("systemd:domain=IPX:index=0", "give domain=INET, INET6 or UNIX"),
         ("systemd:domain=INET", "index=N or name=NAME"),
         ("systemd:domain=INET:index=0:name=unknown", "index=N or name=NAME"),
@@ -249,7 +249,7 @@ def test_one_that_does_not_listen_is_one_line(activate: Activate) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         proxy = activate([sock], "proxymux", "--router", "router.py", "--listen", "systemd:domain=INET:index=0")
-        assert "descriptor 3: it is no listening stream socket" in has_ended(proxy, 1)
+        assert "it is no listening stream socket; make it one with ListenStream=" in has_ended(proxy, 1)
     assert len(proxy.log().splitlines()) == 1
 
 
@@ -267,5 +267,7 @@ def test_one_socket_is_for_one_listener(
 ) -> None:
     listen = ["--listen", "systemd:domain=INET:index=0"]
     proxy = activate([sockets["INET"]], "proxymux", "--router", "router.py", *listen, *listen, *check)
-    assert "descriptor 3: another listener has it already" in has_ended(proxy, 1)
+    assert "descriptor 3: another listener has it already; each --listen takes a socket of its own\n" in has_ended(
+        proxy, 1
+    )
     assert len(proxy.log().splitlines()) == 1
