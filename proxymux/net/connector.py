@@ -17,6 +17,8 @@ from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection, explain
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDenied, TlsFailed
+from proxymux.net.timers import Timers
+from proxymux.net.tls.client import ClientHandshake
 from proxymux.settings import Settings
 
 #: Seconds between two rounds of attempts, as in the ancestor.
@@ -99,14 +101,14 @@ class Connector:
         settings: Settings,
         check: TargetCheck | None = None,
     ) -> None:
-        self._driver = driver
+        self._timers = driver.timers
         self._dialler = Dialler(driver.reactor, driver.timers, driver.dial, check)
         self._settings = settings
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
         """A connect as ``forward`` says, on behalf of ``client``; the caller starts it by :meth:`Connecting.start`."""
         return Connecting(
-            self._driver,
+            self._timers,
             self._dialler,
             forward.connect_timeout or self._settings.connect_timeout,
             self._header(forward, client),
@@ -132,7 +134,6 @@ class Connecting:
         "_attempt",
         "_attempts",
         "_dialler",
-        "_driver",
         "_forward",
         "_header",
         "_is_beginning",
@@ -151,15 +152,14 @@ class Connecting:
 
     def __init__(
         self,
-        driver: Driver,
+        timers: Timers,
         dialler: Dialler,
         limit: float,
         header: bytes,
         forward: Forward,
         listener: ConnectListener,
     ) -> None:
-        self._driver = driver
-        self._timers = driver.timers
+        self._timers = timers
         self._dialler = dialler
         self._limit = limit
         self._header = header
@@ -206,7 +206,7 @@ class Connecting:
         self._target = target
         self._timer = self._timers.after(self._limit, self._expired)
         self._is_beginning = True
-        attempt = self._dialler.dial(target, self._forward.bind, bool(self._forward.tls), self)
+        attempt = self._dialler.dial(target, self._forward.bind, self)
         self._is_beginning = False
         if self._timer is not None and self._attempt is None:
             self._attempt = attempt
@@ -229,7 +229,7 @@ class Connecting:
     def connected(self, connection: Connection) -> None:
         """Send the PROXY header and begin TLS where they are wanted; then give the connection to the listener."""
         self._attempt = None
-        is_secured = connection.is_tls
+        is_secured = connection.handle is not None
         if self._header and not is_secured:
             connection.send(self._header)
         if self._forward.tls and not is_secured:
@@ -269,7 +269,8 @@ class Connecting:
                 self.failed(TlsFailed("tls: True has no name to verify on a Unix socket; give the server's name"))
                 return
             server_name = self._target.host
-        self._attempt = self._driver.secure(connection, server_name, self)
+        self._attempt = handshake = ClientHandshake(connection, server_name, self)
+        handshake.start()
 
 
 def _header_address(address: SocketAddress) -> tuple[str, int] | None:

@@ -51,23 +51,14 @@ class Driver(Protocol):
 
         :param factory: the port's; builds the protocol of each transport.
         :param accepted: called with each connection, in the place of ``factory``; None if the factory is needed, for
-            TLS.
+            a plug-in's TLS.
         """
 
-    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
         """Begin to connect to an address.
 
         :param target: a path or an IP address, not a name.
         :param bind: the local IP address to connect from, or None.
-        :param is_tls: the caller will call :meth:`secure` with the connection.
-        """
-
-    def secure(self, connection: Connection, server_name: str, listener: DialListener) -> Attempt:
-        """Begin TLS as the client.
-
-        :param connection: from a :meth:`dial` with ``is_tls``.
-        :param server_name: what the peer's certificate must name.
-        :param listener: is given the encrypted connection or told why there is none, but not before this returns.
         """
 
     def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:

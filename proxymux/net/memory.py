@@ -18,12 +18,12 @@ class MemoryConnection:
     :param local: the address to report for this end.
     """
 
-    is_tls = False
+    handle = None
+    is_truncated = False
     half_closes = True
     notices_resets = True
     is_flushed = True
     is_finished = False
-    transport = None
 
     def __init__(self, peer: SocketAddress = _NOWHERE, local: SocketAddress = _NOWHERE) -> None:
         self.peer = peer
@@ -41,6 +41,9 @@ class MemoryConnection:
     @property
     def is_reset(self) -> bool:
         return self.is_lost
+
+    def start_tls(self, engine: object, received: bytes = b"") -> None:
+        raise NotImplementedError("a connection in memory has no TLS")
 
     def take_early(self) -> bytes:
         return b""

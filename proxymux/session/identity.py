@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from proxymux.core.identity import Client, SocketAddress, Tls
 from proxymux.core.proxy_protocol import Header
-from proxymux.net.reactor.twisted_types import Transport
+from proxymux.net.connection import Connection
 
 
 def with_header(header: Header, client: Client) -> Client:
@@ -20,15 +20,16 @@ def with_header(header: Header, client: Client) -> Client:
     )
 
 
-def with_tls(transport: Transport | None, client: Client) -> Client:
+def with_tls(connection: Connection, client: Client) -> Client:
     """Return ``client`` with the server name, ALPN and certificate of its TLS handshake.
 
-    :param transport: the client's TLS transport, whose handshake is done; not None.
+    :param connection: the client's, whose TLS handshake is done.
     """
-    assert transport is not None
-    name = transport.getHandle().get_servername()
-    alpn = transport.negotiatedProtocol
-    certificate = transport.getPeerCertificate()
+    handle = connection.handle
+    assert handle is not None
+    name = handle.get_servername()
+    alpn = handle.get_alpn_proto_negotiated()
+    certificate = handle.get_peer_certificate()
     tls = Tls(
         server_name=name.decode("ascii", "replace") if name else None,
         alpn=alpn.decode("ascii", "replace") if alpn else None,

@@ -32,7 +32,7 @@ from proxymux.core.admission import Networks
 from proxymux.errors import ConfigError
 from proxymux.net.connection import explain
 from proxymux.net.driver import Driver
-from proxymux.net.reactor.tls import admit_any_alpn
+from proxymux.net.reactor.twisted_tls import admit_any_alpn, unwrap
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.runner import SessionRunner
 from proxymux.settings import Settings
@@ -168,7 +168,13 @@ class _ListeningReactor:
         return self._accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, outer), outer)
 
     def _with_header(self, factory: IProtocolFactory) -> ServerFactory:
-        """Return ``factory``, behind one that reads the PROXY header if the listener takes one."""
+        """Return ``factory``, with our own TLS, and behind a reader of the PROXY header if the listener takes one.
+
+        An endpoint's TLS is replaced by ours only where nothing is between it and our own factory.
+        """
+        inner, make_engine = unwrap(factory)
+        if make_engine is not None and isinstance(inner, ArrivalFactory):
+            factory = ArrivalFactory(self._driver.timers, self._begin, make_engine)
         if self._listener.takes_header:
             factory = HeaderFactory(
                 self._driver.timers, self._begin, factory, Networks(self._listener.settings.trust_proxy)

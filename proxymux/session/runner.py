@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -23,6 +23,7 @@ from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
 from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
 from proxymux.net.exchange import JoinOptions
+from proxymux.net.tls.engine import TlsEngine, TlsError
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
@@ -113,10 +114,14 @@ class SessionRunner:
         """Refuse the client and close its connection; the session ends with ``ending``."""
         self._take(Input.BARRED, ending)
 
-    def attach(self, connection: Connection) -> None:
+    def attach(
+        self, connection: Connection, make_engine: Callable[[], TlsEngine] | None = None, received: bytes = b""
+    ) -> None:
         """Admit the client by its address and read what it sends, after the TLS handshake if there is one.
 
-        :param connection: the one of :meth:`opening`, or one that carries TLS over it.
+        :param connection: the one of :meth:`opening`, or one that carries a plug-in's TLS over it.
+        :param make_engine: makes the engine of our own TLS; None if there is none.
+        :param received: what the client has sent already.
         """
         self._take_connection(connection)
         refusal = self._context.admission.admit(self._client.address[0])
@@ -125,9 +130,22 @@ class SessionRunner:
             return
         self._admitted_host = self._client.address[0]
         connection.register_producer(self)
-        if not connection.is_tls:
+        if make_engine is not None:
+            self._start_tls(connection, make_engine, received)
+        elif connection.handle is None:
             self._open()
+            if received and connection.owner is self:
+                self.received(received)
             connection.resume()
+
+    def _start_tls(self, connection: Connection, make_engine: Callable[[], TlsEngine], received: bytes) -> None:
+        try:
+            engine = make_engine()
+        except Exception as error:  # of the endpoint's own code, or of its files
+            self.bar(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {type(error).__name__}: {error}"))
+            return
+        connection.start_tls(engine, received)
+        connection.resume()
 
     def _take_connection(self, connection: Connection) -> None:
         if self._connection is not None and self._connection is not connection:
@@ -148,7 +166,7 @@ class SessionRunner:
 
     def secured(self) -> None:
         assert self._connection is not None
-        self._client = with_tls(self._connection.transport, self._client)
+        self._client = with_tls(self._connection, self._client)
         self._open()
 
     def received(self, data: bytes) -> None:
@@ -163,7 +181,7 @@ class SessionRunner:
 
     def lost(self, reason: Exception | None) -> None:
         assert self._connection is not None
-        is_tls = self._connection.is_tls and reason is not None and not isinstance(reason, ConnectionLost)
+        is_tls = self._connection.handle is not None and isinstance(reason, (TlsError, SSL.Error))
         self._take(Input.TLS_FAILED if is_tls else Input.CLIENT_LOST, explain(reason))
 
     def pauseProducing(self) -> None:

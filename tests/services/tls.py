@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxymux.net.reactor import tls
+from proxymux.net.tls import client
 from tests.services.certificates import Authority, Credentials
 from tests.services.fixtures import Running
 from tests.services.peers import Net, TlsPeer, Upstream
@@ -31,9 +31,9 @@ def trust(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """The proxy trusts the authority alone."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     monkeypatch.setenv("SSL_CERT_DIR", "/nonexistent")
-    tls.client_context.cache_clear()
+    client.client_context.cache_clear()
     yield
-    tls.client_context.cache_clear()
+    client.client_context.cache_clear()
 
 
 async def tls_client(net: Net, proxy: Running, authority: Authority, *, receive_buffer: int | None = None) -> TlsPeer:

@@ -9,11 +9,15 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from OpenSSL import SSL
+
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
+from proxymux.net.epoll.tls import TlsSocket
+from proxymux.net.tls.engine import TlsEngine
 
 #: Bytes in the send buffer above which the producer is paused.
 _PLENTY: Final = 1 << 16
@@ -61,10 +65,8 @@ class EpollConnection:
         "when_lost",
     )
 
-    is_tls = False
     half_closes = True
     notices_resets = True
-    transport = None
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class EpollConnection:
         is_patient: bool = False,
         is_watched: bool = False,
     ) -> None:
-        self.sock = sock
+        self.sock: socket.SocketType | TlsSocket = sock
         self.fd = sock.fileno()
         self.owner = owner
         self.peer = peer
@@ -112,6 +114,14 @@ class EpollConnection:
             name = self.sock.getsockname()
             self._local = (f"unix:{name}", 0) if isinstance(name, str) else (name[0], name[1])
         return self._local
+
+    @property
+    def handle(self) -> SSL.Connection | None:
+        return self.sock.engine.connection if isinstance(self.sock, TlsSocket) else None
+
+    @property
+    def is_truncated(self) -> bool:
+        return isinstance(self.sock, TlsSocket) and self.sock.is_truncated
 
     @property
     def is_reset(self) -> bool:
@@ -174,7 +184,7 @@ class EpollConnection:
             if count < len(buffer) and not self.is_ending:
                 return
         if not self.is_lost:
-            self._hub.rearm(self.fd)
+            self.read_again()
 
     def end(self) -> None:
         """Take note that everything up to the peer's FIN or reset has been read."""
@@ -205,7 +215,35 @@ class EpollConnection:
             if self.is_unread and not self.is_lost:
                 # In the hub's next turn, not within this call: the caller is not ready for received().
                 self.is_unread = False
-                self._hub.rearm(self.fd)
+                self.read_again()
+
+    def read_again(self) -> None:
+        """Have what is left to be read reported once more, after the events of the other sockets."""
+        if isinstance(self.sock, TlsSocket) and self.sock.has_input:
+            self._hub.read_again(self.fd)
+        else:
+            self._hub.rearm(self.fd)
+
+    # TLS
+
+    def start_tls(self, engine: TlsEngine, received: bytes = b"") -> None:
+        assert isinstance(self.sock, socket.SocketType)
+        self.sock = secured = TlsSocket(self.sock, engine, self)
+        if received:
+            engine.put_bytes(received)
+        try:
+            if secured.shake_hands():
+                self.note_secured()
+        except OSError as error:
+            self.fail(error)
+
+    def note_secured(self) -> None:
+        """Take note that the handshake is done; what has come after it is read in the hub's next turn."""
+        self.owner.secured()
+        if not self.is_lost:
+            self.is_unread = self._is_paused
+            if not self._is_paused:
+                self.read_again()
 
     # Sending
 
@@ -222,8 +260,10 @@ class EpollConnection:
                 return
             if sent == len(data):
                 return
-            self.send_buffer = SendBuffer()
             data = data[sent:]
+            if self.send_buffer is None:
+                assert isinstance(self.sock, socket.SocketType)  # TLS makes its send buffer itself
+                self.send_buffer = SendBuffer(self.sock)
         self.send_buffer.add(data)
         if self._producer is not None and len(self.send_buffer) > _PLENTY:
             self._producer.pauseProducing()
@@ -233,7 +273,7 @@ class EpollConnection:
         send_buffer = self.send_buffer
         assert send_buffer is not None
         try:
-            send_buffer.send(self.sock)
+            send_buffer.send()
         except BlockingIOError:
             return
         except OSError as error:
@@ -257,7 +297,7 @@ class EpollConnection:
             self.fail(error)
         elif not self.is_ending:
             self.is_ending = True
-            self._hub.rearm(self.fd)  # so that what the peer has sent is read to its end
+            self.read_again()  # so that what the peer has sent is read to its end
 
     def register_producer(self, producer: Producer) -> None:
         self._producer = producer
@@ -294,13 +334,16 @@ class EpollConnection:
             self._timer = self._hub.timers.after(LINGER, self._expired)
 
     def _close(self) -> None:
-        if not self.is_finished:
+        if not self.is_finished or self.handle is not None:
             # The kernel answers a close with unread bytes by a reset; so FIN is sent first.
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # the connection is lost already
-        self.fail(None)
+        if self.send_buffer is None:
+            self.fail(None)
+        else:
+            self._flushed = lambda: self.fail(None)  # the kernel did not take close_notify yet
 
     def abort(self) -> None:
         if not self.is_lost:

@@ -8,7 +8,6 @@ writing need no further epoll call.
 from __future__ import annotations
 
 import select
-import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -29,6 +28,13 @@ _BATCH: Final = 256
 _POLLS: Final = 4
 #: Bytes of one read, where no option says otherwise.
 BUFFER_SIZE: Final = 1 << 16
+
+
+class Closable(Protocol):
+    """A socket, or what stands in its place."""
+
+    def close(self) -> None:
+        """Close the socket."""
 
 
 class Watcher(Protocol):
@@ -61,7 +67,9 @@ class Hub:
         self._log = log
         self._seconds: Callable[[], float] = timers.seconds
         self._watchers: dict[int, Watcher] = {}
-        self._closed: list[socket.SocketType] = []
+        self._closed: list[Closable] = []
+        #: Descriptors whose watchers have more to read than the kernel knows of.
+        self._again: list[int] = []
         self._soon: list[Callable[[], None]] = []
         self._is_turning = False
         self._is_stopping = False
@@ -84,6 +92,9 @@ class Hub:
         self._is_turning = True
         for _ in range(_POLLS):
             events_of = poll(0, _BATCH)
+            if self._again:
+                events_of += [(fd, select.EPOLLIN) for fd in self._again]
+                self._again = []
             if not events_of:
                 break
             self.now = self._seconds()
@@ -100,8 +111,14 @@ class Hub:
             if self._closed:
                 self._close_all()
         self._is_turning = False
+        if self._again:
+            self._reactor.callFromThread(self._turn)
         if self._is_stopping:
             self.stop()
+
+    def _turn(self) -> None:
+        if self._epoll is not None:
+            self.doRead()
 
     # Called by the driver
 
@@ -138,6 +155,12 @@ class Hub:
         assert self._epoll is not None
         self._epoll.modify(fd, _EDGE)
 
+    def read_again(self, fd: int) -> None:
+        """Tell the watcher of ``fd`` in the next poll that there is something to read, whatever the kernel says."""
+        self._again.append(fd)
+        if not self._is_turning:
+            self._reactor.callFromThread(self._turn)
+
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call ``function`` after the events of this poll; at once outside of the hub's turns."""
         if self._is_turning:
@@ -153,7 +176,7 @@ class Hub:
             except Exception:
                 self._log.failure("an error in proxymux")
 
-    def close(self, sock: socket.SocketType, fd: int) -> None:
+    def close(self, sock: Closable, fd: int) -> None:
         """Close a watched socket.
 
         During a turn the socket is closed after the events of the poll: its number could be given to a new socket,

@@ -15,10 +15,8 @@ from proxymux.net.connection import Connection
 from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
 from proxymux.net.reactor.accepting import TransportAccepting
-from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.dialling import EndpointAttempt, endpoint_for
 from proxymux.net.reactor.relay import join_connections
-from proxymux.net.reactor.tls import ClientHandshake
 from proxymux.net.reactor.twisted_types import ListeningPort, Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
@@ -56,13 +54,9 @@ class ReactorDriver:
             self._socket_options.apply(own.socket)
         return own
 
-    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
         socket_options = self._socket_options if isinstance(target, InetTarget) else None
         return EndpointAttempt(endpoint_for(self.reactor, target, bind), self.timers, listener, socket_options)
-
-    def secure(self, connection: Connection, server_name: str, listener: DialListener) -> Attempt:
-        assert isinstance(connection, TransportConnection)
-        return ClientHandshake(self.timers, connection, server_name, listener)
 
     def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
         return join_connections(self.timers, client, upstream, options)

@@ -1,185 +1,91 @@
-"""TLS by Twisted's ``TLSMemoryBIO``: as the client of an upstream, and over a connection that already carries bytes."""
+"""TLS over one of Twisted's transports, by our own engine."""
 
 from __future__ import annotations
 
-import functools
+from typing import TYPE_CHECKING, Final
 
-from OpenSSL import SSL
-from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS
-from service_identity.pyopenssl import verify_hostname, verify_ip_address
-from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator, IProtocol, IProtocolFactory
-from twisted.internet.ssl import CertificateOptions, platformTrust
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
-from zope.interface import implementer
+from proxymux.net.tls.engine import CLOSED, TAKE_SIZE, TlsEngine, TlsError, pointer_to
 
-from proxymux.net.connection import EARLY, explain
-from proxymux.net.happy_eyeballs import DialListener, TlsFailed
-from proxymux.net.reactor.connection import TransportConnection
-from proxymux.net.reactor.twisted_types import Transport
-from proxymux.net.timers import Timers
+if TYPE_CHECKING:
+    from proxymux.net.reactor.connection import TransportConnection
+
+#: Plain bytes that are encrypted at once: with what TLS adds to each record, they fit into one take().
+_PIECE: Final = TAKE_SIZE // 2
+_plain: Final = memoryview(bytearray(1 << 16))
+_plain_pointer = pointer_to(_plain)
 
 
-@implementer(IProtocolFactory)
-class OneProtocol:
-    """A factory of one connection, whose protocol was made before."""
+class TransportTls:
+    """Encrypts what a connection sends on its transport, and decrypts what it receives there.
 
-    def __init__(self, protocol: IProtocol) -> None:
-        self._protocol = protocol
-
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
-        return self._protocol
-
-    def doStart(self) -> None:
-        """Nothing is needed before the connection."""
-
-    def doStop(self) -> None:
-        """Nothing is left after the connection."""
-
-
-@functools.cache
-def client_context() -> SSL.Context:
-    """The TLS context of all upstreams: the peer's chain is verified against OpenSSL's default trust store.
-
-    Cached, because loading the trust store takes milliseconds.
-    """
-    return CertificateOptions(trustRoot=platformTrust()).getContext()
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class _ClientConnectionCreator:
-    """Makes the TLS connection to one upstream.  :class:`ClientHandshake` verifies the name, Twisted's own does not.
-
-    :param server_name: sent to the peer (SNI), unless it is an IP address.
+    :param engine: of this connection alone.
+    :param connection: is given the plain bytes, and told of the end of the handshake and of the peer's direction.
     """
 
-    def __init__(self, server_name: str) -> None:
-        self._server_name = server_name
-
-    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        connection = SSL.Connection(client_context(), None)
-        if not _is_ip_address(self._server_name):
-            connection.set_tlsext_host_name(self._server_name.encode("ascii"))
-        return connection
-
-
-def admit_any_alpn(options: object) -> None:
-    """Complete a TLS handshake without ALPN where a client offers protocols and the listener's ``options`` name none.
-
-    Twisted answers such a client with an empty protocol name, at which OpenSSL ends the handshake.
-    """
-    # Tried with Twisted 24.11 and 26.10.
-    if isinstance(options, CertificateOptions) and not options._acceptableProtocols:
-        options.getContext().set_alpn_select_callback(lambda connection, offered: NO_OVERLAPPING_PROTOCOLS)
-
-
-def start_client_tls(transport: Transport, protocol: IProtocol, server_name: str) -> None:
-    """Begin TLS as the client on ``transport``; ``protocol`` gets the decrypted bytes from now on."""
-    wrapper = TLSMemoryBIOFactory(_ClientConnectionCreator(server_name), True, OneProtocol(protocol))
-    wrapper.noisy = False
-    _replace_protocol(transport, wrapper.buildProtocol(None))
-
-
-def pass_on(
-    connection: TransportConnection, factory: IProtocolFactory, address: IAddress, received: bytes = b""
-) -> None:
-    """Put the protocol that ``factory`` builds in the place of ``connection`` on its transport.
-
-    :param address: the peer's, for the factory.
-    :param received: bytes that have been read and are the protocol's.
-    :raises Exception: that the factory or the protocol raised; ``connection`` has its transport again.
-    """
-    transport = connection.transport
-    try:
-        _replace_protocol(transport, factory.buildProtocol(address), received)
-    except Exception:
-        transport.protocol = connection  # tried with Twisted 24.11 and 26.10
-        raise
-
-
-def _replace_protocol(transport: Transport, protocol: IProtocol | None, received: bytes = b"") -> None:
-    assert protocol is not None
-    transport.protocol = protocol  # tried with Twisted 24.11 and 26.10
-    protocol.makeConnection(transport)
-    if received and not transport.disconnected:
-        protocol.dataReceived(received)
-
-
-def name_problem(connection: TransportConnection, server_name: str) -> str | None:
-    """Why the peer's certificate is not one for ``server_name``; None if it is.
-
-    Twisted's own check takes only one kind of error for a refusal: 26.10 lets a certificate pass that has no
-    subjectAltName at all.  Here whatever goes wrong is a refusal.
-
-    :param server_name: a host name (RFC 6125) or an IP address.
-    """
-    handle = connection.transport.getHandle()
-    try:
-        if _is_ip_address(server_name):
-            verify_ip_address(handle, server_name.partition("%")[0])
-        else:
-            verify_hostname(handle, server_name)
-    except Exception as error:
-        return f"the certificate is not one for {server_name}: {type(error).__name__}"
-    return None
-
-
-def _is_ip_address(server_name: str) -> bool:
-    return isIPAddress(server_name) or isIPv6Address(server_name)
-
-
-class ClientHandshake:
-    """Owns the connection to an upstream during its TLS handshake.
-
-    :param timers: for the encrypted connection.
-    :param connection: where the peer expects TLS from now on.
-    :param server_name: what the peer's certificate must name.
-    :param listener: is given the encrypted connection, which is paused, or told why there is none.
-    """
-
-    def __init__(
-        self, timers: Timers, connection: TransportConnection, server_name: str, listener: DialListener
-    ) -> None:
-        self._listener: DialListener | None = listener
-        # A name may be written with the dot of the root; certificates and SNI (RFC 6066 section 3) are without it.
-        self._server_name = server_name.removesuffix(".")
-        self._secured = TransportConnection(timers, self)
-        start_client_tls(connection.transport, self._secured, self._server_name)
-        self._secured.resume()
-
-    def cancel(self) -> None:
-        if self._listener is not None:
-            self._listener = None
-            self._secured.owner = EARLY
-            self._secured.abort()
-
-    def made(self) -> None:
-        """Ignore the start of the handshake, which needs nothing done."""
-
-    def secured(self) -> None:
-        # Twisted before 26.4 says this of a peer whose certificate names another too, and closes the connection then.
-        if self._listener is None or self._secured.transport.disconnecting:
-            return
-        listener, self._listener = self._listener, None
-        self._secured.owner = EARLY
-        problem = name_problem(self._secured, self._server_name)
-        if problem is None:
-            self._secured.pause()
-            listener.connected(self._secured)
-        else:
-            self._secured.abort()
-            listener.failed(TlsFailed(f"TLS: {problem}"))
+    def __init__(self, engine: TlsEngine, connection: TransportConnection) -> None:
+        self.engine = engine
+        self._connection = connection
+        self._is_shut = False
+        #: The peer has sent FIN without close_notify.
+        self.is_truncated = False
 
     def received(self, data: bytes) -> None:
-        """Ignore data: none is delivered before the handshake is done."""
+        """Go on with the handshake, or deliver what ``data`` holds.
 
-    def finished(self) -> None:
-        """Ignore a FIN: Twisted reports a TLS peer's as the loss of the connection."""
+        :param data: what the peer has sent; may be empty, to begin the handshake.
+        """
+        engine, connection = self.engine, self._connection
+        if connection.is_lost:
+            return
+        if data:
+            engine.put_bytes(data)
+        try:
+            if not engine.is_secured and engine.handshake():
+                self._flush()
+                connection.owner.secured()
+            if engine.is_secured:
+                self._deliver()
+            self._flush()
+        except TlsError as error:
+            self._flush()
+            connection.break_off(error)
 
-    def flushed(self) -> None:
-        """Ignore our own FIN: none is sent on a TLS connection."""
+    def _deliver(self) -> None:
+        pieces: list[bytes] = []
+        while (count := self.engine.read_into(_plain_pointer, len(_plain))) > 0:
+            pieces.append(bytes(_plain[:count]))
+        if pieces and not self._connection.is_lost:
+            self._connection.deliver(b"".join(pieces))
+        if count == CLOSED:
+            self._connection.note_finished()
 
-    def lost(self, reason: Exception | None) -> None:
-        if self._listener is not None:
-            listener, self._listener = self._listener, None
-            listener.failed(TlsFailed(f"TLS: {explain(reason)}"))
+    def fin_received(self) -> None:
+        """Take note that the peer has sent FIN."""
+        if not self.engine.is_secured:
+            self._connection.break_off(ConnectionError("closed within the TLS handshake"))
+        elif not self._connection.is_finished:
+            self.is_truncated = True
+            self._connection.note_finished()
+
+    def send(self, data: bytes) -> None:
+        """Send ``data``, encrypted."""
+        pointer = pointer_to(data)
+        try:
+            for start in range(0, len(data), _PIECE):
+                self.engine.write(pointer + start, min(_PIECE, len(data) - start))
+                self._flush()
+        except TlsError as error:
+            self._connection.break_off(error)
+
+    def shutdown(self) -> None:
+        """Send close_notify."""
+        if not self._is_shut:
+            self._is_shut = True
+            self.engine.shutdown()
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._connection.is_lost:
+            while encrypted := bytes(self.engine.take()):
+                self._connection.transport.write(encrypted)
+        self.engine.shrink()
