@@ -309,28 +309,6 @@ async def test_a_tls_client_that_does_not_read_stops_the_upstream_and_then_gets_
 
 
 @in_reactor
-async def test_a_tls_client_that_ends_ends_the_exchange_after_all_it_has_sent(
-    start: Start, net: Net, authority: Authority, own: Credentials
-) -> None:
-    target = net.upstream()
-    proxy = start(lambda data: {"remote": target.remote}, listen=own.endpoint)
-    client = await tls_client(net, proxy, authority)
-    await client.send(b"hello")
-    upstream = await target.accept()
-    await upstream.send(b"!")
-    assert await client.receive(1) == b"!"
-    question = noise(2 * MEGABYTE)
-
-    async def ask_and_leave() -> None:
-        await client.send(question)
-        client.finish()
-
-    _, received = await together(ask_and_leave(), upstream.read_all())
-    assert received == b"hello" + question
-    assert (await proxy.record()).outcome == "completed"
-
-
-@in_reactor
 async def test_what_a_tls_client_has_sent_before_it_ended_waits_for_a_slow_upstream(
     start: Start, net: Net, authority: Authority, own: Credentials
 ) -> None:

@@ -130,7 +130,8 @@ class TlsSocket:
                 return total
             engine.put(_in_pointer, count)
             self.has_input = True
-            is_drained = count < _READ_SIZE
+            # Where the peer has ended, no event will report the rest.
+            is_drained = count < _READ_SIZE and not self._connection.is_ending
         if engine.has_output:
             self.flush()  # the answer to a KeyUpdate
         engine.shrink()
