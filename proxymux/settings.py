@@ -18,9 +18,11 @@ from proxymux.core.admission import Network, parse_network
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import ConfigError
 from proxymux.fields import (
+    AbsoluteFile,
     Choice,
     Count,
     Duration,
+    Names,
     OptionalChoice,
     OptionalCount,
     OptionalDuration,
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 ProxyVersion = Literal["v1", "v2"]
+TlsVersion = Literal["1.2", "1.3"]
 LogLevel = Literal["debug", "info", "warn", "error"]
 Relay = Literal["auto", "fd", "transport"]
 
 _PROXY_VERSIONS: Final[tuple[ProxyVersion, ...]] = ("v1", "v2")
+_TLS_VERSIONS: Final[tuple[TlsVersion, ...]] = ("1.2", "1.3")
 _LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "warn", "error")
 _RELAYS: Final[tuple[Relay, ...]] = ("auto", "fd", "transport")
 #: The most seconds of silence before a keep-alive probe that the system accepts.
@@ -52,6 +56,17 @@ def non_empty(text: str) -> str:
     if not text:
         raise ValueError
     return text
+
+
+def protocol_name(text: str) -> str:
+    """Return ``text``, the name of an application protocol (ALPN, RFC 7301), without spaces around it.
+
+    :raises ValueError: if it is empty, not ASCII, or longer than 255 characters.
+    """
+    name = text.strip()
+    if not name.isascii() or not 0 < len(name) < 256:
+        raise ValueError
+    return name
 
 
 @dataclass(kw_only=True)
@@ -95,6 +110,23 @@ class Settings:
     drain_timeout: Duration = Duration(10, "that TERM and INT wait for connections to end", takes_zero=True)
     send_proxy: OptionalChoice[ProxyVersion] = OptionalChoice(
         None, _PROXY_VERSIONS, "PROXY protocol header to every upstream", shown="off"
+    )
+    tls_client_ca: AbsoluteFile = AbsoluteFile(
+        None, "PEM file of the authorities whose certificates TLS clients must show", shown="none demanded"
+    )
+    tls_crl: AbsoluteFile = AbsoluteFile(None, "PEM file of the revoked ones among them", shown="none")
+    tls_min: Choice[TlsVersion] = Choice("1.2", _TLS_VERSIONS, "lowest TLS version of listeners and upstreams")
+    tls_alpn: Names = Names(
+        protocol_name, "application protocols of TLS listeners, in the order of preference", "names such as h2,http/1.1"
+    )
+    tls_key_password_file: AbsoluteFile = AbsoluteFile(
+        None, "file with the password of encrypted TLS keys", shown="none"
+    )
+    tls_ca: AbsoluteFile = AbsoluteFile(
+        None, "PEM file of the authorities that TLS upstreams are verified by", shown="OpenSSL's trust store"
+    )
+    tls_cert: AbsoluteFile = AbsoluteFile(
+        None, "PEM file with the key and certificate chain that TLS upstreams are shown", shown="none"
     )
     access_log: OptionalText = OptionalText(
         None, "file, or - for stdout, that gets one JSON line a connection", "a file or -", metavar="FILE", shown="off"
