@@ -5,13 +5,14 @@ from __future__ import annotations
 import enum
 import functools
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from proxymux.core.excerpt import excerpt
 from proxymux.core.outcome import Outcome, explain_handshake
 from proxymux.core.target import InetTarget, Target, UnixTarget, parse_target
+from proxymux.core.upstream_tls import UpstreamTls, parse_upstream_tls
 from proxymux.errors import BadAddress, BadResult
 
 #: Seconds of the longest time that a result may ask for, a hundred years: the reactor's arithmetic overflows far above.
@@ -60,7 +61,8 @@ class Forward:
     :param retries: rounds of attempts after the first, 0.1 s apart.
     :param retry_on: ``"timeout"`` retries only targets that timed out, and without a pause.
     :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY header to the upstream; None is the service's default.
-    :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify.
+    :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify, a mapping
+        has the names of :class:`~proxymux.core.upstream_tls.UpstreamTls`.
     :param bind: the local address to connect from.
     :raises BadResult: if a value is of the wrong type or out of range.
     """
@@ -77,10 +79,12 @@ class Forward:
     retries: int = RETRIES
     retry_on: Literal["failure", "timeout"] = "failure"
     send_proxy: Literal["v1", "v2", False] | None = None
-    tls: bool | str = False
+    tls: bool | str | Mapping[str, object] | UpstreamTls = False
     bind: str | None = None
     #: ``remote``, parsed.
     targets: tuple[Target, ...] = field(init=False, repr=False, compare=False)
+    #: ``tls``, parsed; None for no TLS.
+    upstream_tls: UpstreamTls | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         _set(self, "targets", _targets(self.remote))
@@ -103,8 +107,8 @@ class Forward:
             raise BadResult(f"retry_on: {excerpt(self.retry_on)} is not 'failure' or 'timeout'")
         if self.send_proxy is not None and self.send_proxy is not False and self.send_proxy not in ("v1", "v2"):
             raise BadResult(f"send_proxy: {excerpt(self.send_proxy)} is not 'v1', 'v2' or False")
-        if self.tls is not True and self.tls is not False:
-            _set(self, "tls", _server_name(self.tls))
+        if self.tls is not False:
+            _set(self, "upstream_tls", parse_upstream_tls(self.tls))
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
 
@@ -188,7 +192,7 @@ class Share:
 
 Decision = Forward | Reject | Reply | NeedData | BadHandshake | Share
 
-_FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets"}
+_FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets", "upstream_tls"}
 _KINDS: dict[str, frozenset[str]] = {
     "remote": _FORWARD_KEYS,
     "close": frozenset({"close"}),
@@ -291,16 +295,6 @@ def _count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise BadResult(f"{name}: {excerpt(value)} is not a whole number of at least 0")
     return int.__add__(value, 0)
-
-
-def _server_name(value: object) -> str:
-    try:
-        target = parse_target(f"{value}:1" if isinstance(value, str) else value)
-    except BadAddress:
-        target = None
-    if not isinstance(target, InetTarget):
-        raise BadResult(f"tls: {excerpt(value)} is not True, False or a server name")
-    return target.host
 
 
 def _ip(name: str, value: object) -> str:

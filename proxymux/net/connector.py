@@ -13,12 +13,15 @@ from proxymux.core.identity import Client, SocketAddress
 from proxymux.core.outcome import Outcome
 from proxymux.core.proxy_protocol import encode
 from proxymux.core.target import Target, UnixTarget
+from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection, explain
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDenied, TlsFailed
 from proxymux.net.timers import Timers
-from proxymux.net.tls.client import ClientHandshake
+from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.handshake import ClientHandshake
+from proxymux.net.tls.rules import ClientRules
 from proxymux.settings import Settings
 
 #: Seconds between two rounds of attempts, as in the ancestor.
@@ -104,12 +107,14 @@ class Connector:
         self._timers = driver.timers
         self._dialler = Dialler(driver.reactor, driver.timers, driver.dial, check)
         self._settings = settings
+        self.contexts = ClientContexts(ClientRules.of(settings))
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
         """A connect as ``forward`` says, on behalf of ``client``; the caller starts it by :meth:`Connecting.start`."""
         return Connecting(
             self._timers,
             self._dialler,
+            self.contexts,
             forward.connect_timeout or self._settings.connect_timeout,
             self._header(forward, client),
             forward,
@@ -133,6 +138,7 @@ class Connecting:
     __slots__ = (
         "_attempt",
         "_attempts",
+        "_contexts",
         "_dialler",
         "_forward",
         "_header",
@@ -154,6 +160,7 @@ class Connecting:
         self,
         timers: Timers,
         dialler: Dialler,
+        contexts: ClientContexts,
         limit: float,
         header: bytes,
         forward: Forward,
@@ -161,6 +168,7 @@ class Connecting:
     ) -> None:
         self._timers = timers
         self._dialler = dialler
+        self._contexts = contexts
         self._limit = limit
         self._header = header
         self._forward = forward
@@ -232,8 +240,8 @@ class Connecting:
         is_secured = connection.handle is not None
         if self._header and not is_secured:
             connection.send(self._header)
-        if self._forward.tls and not is_secured:
-            self._secure(connection, self._forward.tls)
+        if self._forward.upstream_tls is not None and not is_secured:
+            self._secure(connection, self._forward.upstream_tls)
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -262,14 +270,17 @@ class Connecting:
         if not self._is_beginning:
             self.start()
 
-    def _secure(self, connection: Connection, server_name: str | bool) -> None:
-        if isinstance(server_name, bool):
-            if isinstance(self._target, UnixTarget):
+    def _secure(self, connection: Connection, tls: UpstreamTls) -> None:
+        name = tls.name
+        if name is None and isinstance(self._target, UnixTarget):
+            if tls.pin is None:
                 connection.abort()
                 self.failed(TlsFailed("tls: True has no name to verify on a Unix socket; give the server's name"))
                 return
-            server_name = self._target.host
-        self._attempt = handshake = ClientHandshake(connection, server_name, self)
+            name = ""
+        elif name is None:
+            name = self._target.host
+        self._attempt = handshake = ClientHandshake(self._contexts, connection, tls, name, self)
         handshake.start()
 
 

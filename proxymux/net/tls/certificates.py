@@ -81,6 +81,17 @@ def read_key_pair(path: str, password: bytes | None = None) -> KeyPair:
     return KeyPair(path, key, chain, names, ocsp, hashlib.sha256(data + b"\0" + ocsp).digest())
 
 
+def read_certificates(path: str) -> tuple[x509.Certificate, ...]:
+    """Read the certificates of authorities in the PEM file at ``path``.
+
+    :raises BadCertificate: if there are none.
+    """
+    try:
+        return tuple(x509.load_pem_x509_certificates(read_file(path)))
+    except ValueError:
+        raise BadCertificate(f"{path}: there is no certificate in PEM form") from None
+
+
 def read_file(path: str) -> bytes:
     """Read the file at ``path``.
 

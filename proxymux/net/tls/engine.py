@@ -11,6 +11,7 @@ path that fails clears the queue.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from OpenSSL import SSL
@@ -55,7 +56,7 @@ class TlsEngine:
     :param connection: pyOpenSSL's, with memory BIOs, and in its accept or connect state.
     """
 
-    __slots__ = ("_into", "_is_large", "_out", "_ssl", "connection", "is_secured")
+    __slots__ = ("_into", "_is_large", "_out", "_ssl", "connection", "is_secured", "when_released")
 
     # Any: cffi's pointers have no type.
     _ssl: Any
@@ -66,6 +67,8 @@ class TlsEngine:
         self.connection = connection
         #: The handshake is done.
         self.is_secured = False
+        #: Called with the connection when it is over, to take its session.
+        self.when_released: Callable[[SSL.Connection], None] | None = None
         self._ssl = connection._ssl
         self._into = connection._into_ssl
         self._out = connection._from_ssl
@@ -159,6 +162,8 @@ class TlsEngine:
     def release(self) -> None:
         """Take note that the connection is over.  Without this its session could not be resumed (RFC 5246 7.2.1)."""
         lib.SSL_set_shutdown(self._ssl, _SENT_AND_RECEIVED)
+        if self.when_released is not None and self.is_secured:
+            self.when_released(self.connection)
 
     def _error(self) -> TlsError:
         """Make the error of what has just failed, and clear OpenSSL's queue."""

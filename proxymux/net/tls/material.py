@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from proxymux.errors import BadCertificate
-from proxymux.net.tls.certificates import KeyPair, pem_files, read_file, read_key_pair
+from proxymux.net.tls.certificates import KeyPair, pem_files, read_certificates, read_file, read_key_pair
 from proxymux.net.tls.rules import ServerRules
 
 
@@ -91,13 +91,7 @@ class MaterialFiles:
         return _assemble(pairs or list(old.pairs), authorities, revocations), problems
 
     def _authorities(self) -> tuple[x509.Certificate, ...]:
-        path = self._rules.client_ca
-        if path is None:
-            return ()
-        try:
-            return tuple(x509.load_pem_x509_certificates(read_file(path)))
-        except ValueError:
-            raise BadCertificate(f"{path}: there is no certificate in PEM form") from None
+        return () if self._rules.client_ca is None else read_certificates(self._rules.client_ca)
 
     def _revocations(self) -> tuple[x509.CertificateRevocationList, ...]:
         path = self._rules.crl

@@ -32,5 +32,5 @@ def name_problem(handle: SSL.Connection, server_name: str) -> str | None:
 
 
 def is_address(server_name: str) -> bool:
-    """True for an IP address, with a zone perhaps."""
-    return parse_ip_address(server_name.partition("%")[0]) is not None
+    """True for what is no host name: an IP address, with a zone perhaps, or nothing."""
+    return not server_name or parse_ip_address(server_name.partition("%")[0]) is not None
