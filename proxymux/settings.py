@@ -69,6 +69,15 @@ def protocol_name(text: str) -> str:
     return name
 
 
+def certificate_name(text: str) -> str:
+    """Return ``text``, a name in a certificate or its digest; a digest without colons and in lower case.
+
+    :raises ValueError: if it is empty.
+    """
+    digest = text.replace(":", "").lower()
+    return digest if re.fullmatch("[0-9a-f]{64}", digest) else non_empty(text)
+
+
 @dataclass(kw_only=True)
 class Settings:
     """The settings that all services share.
@@ -115,6 +124,14 @@ class Settings:
         None, "PEM file of the authorities whose certificates TLS clients must show", shown="none demanded"
     )
     tls_crl: AbsoluteFile = AbsoluteFile(None, "PEM file of the revoked ones among them", shown="none")
+    tls_allow: Values[str] = Values(
+        (),
+        certificate_name,
+        "common name, alternative name or SHA-256 digest of a client certificate that may connect",
+        "names such as alice, DNS:web.example or URI:spiffe://cluster/ns/web, and digests",
+        metavar="NAME",
+        shown="all that --tls-client-ca has signed",
+    )
     tls_min: Choice[TlsVersion] = Choice("1.2", _TLS_VERSIONS, "lowest TLS version of listeners and upstreams")
     tls_alpn: Names = Names(
         protocol_name, "application protocols of TLS listeners, in the order of preference", "names such as h2,http/1.1"

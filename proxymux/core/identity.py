@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,46 @@ SocketAddress = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """What a client's certificate says.
+
+    :param subject: whose it is (RFC 4514), for example ``CN=alice,O=Example``.
+    :param common_name: the name in ``subject``, or None.
+    :param issuer: who has signed it, likewise.
+    :param sans: its alternative names, for example ``("DNS:a.example", "IP:127.0.0.1")``.
+    :param sha256: its digest in hexadecimal.
+    """
+
+    subject: str
+    common_name: str | None
+    issuer: str
+    sans: tuple[str, ...]
+    sha256: str
+
+    def is_one_of(self, allowed: Collection[str]) -> bool:
+        """True if ``allowed`` has the common name, an alternative name (with its kind or without) or the digest."""
+        names = (self.common_name, self.sha256, *self.sans, *(name.partition(":")[2] for name in self.sans))
+        return any(name in allowed for name in names)
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
     """The result of the client's TLS handshake.
 
     :param server_name: the host name that the client asked for (SNI, RFC 6066), or None.
     :param alpn: the application protocol that was agreed on (ALPN, RFC 7301), or None.
     :param certificate: the client's certificate, or None if the client sent none.
+    :param version: the version that was agreed on, for example ``TLSv1.3``.
+    :param cipher: the cipher suite that was agreed on, by OpenSSL's name.
+    :param peer: what the certificate says, or None if the client sent none.
     """
 
     server_name: str | None = None
     alpn: str | None = None
     certificate: Certificate | None = None
+    version: str = ""
+    cipher: str = ""
+    peer: Peer | None = None
 
 
 class Notes(dict[Any, Any]):

@@ -12,7 +12,7 @@ from proxymux.core.decision import Forward
 from proxymux.core.identity import Client, SocketAddress
 from proxymux.core.outcome import Outcome
 from proxymux.core.proxy_protocol import encode
-from proxymux.core.target import Target, UnixTarget
+from proxymux.core.target import InetTarget, Target
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import Connection, explain
@@ -272,14 +272,12 @@ class Connecting:
 
     def _secure(self, connection: Connection, tls: UpstreamTls) -> None:
         name = tls.name
-        if name is None and isinstance(self._target, UnixTarget):
-            if tls.pin is None:
-                connection.abort()
-                self.failed(TlsFailed("tls: True has no name to verify on a Unix socket; give the server's name"))
-                return
-            name = ""
-        elif name is None:
-            name = self._target.host
+        if name is None:
+            name = self._target.host if isinstance(self._target, InetTarget) else ""
+        if not name and tls.pin is None:
+            connection.abort()
+            self.failed(TlsFailed("tls: True has no name to verify on a Unix socket; give the server's name"))
+            return
         self._attempt = handshake = ClientHandshake(self._contexts, connection, tls, name, self)
         handshake.start()
 

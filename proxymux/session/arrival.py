@@ -16,7 +16,7 @@ from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.twisted_tls import pass_on
 from proxymux.net.timers import Timers
-from proxymux.net.tls.engine import TlsEngine
+from proxymux.net.tls.hello import ServerTls
 from proxymux.session.runner import SessionRunner
 
 
@@ -38,19 +38,17 @@ class ArrivalFactory(Factory):
 
     :param timers: the timers of connections that have a transport.
     :param begin: makes the session's runner.
-    :param make_engine: makes the TLS engine of a connection; None for a listener without TLS.
+    :param tls: of the listener, or None.
     """
 
     noisy = False
     #: True: :meth:`arrived` may be called with connections that have no transport.
     takes_plain = True
 
-    def __init__(
-        self, timers: Timers, begin: Callable[[], SessionRunner], make_engine: Callable[[], TlsEngine] | None = None
-    ) -> None:
+    def __init__(self, timers: Timers, begin: Callable[[], SessionRunner], tls: ServerTls | None = None) -> None:
         self._timers = timers
         self._begin = begin
-        self._make_engine = make_engine
+        self._tls = tls
 
     def buildProtocol(self, addr: IAddress | None) -> TransportConnection:
         connection = TransportConnection(self._timers, UNOWNED)
@@ -67,7 +65,7 @@ class ArrivalFactory(Factory):
             runner = self._begin()
             if not runner.opening(connection):
                 return
-        runner.attach(connection, self._make_engine, received)
+        runner.attach(connection, self._tls, received)
 
 
 class HeaderFactory(Factory):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from proxymux.core.identity import Client, SocketAddress, Tls
 from proxymux.core.proxy_protocol import Header
 from proxymux.net.connection import Connection
+from proxymux.net.tls.names import peer_certificate, peer_of
 
 
 def with_header(header: Header, client: Client) -> Client:
@@ -29,11 +30,14 @@ def with_tls(connection: Connection, client: Client) -> Client:
     assert handle is not None
     name = handle.get_servername()
     alpn = handle.get_alpn_proto_negotiated()
-    certificate = handle.get_peer_certificate()
+    certificate = peer_certificate(handle)
     tls = Tls(
         server_name=name.decode("ascii", "replace") if name else None,
         alpn=alpn.decode("ascii", "replace") if alpn else None,
-        certificate=certificate.to_cryptography() if certificate is not None else None,
+        certificate=certificate,
+        version=handle.get_protocol_version_name(),
+        cipher=handle.get_cipher_name() or "",
+        peer=None if certificate is None else peer_of(certificate),
     )
     return replace(client, tls=tls)
 

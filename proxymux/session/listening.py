@@ -33,6 +33,7 @@ from proxymux.errors import ConfigError
 from proxymux.net.connection import explain
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.twisted_tls import admit_any_alpn, unwrap
+from proxymux.net.tls.hello import GivenTls
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.runner import SessionRunner
 from proxymux.settings import Settings
@@ -174,7 +175,7 @@ class _ListeningReactor:
         """
         inner, make_engine = unwrap(factory)
         if make_engine is not None and isinstance(inner, ArrivalFactory):
-            factory = ArrivalFactory(self._driver.timers, self._begin, make_engine)
+            factory = ArrivalFactory(self._driver.timers, self._begin, GivenTls(make_engine))
         if self._listener.takes_header:
             factory = HeaderFactory(
                 self._driver.timers, self._begin, factory, Networks(self._listener.settings.trust_proxy)

@@ -23,7 +23,8 @@ from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
 from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
 from proxymux.net.exchange import JoinOptions
-from proxymux.net.tls.engine import TlsEngine, TlsError
+from proxymux.net.tls.engine import TlsError
+from proxymux.net.tls.hello import ServerTls
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
@@ -114,13 +115,11 @@ class SessionRunner:
         """Refuse the client and close its connection; the session ends with ``ending``."""
         self._take(Input.BARRED, ending)
 
-    def attach(
-        self, connection: Connection, make_engine: Callable[[], TlsEngine] | None = None, received: bytes = b""
-    ) -> None:
+    def attach(self, connection: Connection, tls: ServerTls | None = None, received: bytes = b"") -> None:
         """Admit the client by its address and read what it sends, after the TLS handshake if there is one.
 
         :param connection: the one of :meth:`opening`, or one that carries a plug-in's TLS over it.
-        :param make_engine: makes the engine of our own TLS; None if there is none.
+        :param tls: the listener's TLS, or None.
         :param received: what the client has sent already.
         """
         self._take_connection(connection)
@@ -130,22 +129,19 @@ class SessionRunner:
             return
         self._admitted_host = self._client.address[0]
         connection.register_producer(self)
-        if make_engine is not None:
-            self._start_tls(connection, make_engine, received)
+        if tls is not None:
+            self._start_tls(connection, tls, received)
         elif connection.handle is None:
             self._open()
             if received and connection.owner is self:
                 self.received(received)
             connection.resume()
 
-    def _start_tls(self, connection: Connection, make_engine: Callable[[], TlsEngine], received: bytes) -> None:
+    def _start_tls(self, connection: Connection, tls: ServerTls, received: bytes) -> None:
         try:
-            engine = make_engine()
+            tls.start(connection, received)
         except Exception as error:  # of the endpoint's own code, or of its files
             self.bar(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {type(error).__name__}: {error}"))
-            return
-        connection.start_tls(engine, received)
-        connection.resume()
 
     def _take_connection(self, connection: Connection) -> None:
         if self._connection is not None and self._connection is not connection:
@@ -167,6 +163,10 @@ class SessionRunner:
     def secured(self) -> None:
         assert self._connection is not None
         self._client = with_tls(self._connection, self._client)
+        allowed, tls = self._context.settings.tls_allow, self._client.tls
+        if allowed and (tls is None or tls.peer is None or not tls.peer.is_one_of(allowed)):
+            self.bar(Ending(Outcome.REFUSED, "its certificate is not one of those allowed (--tls-allow)"))
+            return
         self._open()
 
     def received(self, data: bytes) -> None:

@@ -15,9 +15,7 @@ from twisted.python.failure import Failure
 from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.tls.engine import TlsEngine
-
-#: Makes the engine of one accepted connection.
-MakeEngine = Callable[[], TlsEngine]
+from proxymux.net.tls.hello import MakeEngine
 
 
 class _StandIn:

@@ -61,6 +61,11 @@ def pem_files(path: str) -> list[str]:
     return [os.path.join(path, name) for name in names]
 
 
+def ocsp_path(path: str) -> str:
+    """Where the OCSP answer for the certificate in the PEM file at ``path`` is looked for."""
+    return path.removesuffix(_SUFFIX) + ".ocsp"
+
+
 def read_key_pair(path: str, password: bytes | None = None) -> KeyPair:
     """Read the key and the chain in the PEM file at ``path``, and the OCSP answer beside it (``NAME.ocsp``).
 
@@ -68,8 +73,7 @@ def read_key_pair(path: str, password: bytes | None = None) -> KeyPair:
     :raises BadCertificate: if the file is not that; the message names it and says what is wrong.
     """
     data = read_file(path)
-    ocsp_path = path.removesuffix(_SUFFIX) + ".ocsp"
-    ocsp = read_file(ocsp_path) if os.path.exists(ocsp_path) else b""
+    ocsp = read_file(ocsp_path(path)) if os.path.exists(ocsp_path(path)) else b""
     try:
         chain = tuple(x509.load_pem_x509_certificates(data))
     except ValueError:

@@ -12,6 +12,7 @@ from OpenSSL.crypto import X509
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.net.tls.certificates import read_certificates, read_key_pair
 from proxymux.net.tls.engine import TlsEngine
+from proxymux.net.tls.files import WatchedFiles
 from proxymux.net.tls.names import is_address
 from proxymux.net.tls.rules import ClientRules
 
@@ -29,6 +30,7 @@ class ClientContexts:
 
     def __init__(self, rules: ClientRules) -> None:
         self._rules = rules
+        self._watched = WatchedFiles()
         self._contexts: OrderedDict[_ContextKey, SSL.Context] = OrderedDict()
         #: The last session with each server, by the context and the server's name.
         self._sessions: OrderedDict[tuple[_ContextKey, str], SSL.Session] = OrderedDict()
@@ -37,6 +39,11 @@ class ClientContexts:
         """Have the files read again for later connections."""
         self._contexts.clear()
         self._sessions.clear()
+
+    def have_changed(self) -> bool:
+        """True if one of the files that are in use seems to have changed since the last call."""
+        paths = {path for ca, cert, _, _ in self._contexts for path in (ca, cert) if path is not None}
+        return bool(paths) and self._watched.have_changed(sorted(paths))
 
     def check(self) -> None:
         """Read the files of the settings.

@@ -10,7 +10,7 @@ from proxymux.errors import BadCertificate
 from proxymux.net.connection import EARLY, Connection, explain
 from proxymux.net.happy_eyeballs import DialListener, TlsFailed
 from proxymux.net.tls.client import ClientContexts
-from proxymux.net.tls.names import name_problem, without_root
+from proxymux.net.tls.names import name_problem, peer_certificate, without_root
 
 
 class ClientHandshake:
@@ -73,8 +73,8 @@ class ClientHandshake:
         """Why the peer is not the one that was meant; None if it is."""
         if self._tls.pin is None:
             return name_problem(handle, self._server_name)
-        certificate = handle.get_peer_certificate()
-        digest = certificate.to_cryptography().fingerprint(SHA256()).hex() if certificate is not None else "none"
+        certificate = peer_certificate(handle)
+        digest = certificate.fingerprint(SHA256()).hex() if certificate is not None else "none"
         return None if digest == self._tls.pin else f"the certificate is not the pinned one but {digest}"
 
     def _fail(self, problem: str) -> None:

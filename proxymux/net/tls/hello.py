@@ -23,17 +23,21 @@ class ServerTls(Protocol):
         """
 
 
+#: Makes the engine of one accepted connection.
+MakeEngine = Callable[[], TlsEngine]
+
+
 class GivenTls:
     """TLS by an endpoint that makes its contexts itself: one of Twisted's.
 
     :param make_engine: makes the engine of one connection.
     """
 
-    def __init__(self, make_engine: Callable[[], TlsEngine]) -> None:
-        self._make_engine = make_engine
+    def __init__(self, make_engine: MakeEngine) -> None:
+        self.make_engine = make_engine
 
     def start(self, connection: Connection, received: bytes) -> None:
-        connection.start_tls(self._make_engine(), received)
+        connection.start_tls(self.make_engine(), received)
         connection.resume()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 
 from cryptography import x509
 
 from proxymux.errors import BadCertificate
-from proxymux.net.tls.certificates import KeyPair, pem_files, read_certificates, read_file, read_key_pair
+from proxymux.net.tls.certificates import KeyPair, ocsp_path, pem_files, read_certificates, read_file, read_key_pair
+from proxymux.net.tls.files import WatchedFiles
 from proxymux.net.tls.rules import ServerRules
 
 
@@ -37,22 +37,16 @@ class MaterialFiles:
     def __init__(self, path: str, rules: ServerRules) -> None:
         self._path = path
         self._rules = rules
-        self._stamps: tuple[object, ...] = ()
-        #: The files looked the same when they were last read as before.
-        self._is_settled = False
+        self._watched = WatchedFiles()
 
     def have_changed(self) -> bool:
-        """True if a file seems to have changed since the last call.
-
-        After a change they are said to have changed once more: a file that is written twice in an instant may look as
-        it did between the two.
-        """
-        stamps = self._look()
-        if stamps == self._stamps and self._is_settled:
-            return False
-        self._is_settled = stamps == self._stamps
-        self._stamps = stamps
-        return True
+        """True if a file seems to have changed since the last call."""
+        paths: list[str] = [each for each in (self._rules.client_ca, self._rules.crl) if each is not None]
+        try:
+            pairs = pem_files(self._path)
+        except BadCertificate:
+            pairs = []  # reported when it is read
+        return self._watched.have_changed([*paths, *pairs, *map(ocsp_path, pairs)])
 
     def read(self) -> Material:
         """Read all files.
@@ -102,16 +96,6 @@ class MaterialFiles:
         except ValueError:
             raise BadCertificate(f"{path}: there is no certificate revocation list in PEM form") from None
 
-    def _look(self) -> tuple[object, ...]:
-        """What tells that a file may have changed, without reading any."""
-        paths: list[str] = [each for each in (self._rules.client_ca, self._rules.crl) if each is not None]
-        try:
-            pairs = pem_files(self._path)
-        except BadCertificate:
-            pairs = []  # reported when it is read
-        paths += pairs + [path.removesuffix(".pem") + ".ocsp" for path in pairs]
-        return tuple(_stamp(path) for path in paths)
-
 
 def _assemble(
     pairs: list[KeyPair],
@@ -126,11 +110,3 @@ def _assemble(
     for each in revocations:
         digest.update(each.tbs_certlist_bytes)
     return Material(tuple(pairs), authorities, revocations, digest.digest())
-
-
-def _stamp(path: str) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return path, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
