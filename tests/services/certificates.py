@@ -33,6 +33,19 @@ class Credentials:
             context.set_alpn_protocols(list(alpn))
         return context
 
+    def encrypted(self, password: bytes) -> bytes:
+        """The same file, with the key encrypted."""
+        both = self.file.read_bytes()
+        key = serialization.load_pem_private_key(both, None)
+        return (
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(password),
+            )
+            + both[both.index(b"-----BEGIN CERTIFICATE") :]
+        )
+
     @property
     def endpoint(self) -> str:
         """The Twisted endpoint of a TLS listener that has this certificate."""
@@ -77,6 +90,17 @@ class Authority:
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
         return Credentials(file)
+
+    def revoke(self, *revoked: Credentials) -> bytes:
+        """A list of the certificates that it has revoked, as PEM."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        crl = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        crl = crl.last_update(now - _SOME_TIME).next_update(now + _SOME_TIME)
+        for credentials in revoked:
+            [certificate] = x509.load_pem_x509_certificates(credentials.file.read_bytes())
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            crl = crl.add_revoked_certificate(entry.revocation_date(now - _SOME_TIME).build())
+        return crl.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def for_client(self, credentials: Credentials | None = None, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
         """What a TLS client needs that trusts this authority, and may have ``credentials`` of its own."""
