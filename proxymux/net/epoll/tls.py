@@ -170,8 +170,8 @@ class TlsSocket:
             self.engine.write(pointer + done, piece)
             self.flush()
             done += piece
-        if self._connection.send_buffer is None:
-            self.engine.shrink()
+        if done < _PIECE and self._connection.send_buffer is None:
+            self.engine.shrink()  # of more than that, as much again is likely to follow
         return done
 
     def flush(self) -> None:
