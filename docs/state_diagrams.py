@@ -39,6 +39,7 @@ _NO_VALUE = (
     Input.OUTPUT_FULL,
     Input.OUTPUT_FREE,
     Input.CONNECTED,
+    Input.LET_GO,
     Input.DRAIN,
 )
 #: All inputs of a session, each with every value that may lead to another state.

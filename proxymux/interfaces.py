@@ -18,6 +18,7 @@ class IDecider(Interface):
 
     name: str = Attribute("str: the decider's name in logs and in the process title")
     greets: bool = Attribute("bool: call accepted() before any byte has come")
+    hears_failures: bool = Attribute("bool: connect_error() wants to be told of an upstream that ends without a byte")
     undecided_reply: bytes | None = Attribute("bytes or None: the last word to a client that leads to no decision")
     place: str = Attribute("str: file:line, or another place, that log lines about the decider begin with")
 

@@ -71,7 +71,7 @@ class ProxyService(Service):
         #: The addresses of the open ports.
         self.bound: list[Target] = []
         self.sessions = SessionRegistry(context, driver.gate, process.show if process is not None else _nothing)
-        self._draining = Draining(self.sessions, context.clock, context.log)
+        self._draining = Draining(self.sessions, context.lingering, context.clock, context.log)
         self._deny_list = DenyList(context.settings, context.admission)
         if statistics is not None:
             context.observers.append(statistics.note)

@@ -37,6 +37,7 @@ from proxymux.core.outcome import Outcome
 from proxymux.errors import DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.net.connector import ConnectListener
+from proxymux.net.lingering import Lingering
 from proxymux.net.memory import MemoryConnection
 from proxymux.net.reactor.relay import join_connections
 from proxymux.net.timers import Timers
@@ -187,6 +188,7 @@ def _context(decider: _RecordingDecider, connector: _MemoryConnector) -> Context
         service="router",
         clock=clock,
         timers=timers,
+        lingering=Lingering(timers),
         wall=clock.seconds,
         decider=decider,
         connector=connector,
@@ -206,6 +208,7 @@ class _RecordingDecider:
     """
 
     undecided_reply = None
+    hears_failures = False
 
     def __init__(self, decider: RouterDecider, client: Client) -> None:
         self.name, self.place, self.greets = decider.name, decider.place, decider.greets

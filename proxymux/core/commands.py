@@ -73,6 +73,8 @@ class Input(enum.Enum):
     RELAY_ENDED = "relay ended"
     #: bytes: the last word from the user's callback; may be empty.
     ANSWERED = "answered"
+    #: The client was sent its last bytes, or will not be: its connection lingers without the session, or is gone.
+    LET_GO = "let go"
     #: A limit (str, such as "5 s"): the running deadline has passed.
     DEADLINE = "deadline"
     #: The service's drain time is over, so the session has to end.
@@ -100,7 +102,7 @@ class Cause(enum.Enum):
     CLIENT_ABORTED = "client aborted"
     #: The upstream's connection was lost after its first byte.
     UPSTREAM_ABORTED = "upstream aborted"
-    #: The upstream closed before its first byte, while the client waited for an answer.
+    #: The upstream was reset before its first byte, or ended there and :attr:`Join.must_answer` was set.
     SILENT = "silent"
     #: The upstream's first byte did not come in time.
     INACTIVE = "inactive"
@@ -132,15 +134,15 @@ class Deadline(enum.Enum):
     DECISION = "decision"
     #: The last word from the user's callback.
     ANSWER = "answer"
-    #: The client's FIN, or the delivery of the last bytes, while closing.
-    LINGER = "linger"
+    #: The delivery of the last bytes, while closing.
+    CLOSE = "close"
 
 
 class Closing(enum.Enum):
     """How to close the client."""
 
-    #: Flush, send FIN, and discard what still comes until the client's FIN: a reset could destroy bytes that it has not
-    #: read yet.
+    #: Flush, send FIN, and let the connection go: it discards what still comes until the client's FIN, as a reset could
+    #: destroy bytes that the client has not read yet.
     LINGER = "linger"
     #: Flush and close.
     CLOSE = "close"
@@ -180,11 +182,13 @@ class Join:
 
     :param data: the client's bytes so far, which the relay sends to the upstream first.
     :param client_finished: the client has already sent FIN.
+    :param must_answer: an upstream that sends FIN before its first byte has failed, unless the client has sent FIN.
     """
 
     data: bytes
     forward: Forward
     client_finished: bool
+    must_answer: bool = False
 
 
 @dataclass(slots=True)

@@ -83,6 +83,11 @@ class Client:
     state: Notes = field(default_factory=Notes, compare=False, repr=False)
 
 
+def unmapped(host: str) -> str:
+    """``host``; as IPv4 if it is an IPv4 address mapped into IPv6, such as ``::ffff:192.0.2.1`` (RFC 4291)."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
 def show(address: SocketAddress) -> str:
     """``ip:port``, ``[v6]:port`` or ``unix:/path``: the text of an address in logs."""
     host, port = address

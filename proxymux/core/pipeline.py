@@ -41,6 +41,7 @@ class Pipeline:
     __slots__ = (
         "_ending",
         "_is_output_full",
+        "_is_unserved",
         "_reactions",
         "_requests",
         "_rules",
@@ -58,6 +59,8 @@ class Pipeline:
         self.waiting = turns.waiting
         #: The client does not read its replies.
         self._is_output_full = False
+        #: The client sends on after its last request.
+        self._is_unserved = False
         #: Reading from the client is paused.
         self.is_paused = False
         #: The client's outcome after its last reply; None is ``completed``.
@@ -135,6 +138,11 @@ class Pipeline:
         self._turns.claim.data += data
         return self._pause_or_end([])
 
+    def _not_served(self, _: bytes) -> list[Order]:
+        """Read no more of a client whose last request has come, however long its replies take."""
+        self._is_unserved = True
+        return self._pause_or_end([])
+
     def _client_finished(self, _: None) -> list[Order]:
         if self._requests.kept_size:
             return self._protocol_error("the client finished within a message")
@@ -166,7 +174,7 @@ class Pipeline:
 
     def _pause_or_end(self, orders: list[Order]) -> list[Order]:
         """Append the orders that follow from the state: to pause or resume reading, or to end a finished client."""
-        is_paused = self._is_output_full or self._turns.is_full
+        is_paused = self._is_output_full or self._turns.is_full or self._is_unserved
         if is_paused != self.is_paused:
             self.is_paused = is_paused
             orders.append(pipeline_orders.Pause() if is_paused else pipeline_orders.Resume())
@@ -298,7 +306,7 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.CLIENT_FINISHED: Pipeline._finished_collecting,
     },
     State.CLAIMING: _SHARING | {Input.RECEIVED: Pipeline._add_to_claim, Input.GIVEN: Pipeline._given},
-    State.FINISHING: _SHARING,
+    State.FINISHING: _SHARING | {Input.RECEIVED: Pipeline._not_served},
     State.BREAKING_OFF: _ALWAYS | {Input.CLIENT_LOST: Pipeline._lost_breaking_off, Input.FLUSHED: Pipeline._broken_off},
     State.HANDED_OVER: {},
     State.ENDED: {},

@@ -52,7 +52,7 @@ _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
 #: Commands that every session gives, made once for all of them.
 _AWAIT_NOTHING: Final = Await(None)
 _AWAIT_DECISION: Final = Await(Deadline.DECISION)
-_AWAIT_CLOSE: Final = Await(Deadline.LINGER)
+_AWAIT_CLOSE: Final = Await(Deadline.CLOSE)
 _CANCEL: Final = Cancel()
 
 
@@ -63,6 +63,7 @@ class Session:
     :param greets: ask the decider once before the client's first byte.
     :param undecided_reply: the status that is sent to a client that stops, or exceeds a limit, before a decision; the
         outcome is ``bad_handshake`` then.  None for services without a status; the outcome is ``undecided`` then.
+    :param hears_failures: the decider wants to be told of an upstream that ends before its first byte.
     """
 
     __slots__ = (
@@ -71,8 +72,8 @@ class Session:
         "_forward",
         "_greets",
         "_has_sent",
+        "_hears_failures",
         "_intake",
-        "_lingers",
         "_max_buffer",
         "_replies",
         "_status",
@@ -80,15 +81,21 @@ class Session:
         "state",
     )
 
-    def __init__(self, max_buffer: int, greets: bool = False, undecided_reply: bytes | None = None) -> None:
+    def __init__(
+        self,
+        max_buffer: int,
+        greets: bool = False,
+        undecided_reply: bytes | None = None,
+        hears_failures: bool = False,
+    ) -> None:
         self.state = State.OPENING
         self._max_buffer = max_buffer
         self._greets = greets
+        self._hears_failures = hears_failures
         self._undecided_reply = undecided_reply
         self._intake = Intake(max_buffer)
         self._client_finished = False
         self._has_sent = False
-        self._lingers = False
         self._replies = 0
         self._forward: Forward | None = None
         #: The status that the client was sent; None where the service sends none.
@@ -259,7 +266,8 @@ class Session:
         self.state = State.JOINED
         data = self._intake.empty()
         sent = self._send_status(self._forward.reply_on_connect) if self._forward.reply_on_connect else []
-        return [*sent, Join(data, self._forward, self._client_finished)]
+        must_answer = self._hears_failures or bool(self._reply_to(Outcome.UPSTREAM_ABORTED))
+        return [*sent, Join(data, self._forward, self._client_finished, must_answer)]
 
     def _connect_failed(self, failure: ConnectFailure) -> list[Command]:
         assert self._forward is not None
@@ -270,12 +278,19 @@ class Session:
     def _relay_ended(self, end: RelayEnd) -> list[Command]:
         self._client_finished = end.client_finished
         if end.cause is Cause.SILENT:
-            return self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason, self._status))
+            sent = self._send(self._reply_to(Outcome.UPSTREAM_ABORTED))
+            return [*sent, *self._consult("connect_error", Ending(Outcome.UPSTREAM_ABORTED, end.reason, self._status))]
         if end.cause is Cause.INACTIVE:
             return self._consult("inactivity_error", Ending(Outcome.INACTIVE, end.reason, self._status))
         self._has_sent = True
         outcome, how = _RELAY_ENDINGS[end.cause]
         return [_CANCEL, *self._close(Ending(end.outcome or outcome, end.reason, self._status), how)]
+
+    def _reply_to(self, failed: Outcome) -> bytes:
+        """The decision's last word to a client whose upstream was connected and has ``failed``."""
+        forward = self._forward
+        # Who has been told of the success takes what follows for the upstream's bytes.
+        return b"" if forward is None or forward.reply_on_connect else forward.reply_to(failed)
 
     # Answering and closing
 
@@ -295,28 +310,18 @@ class Session:
         assert self._ending is not None
         return [Blame(f"no answer from the error callback within {limit}"), Cancel(), *self._close(self._ending)]
 
-    def _lost_while_ending(self, _: str) -> list[Command]:
-        """End the session with the outcome that is already known: the client's connection is gone."""
+    def _gone(self, _: str | None) -> list[Command]:
+        """End the session with the outcome that is already known: the client's connection is no longer its own."""
         assert self._ending is not None
         return [_CANCEL, *self._end(self._ending)]
 
     def _drained(self, _: None) -> list[Command]:
         """Close the client, as the drain time is over; an outcome that is already known stays."""
-        return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED, status=self._status), Closing.CLOSE)]
+        self._has_sent = self._has_sent or self.state is State.JOINED
+        return [Cancel(), *self._close(self._ending or Ending(Outcome.DRAINED, status=self._status))]
 
-    def _finished_closing(self, _: None) -> list[Command]:
-        """Stop lingering: the client's FIN has come, so that a close can cause no reset."""
-        self._client_finished, self._lingers = True, False
-        return [Close(Closing.CLOSE)]
-
-    def _close_overdue(self, _: str) -> list[Command]:
-        """Escalate a close that takes too long: first stop waiting for the client's FIN, then reset the connection."""
-        if self._lingers:
-            self._lingers = False
-            return [Await(Deadline.LINGER), Close(Closing.CLOSE)]
-        return [Close(Closing.ABORT)]
-
-    def _abort(self, _: None) -> list[Command]:
+    def _abort(self, _: str | None) -> list[Command]:
+        """Reset a client that does not take its last bytes in time."""
         return [Close(Closing.ABORT)]
 
     def _send(self, data: bytes) -> list[Command]:
@@ -340,7 +345,6 @@ class Session:
             how = Closing.LINGER if self._has_sent and not self._client_finished else Closing.CLOSE
         self.state, self._ending = State.CLOSING, ending
         self._intake.empty()
-        self._lingers = how is Closing.LINGER
         return [_AWAIT_CLOSE, Close(how)]
 
     def _end(self, ending: Ending) -> list[Command]:
@@ -402,16 +406,16 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
     State.ANSWERING: {
         Input.CLIENT_FINISHED: Session._finished,
         Input.ANSWERED: Session._answered,
-        Input.CLIENT_LOST: Session._lost_while_ending,
-        Input.TLS_FAILED: Session._lost_while_ending,
+        Input.CLIENT_LOST: Session._gone,
+        Input.TLS_FAILED: Session._gone,
         Input.DEADLINE: Session._unanswered,
         Input.DRAIN: Session._drained,
     },
     State.CLOSING: {
-        Input.CLIENT_FINISHED: Session._finished_closing,
-        Input.CLIENT_LOST: Session._lost_while_ending,
-        Input.TLS_FAILED: Session._lost_while_ending,
-        Input.DEADLINE: Session._close_overdue,
+        Input.LET_GO: Session._gone,
+        Input.CLIENT_LOST: Session._gone,
+        Input.TLS_FAILED: Session._gone,
+        Input.DEADLINE: Session._abort,
         Input.DRAIN: Session._abort,
     },
     State.ENDED: {},

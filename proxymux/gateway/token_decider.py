@@ -48,6 +48,7 @@ class TokenDecider:
     name = "gateway"
     place = "gateway"
     greets = False
+    hears_failures = False
     undecided_reply = BAD_LINE
 
     def __init__(

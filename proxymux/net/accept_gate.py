@@ -11,23 +11,32 @@ from collections.abc import Callable
 from typing import Final
 
 from proxymux.core.wheel import Timer
+from proxymux.net.lingering import Lingering
 from proxymux.net.timers import Timers
 
 #: Seconds that accepting pauses when the system has no resources for another connection.
 _PAUSE: Final = 0.2
 #: What accept() fails with when the system has no resources for another connection.
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+#: Descriptors of a session: of the client and of the upstream.
+_DESCRIPTORS: Final = 2
+#: The most lingering connections that are closed when accept() finds no descriptor free.
+_AT_ONCE: Final = 64
 
 
 class AcceptGate:
     """Shut while there are as many sessions as the process has descriptors for, or accept() found none free.
 
+    Lingering connections do not count: the oldest are closed where a session needs their descriptors.
+
     :param timers: for the pause in the second case.
+    :param lingering: the lingering connections of the service.
     :param report: called with one line when the gate shuts.
     """
 
-    def __init__(self, timers: Timers, report: Callable[[str], None]) -> None:
+    def __init__(self, timers: Timers, lingering: Lingering, report: Callable[[str], None]) -> None:
         self._timers = timers
+        self._lingering = lingering
         self._report = report
         #: The most sessions at once; None is no limit.
         self.capacity: int | None = None
@@ -43,6 +52,8 @@ class AcceptGate:
     def enter(self) -> None:
         """Count a session that begins."""
         self._sessions += 1
+        if self.capacity is not None and self._lingering:
+            self._lingering.keep(_DESCRIPTORS * (self.capacity - self._sessions))
 
     def leave(self) -> None:
         """Count a session that has ended."""
@@ -57,6 +68,13 @@ class AcceptGate:
                 " raise it (LimitNOFILE, ulimit -n)"
             )
         self._when_open.append(go_on)
+
+    def make_room(self) -> bool:
+        """Close lingering connections, as accept() has failed with one of :data:`EXHAUSTED`.
+
+        :returns: True if there were any: their descriptors are free in the next turn of the reactor.
+        """
+        return bool(self._lingering.keep(len(self._lingering) - _AT_ONCE))
 
     def shut(self, problem: OSError) -> None:
         """Shut the gate for a moment, as accept() has failed with one of :data:`EXHAUSTED`."""

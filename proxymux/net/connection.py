@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proxymux.net.tls.engine import TlsEngine
 
 #: Seconds after which a close becomes an abort.
-LINGER: Final = 10.0
+CLOSE_LIMIT: Final = 10.0
 #: Seconds between two looks at how much the kernel has still to send.
 LOOK_AGAIN: Final = 0.05
 
@@ -97,6 +97,10 @@ class Connection(Protocol):
         """True if no byte waits to be sent; False also where that is not known."""
 
     @property
+    def unsent(self) -> int:
+        """Bytes that the kernel has not taken yet; with TLS as they are encrypted."""
+
+    @property
     def peer(self) -> SocketAddress:
         """The address of the other end."""
 
@@ -136,7 +140,10 @@ class Connection(Protocol):
         """Send FIN after everything that was sent; where the connection cannot half-close, close it."""
 
     def close(self) -> None:
-        """Close after everything was sent, within :data:`LINGER` seconds."""
+        """Close after everything was sent, within :data:`CLOSE_LIMIT` seconds."""
+
+    def close_now(self) -> None:
+        """Close without waiting for the peer.  What the kernel has taken is still delivered; the rest is lost."""
 
     def abort(self) -> None:
         """Reset the connection now.  Unsent bytes are lost."""

@@ -15,6 +15,7 @@ from proxymux.core.proxy_protocol import encode
 from proxymux.core.target import InetTarget, Target
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.core.wheel import Timer
+from proxymux.errors import BadHeader
 from proxymux.net.connection import Connection, explain
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDenied, TlsFailed
@@ -125,7 +126,14 @@ class Connector:
         version = self._settings.send_proxy if forward.send_proxy is None else forward.send_proxy
         if not version:
             return b""
-        return encode(version, _header_address(client.address), _header_address(client.local))
+        ends = _header_address(client.address), _header_address(client.local)
+        received = client.proxy_protocol
+        if received is not None:
+            try:
+                return encode(version, *ends, received.tlvs, received.has_checksum)
+            except BadHeader:
+                pass  # the header would be too long: one with addresses where the received one had none
+        return encode(version, *ends)
 
 
 class Connecting:

@@ -22,6 +22,7 @@ from proxymux.net.epoll.driver import EpollDriver
 from proxymux.net.epoll.hub import BUFFER_SIZE
 from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
+from proxymux.net.lingering import Lingering
 from proxymux.net.reactor.driver import ReactorDriver
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import SocketOptions
@@ -39,6 +40,10 @@ class Driver(Protocol):
     @property
     def timers(self) -> Timers:
         """The timers of the connections."""
+
+    @property
+    def lingering(self) -> Lingering:
+        """The clients' connections that wait for their peers to close, after their sessions."""
 
     @property
     def gate(self) -> AcceptGate:

@@ -27,6 +27,7 @@ class JoinOptions:
     :param first_byte_timeout: seconds from the join to the upstream's first byte, or None.
     :param idle_timeout: seconds without a byte either way, or None.
     :param ended: called once, when the exchange is over, with the client's connection, which has no owner then.
+    :param must_answer: an upstream that sends FIN before its first byte has failed, unless the client has sent FIN.
     """
 
     data: bytes
@@ -34,6 +35,7 @@ class JoinOptions:
     first_byte_timeout: float | None
     idle_timeout: float | None
     ended: Callable[[RelayEnd, Connection], None]
+    must_answer: bool = False
 
 
 class Flow:
@@ -190,9 +192,12 @@ class Exchange:
         """Pass on the FIN that has ended ``flow``, or end the exchange if both flows are complete."""
         if self._over:
             return
-        if self._is_silent():
-            self._end(Cause.SILENT, "closed before its first byte")
-        elif flow.is_flushed and flow.sink.is_finished and flow.sink.is_flushed:
+        if flow is self._upstream and not flow.count:
+            if self._must_answer:
+                self._end(Cause.SILENT, "closed before its first byte")
+                return
+            self._stop_first_byte_timer()  # there will be none, and the client may still have much to send
+        if flow.is_flushed and flow.sink.is_finished and flow.sink.is_flushed:
             self._end(Cause.COMPLETED)  # the close sends the FIN
         elif flow.sink.half_closes:
             flow.sink.finish()
@@ -244,20 +249,28 @@ class Exchange:
                 self._upstream.connection.is_finished = True
                 self._upstream.finished()
             elif self._client.is_flushed:
-                self._end(Cause.COMPLETED)
+                self._end_half_closed(reason)
         elif self._upstream.count == 0:
             self._end(Cause.SILENT, explain(reason))
         else:
             text = explain(reason)
             self._client.connection.when_flushed(lambda: self._end(Cause.UPSTREAM_ABORTED, text))
 
-    def _is_silent(self) -> bool:
-        """True if the upstream has sent FIN before its first byte and the client still waits for an answer."""
-        return (
-            self._upstream.connection.is_finished
-            and not self._upstream.count
-            and not self._client.connection.is_finished
-        )
+    def _end_half_closed(self, reason: Exception | None) -> None:
+        """End the exchange, as an upstream is lost whose FIN has been passed on: it has said what it had to say.
+
+        One that has said nothing, and takes no more, has lost what the client still sends.
+        """
+        if reason is None or self._upstream.count or self._client.connection.is_finished:
+            self._end(Cause.COMPLETED)
+        else:
+            self._end(Cause.UPSTREAM_ABORTED, explain(reason))
+
+    @property
+    def _must_answer(self) -> bool:
+        """True if an upstream that ends before its first byte has failed."""
+        assert self._options is not None
+        return self._options.must_answer and not self._client.connection.is_finished
 
     # Timers
 
@@ -292,6 +305,11 @@ class Exchange:
         else:
             self._end(Cause.IDLE, f"no byte either way for {limit:g} s (--idle-timeout)")
 
+    def _stop_first_byte_timer(self) -> None:
+        if self._first_byte_timer is not None:
+            self._first_byte_timer.cancel()
+            self._first_byte_timer = None
+
     # The end
 
     def _end(self, cause: Cause, reason: str | None = None, abort: bool = False) -> None:
@@ -320,9 +338,10 @@ class Exchange:
     def _stop(self) -> None:
         self._over = True
         self._options = None
-        for timer in (self._first_byte_timer, self._idle_timer, self._reset_timer):
+        self._stop_first_byte_timer()
+        for timer in (self._idle_timer, self._reset_timer):
             if timer is not None:
                 timer.cancel()
-        self._first_byte_timer = self._idle_timer = self._reset_timer = None
+        self._idle_timer = self._reset_timer = None
         self._client.leave()
         self._upstream.leave()

@@ -23,6 +23,7 @@ class MemoryConnection:
     half_closes = True
     notices_resets = True
     is_flushed = True
+    unsent = 0
     is_finished = False
 
     def __init__(self, peer: SocketAddress = _NOWHERE, local: SocketAddress = _NOWHERE) -> None:
@@ -71,6 +72,8 @@ class MemoryConnection:
 
     def close(self) -> None:
         self._end(None)
+
+    close_now = close
 
     def abort(self) -> None:
         self._end(ConnectionAbortedError("aborted"))

@@ -18,6 +18,7 @@ class FixedDecider:
     """
 
     greets = True
+    hears_failures = False
     undecided_reply = None
     place = "pool"
 

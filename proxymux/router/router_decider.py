@@ -46,6 +46,7 @@ class RouterDecider:
         self.name = router.name
         self.place = router.proxy.place
         self.greets = router.accepted is not None
+        self.hears_failures = router.connect_error is not None
         #: How many calls took more than :data:`SLOW` seconds.
         self.slow = 0
 

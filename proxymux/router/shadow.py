@@ -42,6 +42,7 @@ class ShadowDecider:
         self.name = first.name
         self.place = first.place
         self.greets = first.greets
+        self.hears_failures = first.hears_failures
         self.undecided_reply = first.undecided_reply
         #: The number of decisions that were the same.
         self.same = 0

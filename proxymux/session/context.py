@@ -18,6 +18,7 @@ from proxymux.interfaces import IDecider
 from proxymux.net.connection import Connection
 from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
+from proxymux.net.lingering import Lingering
 from proxymux.net.timers import Timers
 from proxymux.settings import Settings
 
@@ -78,6 +79,7 @@ class Context:
     :param service: the service's name in the access log.
     :param clock: measures the phases of sessions, in seconds.
     :param timers: the timers of the sessions' deadlines.
+    :param lingering: takes the connections of clients that have been sent their last bytes.
     :param wall: returns the seconds since the epoch.
     :param decider: decides for the sessions that begin from now on; a reload replaces it.
     :param connector: provides the upstreams for :class:`Forward` decisions.
@@ -91,6 +93,7 @@ class Context:
     service: str
     clock: IReactorTime
     timers: Timers
+    lingering: Lingering
     wall: Callable[[], float]
     decider: IDecider
     connector: UpstreamSource

@@ -1,4 +1,7 @@
-"""Draining: waits for the sessions to end, and after a limit closes those that are left, then resets them."""
+"""Draining: waits for the sessions to end, and after a limit closes those that are left, then resets them.
+
+Connections that linger after their sessions are given their time, too, as far as the limit allows.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from proxymux.net.lingering import Lingering
 from proxymux.session.registry import SessionRegistry
 
 #: Seconds from closing the sessions that are left to resetting them, and from there to giving up on them.
@@ -18,12 +22,14 @@ class Draining:
     """Waits for the sessions of a service to end.
 
     :param sessions: the registry of these sessions.
+    :param lingering: the connections that linger after them.
     :param clock: measures the limit.
     :param log: for the number of sessions that are left.
     """
 
-    def __init__(self, sessions: SessionRegistry, clock: IReactorTime, log: Logger) -> None:
+    def __init__(self, sessions: SessionRegistry, lingering: Lingering, clock: IReactorTime, log: Logger) -> None:
         self._sessions = sessions
+        self._lingering = lingering
         self._clock = clock
         self._log = log
         self._waiting: list[Deferred[None]] = []
@@ -38,17 +44,22 @@ class Draining:
         :returns: fires when no session is left, or when those that are left could not be ended.
         """
         self._sessions.when_ended = self._session_ended
-        if limit is not None and len(self._sessions) and self._timer is None:
+        self._lingering.when_ended = self.fire_if_done
+        if limit is not None and not self._is_done and self._timer is None:
             self._timer = self._clock.callLater(limit, self._close_sessions)
         done: Deferred[None] = Deferred()
         self._waiting.append(done)
         return done
 
     def fire_if_done(self) -> None:
-        """Fire the Deferreds of :meth:`start` if no session is left."""
-        if not len(self._sessions):
+        """Fire the Deferreds of :meth:`start` if no session is left, and no connection lingers."""
+        if self._is_done:
             self._cancel_timer()
             self._fire()
+
+    @property
+    def _is_done(self) -> bool:
+        return not len(self._sessions) and not len(self._lingering)
 
     def _session_ended(self) -> None:
         self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
@@ -60,10 +71,12 @@ class Draining:
         for session in self._sessions:
             session.drain()
             session.drain()
+        self._lingering.abort()
 
     def _close_sessions(self) -> None:
         """Close the sessions that are left at the limit in good order, and reset them soon after."""
-        self._log.warn("closing {count} sessions that have not ended in time", count=len(self._sessions))
+        if len(self._sessions):
+            self._log.warn("closing {count} sessions that have not ended in time", count=len(self._sessions))
         self._timer = self._clock.callLater(_GRACE, self._reset_sessions)
         for session in self._sessions:
             session.drain()
@@ -71,7 +84,7 @@ class Draining:
     def _reset_sessions(self) -> None:
         self._timer = None
         self.abort()
-        if len(self._sessions):
+        if not self._is_done:
             self._timer = self._clock.callLater(_GRACE, self._give_up)
 
     def _give_up(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxymux.core.identity import Client, SocketAddress, Tls
+from proxymux.core.identity import Client, SocketAddress, Tls, unmapped
 from proxymux.core.proxy_protocol import Header
 from proxymux.net.connection import Connection
 from proxymux.net.tls.names import peer_certificate, peer_of
@@ -43,4 +43,4 @@ def with_tls(connection: Connection, client: Client) -> Client:
 
 
 def _as_address(address: tuple[str, int] | str) -> SocketAddress:
-    return (f"unix:{address}", 0) if isinstance(address, str) else address
+    return (f"unix:{address}", 0) if isinstance(address, str) else (unmapped(address[0]), address[1])

@@ -21,7 +21,7 @@ from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
-from proxymux.net.connection import LINGER, UNOWNED, Connection, explain
+from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection, explain
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.tls.engine import TlsError
 from proxymux.net.tls.hello import ServerTls
@@ -68,7 +68,8 @@ class SessionRunner:
         self._context = context
         self._decider = context.decider  # kept to the end: a reload is for later sessions only
         self._ended = ended
-        self._session = Session(context.settings.max_buffer, context.decider.greets, context.decider.undecided_reply)
+        decider, max_buffer = context.decider, context.settings.max_buffer
+        self._session = Session(max_buffer, decider.greets, decider.undecided_reply, decider.hears_failures)
         self._inbox: list[tuple[Input, object]] = []
         self._is_busy = False
         self._connection: Connection | None = None
@@ -309,7 +310,9 @@ class SessionRunner:
     def _join(self, command: commands.Join) -> None:
         assert self._connection is not None
         assert self._upstream is not None
-        options = self._join_options(command.data, command.client_finished, command.forward.inactivity_timeout)
+        options = self._join_options(command.data, command.client_finished)
+        options.first_byte_timeout = command.forward.inactivity_timeout
+        options.must_answer = command.must_answer
         self._exchange = self._context.join(self._connection, self._upstream, options)
         self._connection = self._exchange.client
 
@@ -319,13 +322,12 @@ class SessionRunner:
         if len(set(command.decision.targets)) == 1:
             self._timings.target = command.decision.targets[0]
         self._timings.connected()
-        options = self._join_options(command.data, command.client_finished, None)
+        options = self._join_options(command.data, command.client_finished)
         self._exchange = self._context.join_pool(self._connection, options)
 
-    def _join_options(self, data: bytes, client_finished: bool, first_byte_timeout: float | None) -> JoinOptions:
-        return JoinOptions(
-            data, client_finished, first_byte_timeout, self._context.settings.idle_timeout or None, self._relay_ended
-        )
+    def _join_options(self, data: bytes, client_finished: bool) -> JoinOptions:
+        idle_timeout = self._context.settings.idle_timeout or None
+        return JoinOptions(data, client_finished, None, idle_timeout, self._relay_ended)
 
     def _relay_ended(self, end: RelayEnd, connection: Connection) -> None:
         self._upstream = None
@@ -337,6 +339,8 @@ class SessionRunner:
         callback = getattr(self._decider, command.callback)
         answer = callback(str(self._timings.target), self._client)
         if isinstance(answer, Deferred):
+            assert self._connection is not None
+            self._connection.pause()  # nobody wants what still comes; it is not to be read for as long as that takes
             self._wait(answer, self._answered, lambda _: self._answered(b""))
         else:
             self._answered(answer)
@@ -369,26 +373,33 @@ class SessionRunner:
     def _close(self, command: commands.Close) -> None:
         connection = self._connection
         assert connection is not None
-        connection.owner = self
         if connection.is_lost:
             self._take(Input.CLIENT_LOST, "lost")
         elif command.how is Closing.ABORT:
             connection.abort()
-        elif command.how is Closing.RESET:
-            connection.reset()
-        elif command.how is Closing.LINGER:
-            connection.resume()
-            connection.finish()
+        elif command.how is Closing.LINGER or (command.how is Closing.CLOSE and connection.handle is not None):
+            # TLS waits for the peer's close_notify, however it is closed.
+            self._context.lingering.begin(connection, self._let_go)
         else:
-            connection.close()
-        if self._timer is None and not connection.is_lost:
-            self._timer = self._context.timers.after(LINGER, self._expired, LINGER)
+            connection.owner = self
+            connection.pause()  # what still comes is not read, however long the last bytes take
+            if command.how is Closing.RESET:
+                connection.reset()
+            else:
+                connection.close()
+            if self._timer is None and not connection.is_lost:
+                self._timer = self._context.timers.after(CLOSE_LIMIT, self._expired, CLOSE_LIMIT)
+
+    def _let_go(self, unsent: int) -> None:
+        """End the session: the client's connection lingers without it, or is gone before ``unsent`` bytes were sent."""
+        self._timings.bytes_out -= unsent
+        self._take(Input.LET_GO)
 
     def _await(self, command: commands.Await) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if command.deadline is None or command.deadline is Deadline.LINGER:
+        if command.deadline is None or command.deadline is Deadline.CLOSE:
             return  # _close starts the timer of a close itself, unless the connection is lost at once
         seconds = self._context.settings.decide_timeout
         self._timer = self._context.timers.after(seconds, self._expired, seconds)

@@ -38,7 +38,7 @@ class Timings:
         self._connected_at: float | None = None
         #: The target of the last attempt to connect.
         self.target: Target | None = None
-        #: Bytes from and to the client before and after the exchange.
+        #: Bytes from and to the client before and after the exchange, less those that could not be sent.
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -71,7 +71,7 @@ class Timings:
             status=ending.status,
             cause=ending.reason,
             bytes_in=self.bytes_in + (exchange.bytes_in if exchange is not None else 0),
-            bytes_out=self.bytes_out + (exchange.bytes_out if exchange is not None else 0),
+            bytes_out=max(0, self.bytes_out + (exchange.bytes_out if exchange is not None else 0)),
             decide_seconds=None if decided_at is None else decided_at - self._accepted_at,
             connect_seconds=None if decided_at is None or connected_at is None else connected_at - decided_at,
             first_byte_seconds=None if connected_at is None or first_byte_at is None else first_byte_at - connected_at,

@@ -97,6 +97,7 @@ def make_service(
         service=name,
         clock=driver.reactor,
         timers=driver.timers,
+        lingering=driver.lingering,
         wall=time.time,
         decider=decider(),
         connector=connector or Connector(driver, settings, target_check),

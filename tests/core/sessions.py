@@ -43,13 +43,14 @@ LOST: Happening = (Input.CLIENT_LOST, "it left")
 FULL: Happening = (Input.OUTPUT_FULL, None)
 FREE: Happening = (Input.OUTPUT_FREE, None)
 CONNECTED: Happening = (Input.CONNECTED, None)
+LET_GO: Happening = (Input.LET_GO, None)
 LATE: Happening = (Input.DEADLINE, "30 s")
 DRAIN: Happening = (Input.DRAIN, None)
 
 ABORT = Close(Closing.ABORT)
 CLOSE = Close(Closing.CLOSE)
 LINGER = Close(Closing.LINGER)
-LIMIT = Await(Deadline.LINGER)
+LIMIT = Await(Deadline.CLOSE)
 NO_LIMIT = Await(None)
 
 
@@ -135,6 +136,7 @@ EVERYTHING: dict[Input, Any] = dict(
         failed(REFUSED),
         ended(Cause.COMPLETED),
         answered(b"sorry"),
+        LET_GO,
         LATE,
         DRAIN,
     ]

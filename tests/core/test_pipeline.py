@@ -331,6 +331,20 @@ def test_a_client_that_does_not_read_is_not_read_and_nothing_of_it_is_submitted(
     assert resume == Resume()
 
 
+def test_a_client_that_sends_on_after_its_last_request_is_not_read_until_it_ends() -> None:
+    pipeline = make("resp")
+    batch = sent(pipeline, b"GET a\r\n")
+    assert pipeline.take(Input.RECEIVED, b"*x\r\n") == []
+    assert state_of(pipeline) is State.FINISHING
+    assert pipeline.take(Input.RECEIVED, b"more") == [Pause()]
+    assert pipeline.take(Input.RECEIVED, b"and more") == []
+    assert pipeline.take(Input.OUTPUT_FULL) == []
+    assert pipeline.take(Input.OUTPUT_FREE) == []
+    reply, _error, end = done(pipeline, batch, b"+a\r\n")
+    assert isinstance(end, End)
+    assert reply == b"+a\r\n"
+
+
 def test_a_client_for_which_too_much_waits_is_not_read() -> None:
     pipeline = make()
     line = bytes(PLENTY // 2) + b"\n"

@@ -20,7 +20,7 @@ from proxymux.core.commands import (
 )
 from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
 from proxymux.core.outcome import Ending, Outcome
-from proxymux.core.session import MAX_REPLIES
+from proxymux.core.session import MAX_REPLIES, Session
 from tests.core.sessions import (
     ABORT,
     ACCEPTED,
@@ -35,6 +35,7 @@ from tests.core.sessions import (
     FULL,
     JOINED,
     LATE,
+    LET_GO,
     LIMIT,
     LINGER,
     LOST,
@@ -146,8 +147,7 @@ def test_a_connection_nobody_answers_is_given_up_after_the_callbacks_last_word()
         *DECIDED,
         (failed(REFUSED), [Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
         (answered(b"sorry"), [Send(b"sorry"), LIMIT, LINGER]),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.UNREACHABLE, "refused")]),
+        (LET_GO, [Cancel(), *finish(Outcome.UNREACHABLE, "refused")]),
     )
 
 
@@ -234,8 +234,7 @@ def test_a_client_that_has_not_finished_when_the_upstream_has_lingers_so_that_th
         *JOINED,
         (ended(Cause.COMPLETED, False), [Cancel(), LIMIT, LINGER]),
         (got(b"never read"), []),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.COMPLETED)]),
+        (LET_GO, [Cancel(), *finish(Outcome.COMPLETED)]),
     )
 
 
@@ -245,6 +244,46 @@ def test_an_upstream_that_closes_without_a_byte_is_a_connect_error() -> None:
         (ended(Cause.SILENT, reason="closed"), [Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
         (answered(b"sorry"), [Send(b"sorry"), LIMIT, LINGER]),
         (LOST, [Cancel(), *finish(Outcome.UPSTREAM_ABORTED, "closed")]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("forward", "hears", "must_answer"),
+    [
+        (FORWARD, False, False),
+        (FORWARD, True, True),
+        (Forward("db:1", reply_on_failure=b"no"), False, True),
+        (Forward("db:1", reply_on_connect=b"go", reply_on_failure=b"no"), False, False),
+        (Forward("db:1", reply_on_connect=b"go", reply_on_failure=b"no"), True, True),
+    ],
+)
+def test_an_upstream_must_answer_only_where_somebody_wants_to_know(
+    forward: Forward, hears: bool, must_answer: bool
+) -> None:
+    session = Session(100, hears_failures=hears)
+    for happening in (OPENED, got(b"abc"), decided(forward)):
+        session.take(*happening)
+    assert session.take(*CONNECTED)[-1] == Join(b"abc", forward, False, must_answer)
+
+
+def test_reply_on_failure_is_sent_for_an_upstream_that_ends_without_a_byte_before_the_callbacks_last_word() -> None:
+    forward = Forward("db:1", reply_on_failure=b"no")
+    play(
+        *ASKED,
+        (decided(forward), [NO_LIMIT, Connect(forward)]),
+        (CONNECTED, [Join(b"abc", forward, False, True)]),
+        (ended(Cause.SILENT), [Send(b"no"), Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
+        (answered(b"sorry"), [Send(b"sorry"), LIMIT, LINGER]),
+    )
+
+
+def test_a_client_that_was_told_of_the_success_is_not_told_of_a_failure() -> None:
+    forward = Forward("db:1", reply_on_connect=b"go", reply_on_failure=b"no")
+    play(
+        *ASKED,
+        (decided(forward), [NO_LIMIT, Connect(forward)]),
+        (CONNECTED, [Send(b"go"), Join(b"abc", forward, False)]),
+        (ended(Cause.SILENT), [Cancel(), Await(Deadline.ANSWER), Consult("connect_error")]),
     )
 
 
@@ -278,13 +317,12 @@ def test_a_client_is_rejected_without_a_word() -> None:
     )
 
 
-def test_a_last_word_lingers_until_the_client_has_sent_fin() -> None:
+def test_a_last_word_lingers_without_the_session_which_is_over_once_it_is_sent() -> None:
     play_to_the_end(
         *ASKED,
         (decided(Reject(b"no")), [Send(b"no"), LIMIT, LINGER]),
         (got(b"never read"), []),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.REJECTED)]),
+        (LET_GO, [Cancel(), *finish(Outcome.REJECTED)]),
     )
 
 
@@ -297,12 +335,11 @@ def test_a_last_word_to_a_client_that_has_sent_fin_need_not_linger() -> None:
     )
 
 
-def test_a_client_that_does_not_finish_is_closed_and_one_that_does_not_go_even_then_is_reset() -> None:
+def test_a_client_that_is_lost_before_its_last_word_is_sent_ends_its_session_too() -> None:
     play_to_the_end(
         *ASKED,
         (decided(Reject(b"no")), [Send(b"no"), LIMIT, LINGER]),
-        (LATE, [LIMIT, CLOSE]),
-        (LATE, [ABORT]),
+        (FIN, []),
         (LOST, [Cancel(), *finish(Outcome.REJECTED)]),
     )
 
@@ -493,8 +530,13 @@ def test_a_client_that_shares_is_joined_to_the_pool_with_what_it_has_sent() -> N
 @pytest.mark.parametrize("state", [State.OPENING, State.READING, State.DECIDING, State.CONNECTING, State.JOINED])
 def test_a_drain_ends_whatever_has_no_outcome_yet(state: State) -> None:
     session = session_in(state)
-    assert session.take(*DRAIN) == [Cancel(), LIMIT, CLOSE]
+    assert session.take(*DRAIN) == [Cancel(), LIMIT, LINGER if state is State.JOINED else CLOSE]
     assert session.take(*LOST) == [Cancel(), *finish(Outcome.DRAINED)]
+
+
+def test_a_drain_lingers_where_the_client_was_sent_anything() -> None:
+    session = play((OPENED, []), (got(b"abc"), [Ask(b"abc")]), (decided(Reply(b"go on")), [Send(b"go on")]))
+    assert session.take(*DRAIN) == [Cancel(), LIMIT, LINGER]
 
 
 def test_a_drain_leaves_an_outcome_that_is_known() -> None:

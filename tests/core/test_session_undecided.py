@@ -36,6 +36,7 @@ from tests.core.sessions import (
     FREE,
     FULL,
     LATE,
+    LET_GO,
     LIMIT,
     LINGER,
     LOST,
@@ -154,8 +155,7 @@ def test_a_bad_handshake_is_told_its_last_word_which_lingers() -> None:
         *ASKED,
         (decided(BadHandshake(b"401", "not base64")), [Send(b"401"), LIMIT, LINGER]),
         (got(b"more"), []),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "not base64", "401")]),
+        (LET_GO, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, "not base64", "401")]),
     )
 
 
@@ -212,8 +212,7 @@ def test_a_client_that_takes_too_long_is_told_and_nobody_else_is_to_blame(data: 
         (OPENED, []),
         *some,
         (LATE, [Cancel(), Send(b"400"), LIMIT, LINGER]),
-        (FIN, [CLOSE]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME, "400")]),
+        (LET_GO, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME, "400")]),
         undecided_reply=b"400",
     )
 
@@ -223,9 +222,8 @@ def test_a_client_whose_decision_takes_too_long_is_told_and_it_is_cancelled() ->
         *ASKED,
         (LATE, [Cancel(), Send(b"400"), LIMIT, LINGER]),
         (decided(FORWARD), []),
-        (LATE, [LIMIT, CLOSE]),
         (LATE, [ABORT]),
-        (LOST, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME, "400")]),
+        (LET_GO, [Cancel(), *finish(Outcome.BAD_HANDSHAKE, NOT_IN_TIME, "400")]),
         undecided_reply=b"400",
     )
 

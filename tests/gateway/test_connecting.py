@@ -6,7 +6,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from tests.gateway.conftest import StartGateway, finish, old, sealed, served, told
-from tests.services.peers import Net, in_reactor, of_one_port, settle
+from tests.net.scenes import send_and_finish
+from tests.services.peers import Net, in_reactor, noise, of_one_port, settle, together
 
 # 502 and 504
 
@@ -24,6 +25,20 @@ async def test_a_target_that_refuses_is_502_after_one_attempt_whatever_retry_say
         record = await proxy.record()
         assert (record.outcome, record.target) == ("unreachable", target.remote)
         assert record.reason == f"{target.remote}: connection refused"
+
+
+@in_reactor
+async def test_a_target_that_finishes_before_its_first_byte_still_gets_all(gateway: StartGateway, net: Net) -> None:
+    target = net.upstream()
+    proxy = gateway()
+    client = await proxy.shows(old(target.remote), b"rest")
+    sink = await target.accept()
+    sink.finish()
+    assert await client.read_all() == b"200"
+    _, received = await together(send_and_finish(client, noise(1_000_000)), sink.read_all())
+    assert received == b"rest" + noise(1_000_000)
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_out) == ("completed", 3)
 
 
 @in_reactor

@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 
 from proxymux.net.accept_gate import AcceptGate
-from proxymux.net.reactor.accepting import peer_of
-from proxymux.net.reactor.twisted_types import AcceptedAddress
+from proxymux.net.lingering import Lingering
+from proxymux.net.memory import MemoryConnection
 from proxymux.net.timers import Timers
 
 
@@ -18,8 +18,16 @@ class Scene:
     def __init__(self) -> None:
         self.clock = Clock()
         self.lines: list[str] = []
-        self.gate = AcceptGate(Timers(self.clock, Logger()), self.lines.append)
+        timers = Timers(self.clock, Logger())
+        self.lingering = Lingering(timers)
+        self.gate = AcceptGate(timers, self.lingering, self.lines.append)
         self.opened: list[str] = []
+
+    def linger(self, count: int) -> list[MemoryConnection]:
+        connections = [MemoryConnection() for _ in range(count)]
+        for each in connections:
+            self.lingering.begin(each, lambda _: None)
+        return connections
 
     def wait(self, name: str) -> None:
         self.gate.wait(lambda: self.opened.append(name))
@@ -69,6 +77,29 @@ def test_it_shuts_when_the_system_has_nothing_left_and_looks_again(scene: Scene)
     assert not scene.gate.is_shut
 
 
+def test_a_session_takes_the_descriptors_of_the_oldest_that_linger(scene: Scene) -> None:
+    scene.gate.capacity = 3
+    connections = scene.linger(5)
+    for left in (4, 2, 0):
+        scene.gate.enter()
+        assert [each.is_lost for each in connections] == [True] * (5 - left) + [False] * left
+    assert scene.gate.is_shut
+
+
+def test_without_a_capacity_they_stay(scene: Scene) -> None:
+    connections = scene.linger(5)
+    scene.gate.enter()
+    assert not any(each.is_lost for each in connections)
+
+
+def test_they_are_closed_where_the_system_has_nothing_left(scene: Scene) -> None:
+    connections = scene.linger(65)
+    assert scene.gate.make_room()
+    assert [each.is_lost for each in connections] == [True] * 64 + [False]
+    assert scene.gate.make_room()
+    assert not scene.gate.make_room()
+
+
 def test_closed_it_tells_nobody(scene: Scene) -> None:
     scene.gate.capacity = 1
     scene.gate.enter()
@@ -78,17 +109,3 @@ def test_closed_it_tells_nobody(scene: Scene) -> None:
     scene.gate.leave()
     scene.clock.advance(1)
     assert scene.opened == []
-
-
-@pytest.mark.parametrize(
-    ("address", "peer"),
-    [
-        (("192.0.2.1", 80), ("192.0.2.1", 80)),
-        (("2001:db8::1", 80, 0, 0), ("2001:db8::1", 80)),
-        ("", ("unix:", 0)),
-        ("/run/x", ("unix:/run/x", 0)),
-        (b"\0abstract", ("unix:\0abstract", 0)),
-    ],
-)
-def test_where_a_client_is(address: AcceptedAddress, peer: tuple[str, int]) -> None:
-    assert peer_of(address) == peer

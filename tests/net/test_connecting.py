@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from twisted.internet.defer import Deferred
 
 from proxymux import Forward
+from proxymux.core.proxy_protocol import encode, parse
 from tests.services.fixtures import LOOPBACK, Callback, Running, Start
 from tests.services.peers import Net, Peer, Upstream, in_reactor, noise, of_one_port, settle, together, until
 
@@ -503,6 +504,58 @@ async def test_send_proxy_passes_on_what_a_received_header_said(start: Start, ne
     upstream = await target.accept()
     v2 = block_of_v2(("2001:db8::7", 51000), ("2001:db8::8", 443))
     assert await upstream.read_all() == (header if version == "v1" else v2) + b"hello"
+
+
+#: ALPN, authority, unique ID, SSL, AWS's, and one that there is twice.
+TLVS: Final = (
+    (0x01, b"h2"),
+    (0xE0, b"second"),
+    (0x02, b"a.example"),
+    (0x05, b"id"),
+    (0x20, b"\x01\0\0\0\0\x21\0\x07TLSv1.3"),
+    (0xEA, b"\x01vpce-08d2bf15fac5001c9"),
+    (0xE0, b"first"),
+)
+
+
+@pytest.mark.parametrize("has_checksum", [False, True])
+@in_reactor
+async def test_send_proxy_passes_the_tlvs_of_a_received_header_on(start: Start, net: Net, has_checksum: bool) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "send_proxy": "v2"}, listen=f"haproxy:{LOOPBACK}")
+    ends = ("192.0.2.7", 51000), ("192.0.2.8", 443)
+    client = await asks(proxy, encode("v2", *ends, [(0x04, b"\0\0\0"), *TLVS], has_checksum) + b"hello")
+    client.finish()
+    upstream = await target.accept()
+    received = await upstream.read_all()
+    assert received == encode("v2", *ends, TLVS, has_checksum) + b"hello"  # without the padding
+    parsed = parse(received)
+    assert parsed is not None
+    assert parsed[0].has_checksum == has_checksum
+
+
+@in_reactor
+async def test_send_proxy_v1_has_no_place_for_tlvs(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "send_proxy": "v1"}, listen=f"haproxy:{LOOPBACK}")
+    ends = ("192.0.2.7", 51000), ("192.0.2.8", 443)
+    client = await asks(proxy, encode("v2", *ends, TLVS, True) + b"hello")
+    client.finish()
+    upstream = await target.accept()
+    assert await upstream.read_all() == b"PROXY TCP4 192.0.2.7 192.0.2.8 51000 443\r\nhello"
+
+
+@in_reactor
+async def test_send_proxy_leaves_tlvs_out_that_have_no_room_beside_the_addresses(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "send_proxy": "v2"}, listen=f"haproxy:{LOOPBACK}")
+    unknown = b"\r\n\r\n\0\r\nQUIT\n\x21\0\x0f\xf0\xe1\x0f\xed" + bytes(4077)
+    assert len(unknown) == 4096
+    client = await asks(proxy, unknown + b"hello")
+    client.finish()
+    upstream = await target.accept()
+    port = int(proxy.address.rpartition(":")[2])
+    assert await upstream.read_all() == block_of_v2(client.address, ("127.0.0.1", port)) + b"hello"
 
 
 @in_reactor

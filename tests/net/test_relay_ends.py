@@ -377,6 +377,63 @@ async def test_an_upstream_that_ends_before_its_first_byte_is_a_failed_connect(
     assert await target.is_left_alone()  # no retry once bytes were sent
 
 
+#: The first is small, the last is spliced.
+SINK_SIZES = [0, 1, 1_000_000, 16 * MEGABYTE]
+
+
+@pytest.mark.parametrize("size", SINK_SIZES)
+@pytest.mark.parametrize("reply_on_connect", [b"", b"ok"])
+@in_reactor
+async def test_a_sink_that_has_nothing_to_say_gets_all_that_the_client_sends(
+    start: Start, net: Net, size: int, reply_on_connect: bytes
+) -> None:
+    target = net.upstream()
+    decision = {"remote": target.remote, "reply_on_connect": reply_on_connect, "inactivity_timeout": 5}
+    if reply_on_connect:
+        decision["reply_on_failure"] = b"too late"
+    silent = Callback(b"sorry")
+    proxy = start(lambda data: decision, inactivity_error=silent)
+    client = await proxy.connect()
+    await client.send(b"hello")
+    sink = await target.accept()
+    sink.finish()  # at once, as `nc -lN` does
+    assert await client.read_all() == reply_on_connect
+    proxy.clock.advance(DAY)
+    _, received = await together(send_and_finish(client, noise(size)), sink.read_all())
+    assert received == b"hello" + noise(size)
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_in, record.bytes_out) == ("completed", 5 + size, len(reply_on_connect))
+    assert silent.remotes == []
+
+
+@in_reactor
+async def test_an_upstream_that_ends_before_its_first_byte_has_failed_where_that_has_a_reply(
+    start: Start, net: Net
+) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "reply_on_failure": b"failed"})
+    client = await proxy.connect()
+    await client.send(b"hello")
+    upstream = await target.accept()
+    assert await upstream.receive(5) == b"hello"
+    upstream.finish()
+    assert await client.read_all() == b"failed"
+    client.close()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_out) == ("upstream_aborted", 6)
+
+
+@in_reactor
+async def test_a_sink_that_is_reset_after_its_fin_has_lost_what_the_client_sends(join: Join) -> None:
+    proxy, client, sink = await join()
+    sink.finish()
+    assert await client.read_all() == b""
+    sink.reset()
+    await client.send_until_broken()
+    record = await proxy.record()
+    assert (record.outcome, record.bytes_out) == ("upstream_aborted", 0)
+
+
 @in_reactor
 async def test_an_upstream_that_ends_without_a_byte_for_a_half_closed_client_has_ended_well(join: Join) -> None:
     failed = Callback(b"sorry")

@@ -72,6 +72,26 @@ async def test_an_upstream_that_finishes_still_hears(start_pool: StartPool, net:
     assert await upstream.read_all() == b"and I"
 
 
+@pytest.mark.parametrize("observed", [False, True])
+@in_reactor
+async def test_an_upstream_that_finishes_before_its_first_byte_still_hears_all(
+    start_pool: StartPool, net: Net, observed: bool
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, mode="proxy")
+    if observed:
+        pool.events.on("request", lambda logger, data, response: response.addErrback(lambda _: None))
+    client, sink = await joined(pool, target)
+    sink.finish()
+    assert await client.read_all() == b""
+    _, received = await together(client.send(noise(MEGABYTE)), sink.receive(MEGABYTE))
+    assert received == noise(MEGABYTE)
+    client.close()
+    assert await sink.read_all() == b""
+    record = await pool.record()
+    assert (record.outcome, record.bytes_in) == (Outcome.COMPLETED, MEGABYTE)
+
+
 @in_reactor
 async def test_bulk_passes_whole(start_pool: StartPool, net: Net) -> None:
     target = net.upstream()

@@ -208,20 +208,6 @@ async def test_a_long_last_word_reaches_a_slow_reader_whole(start: Start) -> Non
     assert (await proxy.record()).bytes_out == len(word)
 
 
-@in_reactor
-async def test_a_rejected_client_that_does_not_leave_is_closed_and_then_reset(start: Start) -> None:
-    proxy = start(lambda data: Reject(b"go away"))
-    client = await proxy.connect()
-    await client.send(b"abc")
-    assert await client.read_all() == b"go away"
-    await settle()
-    assert proxy.records == []
-    proxy.clock.advance(10)
-    await settle()
-    proxy.clock.advance(10)
-    assert (await proxy.record()).outcome == "rejected"
-
-
 # Waiting for more
 
 

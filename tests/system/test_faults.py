@@ -193,6 +193,30 @@ def test_more_clients_than_descriptors_wait_in_the_queue_and_are_served_later(
     until(lambda: len(descriptors(proxy)) <= len(before), "it to have closed all")
 
 
+@pytest.mark.parametrize("limit", LIMITS)
+def test_clients_that_stay_after_their_last_word_keep_nobody_waiting(
+    start: Start, echo: int, relay: str, limit: int
+) -> None:
+    first = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))"
+    rejects = "\nasked = proxy\ndef proxy(data):\n    return {'close': b'no'} if data == b'BAD' else asked(data)\n"
+    proxy = start(forward(echo, first) + rejects, "--relay", relay)
+    served(proxy).close()
+    proxy.records(1)
+    before = descriptors(proxy)
+    with contextlib.ExitStack() as stack:
+        for number in range(1, 161):
+            client = stack.enter_context(proxy.connect())
+            client.sendall(b"BAD")
+            assert read_all(client) == b"no"
+            if number % 40 == 0:
+                talks(stack.enter_context(served(proxy)))
+        records = proxy.records(161)
+        assert Counter(record["outcome"] for record in records) == {"completed": 1, "rejected": 160}
+        assert max(record["seconds"] for record in records) < 2
+    until(lambda: len(descriptors(proxy)) <= len(before), "it to have closed all")
+    assert "accepting pauses" not in proxy.log()
+
+
 def talks(client: socket.socket) -> None:
     """A client that an echo still answers."""
     client.sendall(b"ping")

@@ -40,6 +40,7 @@ def encode(
     source: Endpoint,
     destination: Endpoint,
     tlvs: Iterable[tuple[int, bytes]] = (),
+    has_checksum: bool = False,
 ) -> bytes:
     """The header for a connection from ``source`` to ``destination`` (sections 2.1 and 2.2).
 
@@ -50,10 +51,11 @@ def encode(
     :param destination: likewise.
     :param tlvs: (type, value) pairs, for example those of a received :class:`Header`.  Version 1 cannot carry them and
         leaves them out.
+    :param has_checksum: with version 2, append a CRC32C over the whole header.
     :raises BadHeader: if an argument cannot be sent in a header.  :func:`parse` accepts every header returned here.
     """
     if version == "v1":
         return v1.encode(source, destination)
     if version == "v2":
-        return v2.encode(source, destination, tlvs)
+        return v2.encode(source, destination, tlvs, has_checksum)
     raise BadHeader(f"{version!r:.60} is not a version of the PROXY protocol, v1 and v2 are")

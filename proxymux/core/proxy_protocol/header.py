@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxymux.core.proxy_protocol import tlv
 from proxymux.errors import BadHeader
@@ -30,6 +30,8 @@ class Header:
     #: The (type, value) pairs of v2 in their order, without NOOP and CRC32C: those are used up here, and a checksum
     #: that is passed on would be wrong.
     tlvs: tuple[tuple[int, bytes], ...] = ()
+    #: There was a CRC32C, which was right.  No part of what the header says.
+    has_checksum: bool = field(default=False, compare=False)
 
     @property
     def alpn(self) -> bytes | None:

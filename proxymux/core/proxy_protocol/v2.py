@@ -21,6 +21,11 @@ _UNSPEC, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
 _DGRAM = 2
 _BLOCKS = {_TCP4: struct.Struct("!4s4sHH"), _TCP6: struct.Struct("!16s16sHH"), _UNIX: struct.Struct("!108s108s")}
 _PATH_LIMIT = 108
+#: Type and length of a checksum, and its value while it is computed.
+_CHECKSUM, _ZERO = b"\x03\x00\x04", b"\0\0\0\0"
+#: The TLVs of a header, and whether there was a checksum beside them.
+_Tlvs = tuple[tuple[tuple[int, bytes], ...], bool]
+_NO_TLVS: _Tlvs = ((), False)
 
 
 def parse(data: bytes) -> tuple[Header, int] | None:
@@ -34,7 +39,7 @@ def parse(data: bytes) -> tuple[Header, int] | None:
     total = _FIXED + int.from_bytes(data[14:_FIXED], "big")
     data = data[:total]
     command, family = data[12], data[13]
-    tlvs: tuple[tuple[int, bytes], ...] = ()
+    tlvs = _NO_TLVS
     if command == _PROXY and family in _BLOCKS:
         # Before the header is complete, to refuse a malformed TLV as soon as it can be seen.
         tlvs = _tlvs(data, _FIXED + _BLOCKS[family].size, total)
@@ -44,23 +49,29 @@ def parse(data: bytes) -> tuple[Header, int] | None:
         # Section 2.2 wants the rest of such a header discarded.
         return Header(2, None, None, True), total
     if family in _BLOCKS:
-        return Header(2, *_ends(family, data), False, tlvs), total
+        return Header(2, *_ends(family, data), False, *tlvs), total
     # If only the family or only the protocol is UNSPEC, the addresses have no known length: no TLV can be found.
-    return Header(2, None, None, False, _unspec_tlvs(data) if family == _UNSPEC else ()), total
+    return Header(2, None, None, False, *(_unspec_tlvs(data) if family == _UNSPEC else _NO_TLVS)), total
 
 
-def encode(source: Endpoint, destination: Endpoint, tlvs: Iterable[tuple[int, bytes]]) -> bytes:
+def encode(
+    source: Endpoint, destination: Endpoint, tlvs: Iterable[tuple[int, bytes]], has_checksum: bool = False
+) -> bytes:
     """The block for a connection from ``source`` to ``destination`` (section 2.2).
 
+    :param has_checksum: append a CRC32C (section 2.2.3).
     :raises BadHeader: if an address, a port, a path or a TLV is not valid, or the header exceeds :data:`LIMIT`.
     """
     family, addresses = _addresses(source, destination)
     block = addresses + b"".join(_tlv(kind, value) for kind, value in tlvs)
+    if has_checksum:
+        block += _CHECKSUM + _ZERO
     if _FIXED + len(block) > LIMIT:
         raise BadHeader(f"v2: the header would have {_FIXED + len(block)} bytes, more than {LIMIT}")
     # Unknown ends are sent as LOCAL.  PROXY with UNSPEC would be exact, but HAProxy refuses it, and sends LOCAL itself.
     command = _LOCAL if family == _UNSPEC else _PROXY
-    return SIGNATURE + struct.pack("!BBH", command, family, len(block)) + block
+    data = SIGNATURE + struct.pack("!BBH", command, family, len(block)) + block
+    return data[:-4] + tlv.crc32c(data).to_bytes(4, "big") if has_checksum else data
 
 
 def _check_fixed(head: bytes) -> None:
@@ -106,7 +117,7 @@ def _trimmed(field: bytes) -> bytes:
     return field.rstrip(b"\0") if field.startswith(b"\0") else field.partition(b"\0")[0]
 
 
-def _tlvs(data: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...]:
+def _tlvs(data: bytes, at: int, end: int) -> _Tlvs:
     """The TLVs from ``at`` to ``end``, as far as ``data`` reaches, without NOOP and CRC32C, which are used up here."""
     kept = []
     checksum = None
@@ -120,7 +131,7 @@ def _tlvs(data: bytes, at: int, end: int) -> tuple[tuple[int, bytes], ...]:
             kept.append((kind, data[start : start + length]))
     if checksum is not None and len(data) == end:
         _verify(data, checksum)
-    return tuple(kept)
+    return tuple(kept), checksum is not None
 
 
 def _verify(data: bytes, at: int) -> None:
@@ -128,11 +139,11 @@ def _verify(data: bytes, at: int) -> None:
 
     :raises BadHeader: if it is wrong.
     """
-    if tlv.crc32c(data[:at] + b"\0\0\0\0" + data[at + 4 :]) != int.from_bytes(data[at : at + 4], "big"):
+    if tlv.crc32c(data[:at] + _ZERO + data[at + 4 :]) != int.from_bytes(data[at : at + 4], "big"):
         raise BadHeader("v2: the checksum is wrong")
 
 
-def _unspec_tlvs(data: bytes) -> tuple[tuple[int, bytes], ...]:
+def _unspec_tlvs(data: bytes) -> _Tlvs:
     """The TLVs of a header with AF_UNSPEC, which has no addresses.
 
     Addresses that are there all the same are to be ignored, not refused.  So the bytes are read as TLVs only if they
@@ -142,7 +153,7 @@ def _unspec_tlvs(data: bytes) -> tuple[tuple[int, bytes], ...]:
         for _ in tlv.walk(data, _FIXED, len(data)):
             pass
     except BadHeader:
-        return ()
+        return _NO_TLVS
     return _tlvs(data, _FIXED, len(data))
 
 

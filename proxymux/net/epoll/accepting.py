@@ -10,8 +10,9 @@ from proxymux.net.accept_gate import AcceptGate
 from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.epoll.connection import EpollConnection
 from proxymux.net.epoll.hub import Hub
-from proxymux.net.reactor.accepting import Acceptor, peer_of
-from proxymux.net.reactor.twisted_types import AcceptedAddress, ListeningPort
+from proxymux.net.reactor.accepting import Acceptor
+from proxymux.net.reactor.twisted_types import ListeningPort
+from proxymux.net.socket_address import RawAddress, address_of
 
 
 class EpollAccepting:
@@ -27,9 +28,9 @@ class EpollAccepting:
         self._new_connection = accepted
         Acceptor(port, gate, self._accepted)
 
-    def _accepted(self, sock: socket.SocketType, address: AcceptedAddress, local: SocketAddress | None) -> None:
+    def _accepted(self, sock: socket.SocketType, address: RawAddress, local: SocketAddress | None) -> None:
         try:
-            connection = EpollConnection(self._hub, sock, UNOWNED, peer_of(address), local)
+            connection = EpollConnection(self._hub, sock, UNOWNED, address_of(address), local)
         except OSError:
             sock.close()  # the client has reset it already
             return

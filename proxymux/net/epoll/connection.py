@@ -13,10 +13,11 @@ from OpenSSL import SSL
 
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import CLOSE_LIMIT, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
 from proxymux.net.epoll.tls import TlsSocket
+from proxymux.net.socket_address import address_of
 from proxymux.net.tls.engine import TlsEngine
 
 #: Bytes in the send buffer above which the producer is paused.
@@ -111,8 +112,7 @@ class EpollConnection:
     @property
     def local(self) -> SocketAddress:
         if self._local is None:
-            name = self.sock.getsockname()
-            self._local = (f"unix:{name}", 0) if isinstance(name, str) else (name[0], name[1])
+            self._local = address_of(self.sock.getsockname())
         return self._local
 
     @property
@@ -130,6 +130,10 @@ class EpollConnection:
     @property
     def is_flushed(self) -> bool:
         return self.send_buffer is None
+
+    @property
+    def unsent(self) -> int:
+        return self.send_buffer.unsent if self.send_buffer is not None else 0
 
     # Reading
 
@@ -331,19 +335,29 @@ class EpollConnection:
             return
         self.when_flushed(self._close)
         if not self.is_lost and self._timer is None:
-            self._timer = self._hub.timers.after(LINGER, self._expired)
+            self._timer = self._hub.timers.after(CLOSE_LIMIT, self._expired)
 
     def _close(self) -> None:
+        if isinstance(self.sock, TlsSocket):
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # the connection is lost already
+        if self.send_buffer is None:
+            self.close_now()
+        else:
+            self._flushed = self.close_now  # the kernel has not taken close_notify yet
+
+    def close_now(self) -> None:
+        if self.is_lost:
+            return
         if not self.is_finished or self.handle is not None:
             # The kernel answers a close with unread bytes by a reset; so FIN is sent first.
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # the connection is lost already
-        if self.send_buffer is None:
-            self.fail(None)
-        else:
-            self._flushed = lambda: self.fail(None)  # the kernel did not take close_notify yet
+        self.fail(None)
 
     def abort(self) -> None:
         if not self.is_lost:
@@ -357,6 +371,8 @@ class EpollConnection:
         if self.is_lost:
             return
         if bytes_to_send(self.fd):
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self._hub.timers.after(LOOK_AGAIN, self._reset_again)
         else:
             self.abort()

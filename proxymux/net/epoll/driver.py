@@ -36,6 +36,7 @@ class EpollDriver:
     def __init__(self, transports: ReactorDriver, log: Logger, socket_options: SocketOptions, buffer_size: int) -> None:
         self.reactor = transports.reactor
         self.timers = transports.timers
+        self.lingering = transports.lingering
         self.gate = transports.gate
         self._transports = transports
         self._socket_options = socket_options

@@ -32,6 +32,11 @@ class SendBuffer:
         """The number of bytes to send, without those in the pipe."""
         return self._size
 
+    @property
+    def unsent(self) -> int:
+        """The number of bytes to send, with those in the pipe."""
+        return self._size + (self._pipe.held if self._pipe is not None else 0)
+
     def add(self, data: bytes) -> None:
         """Append ``data``; not allowed with a pipe, whose bytes would come after it."""
         self._pieces.append(memoryview(data))

@@ -199,10 +199,11 @@ class TlsSocket:
 
         :param how: SHUT_WR.
         """
-        if not self._is_shut:
-            self._is_shut = True
-            self.engine.shutdown()
-            self.flush()
+        if self._is_shut:
+            return
+        self._is_shut = True
+        self.engine.shutdown()
+        self.flush()
         if self._connection.send_buffer is None:
             self._sock.shutdown(how)
         else:

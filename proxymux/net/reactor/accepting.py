@@ -14,7 +14,8 @@ from twisted.internet.interfaces import IProtocolFactory
 
 from proxymux.core.identity import SocketAddress
 from proxymux.net.accept_gate import EXHAUSTED, AcceptGate
-from proxymux.net.reactor.twisted_types import AcceptedAddress, ListeningPort
+from proxymux.net.reactor.twisted_types import ListeningPort
+from proxymux.net.socket_address import RawAddress, address_of, with_zone
 
 #: The most connections that are accepted in one turn of the reactor.
 _BATCH: Final = 64
@@ -33,7 +34,7 @@ class Acceptor:
         self,
         port: ListeningPort,
         gate: AcceptGate,
-        accepted: Callable[[socket.SocketType, AcceptedAddress, SocketAddress | None], None],
+        accepted: Callable[[socket.SocketType, RawAddress, SocketAddress | None], None],
     ) -> None:
         self._port = port
         self._gate = gate
@@ -57,8 +58,9 @@ class Acceptor:
                 return
             except OSError as problem:
                 if problem.errno in EXHAUSTED:
-                    self._gate.shut(problem)
-                    self._pause()
+                    if not self._gate.make_room():
+                        self._gate.shut(problem)
+                        self._pause()
                     return
                 continue  # the client has closed or reset the connection before it was accepted
             sock = socket.SocketType(self._family, socket.SOCK_STREAM, 0, fd)
@@ -76,20 +78,7 @@ class Acceptor:
 
     def _common_local_address(self) -> SocketAddress | None:
         address = self._socket.getsockname()
-        if not isinstance(address, tuple):
-            return peer_of(address)
-        host, port = address[:2]
-        return None if host in ("0.0.0.0", "::") else (host, port)
-
-
-def peer_of(address: AcceptedAddress) -> SocketAddress:
-    """The address of a client, from what ``accept()`` gives."""
-    if not isinstance(address, tuple):
-        name = address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else address
-        return f"unix:{name}", 0
-    if len(address) == 4 and address[3]:
-        return socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0], address[1]
-    return address[0], address[1]
+        return None if address[0] in ("0.0.0.0", "::") else address_of(address)
 
 
 class TransportAccepting:
@@ -106,10 +95,10 @@ class TransportAccepting:
         self._number = 0
         Acceptor(port, gate, self._accepted)
 
-    def _accepted(self, sock: socket.SocketType, address: AcceptedAddress, local: SocketAddress | None) -> None:
+    def _accepted(self, sock: socket.SocketType, address: RawAddress, local: SocketAddress | None) -> None:
         whole = socket.socket(sock.family, sock.type, sock.proto, sock.detach())
         if isinstance(address, tuple) and len(address) == 4:
-            address = (peer_of(address)[0], *address[1:])  # with its zone, which Twisted's own ports add too
+            address = (with_zone(address[0], address[3]), *address[1:])  # as Twisted's own ports have it
         # The port's own steps, tried with Twisted 24.11 and 26.10.
         protocol = self._factory.buildProtocol(self._port._buildAddr(address))
         if protocol is None:

@@ -22,12 +22,13 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxymux.core.identity import SocketAddress
+from proxymux.core.identity import SocketAddress, unmapped
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import EARLY, LINGER, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import CLOSE_LIMIT, EARLY, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.reactor.tls import TransportTls
 from proxymux.net.reactor.twisted_types import Transport
+from proxymux.net.socket_address import with_zone
 from proxymux.net.timers import Timers
 from proxymux.net.tls.engine import TlsEngine
 
@@ -112,11 +113,11 @@ class TransportConnection(Protocol):
 
     @property
     def peer(self) -> SocketAddress:
-        return _address(self.transport.getPeer())
+        return _client_address(self.transport.getPeer())
 
     @property
     def local(self) -> SocketAddress:
-        return _address(self.transport.getHost())
+        return _client_address(self.transport.getHost())
 
     @property
     def handle(self) -> SSL.Connection | None:
@@ -131,6 +132,15 @@ class TransportConnection(Protocol):
     @property
     def half_closes(self) -> bool:
         return not ISSLTransport.providedBy(self.transport)
+
+    @property
+    def unsent(self) -> int:
+        if self.is_lost:
+            return 0
+        # A plug-in's transport may lack the attributes, which were tried with Twisted 24.11 and 26.10.
+        transport: object = self._below_tls()
+        buffered = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+        return buffered + int(getattr(transport, "_tempDataLen", 0))
 
     @property
     def is_reset(self) -> bool:
@@ -199,7 +209,15 @@ class TransportConnection(Protocol):
         # Twisted sets no limit itself: a TLS close waits for the peer's close_notify (twisted#7926), any close for a
         # peer that does not read.
         if not self.is_lost and self._deadline is None:
-            self._deadline = self._timers.after(LINGER, self._expired if self.half_closes else self._close_below_tls)
+            limited = self._expired if self.half_closes else self._close_below_tls
+            self._deadline = self._timers.after(CLOSE_LIMIT, limited)
+
+    def close_now(self) -> None:
+        if not self.is_lost:
+            self.unregister_producer()
+            if self._tls is not None:
+                self._tls.shutdown()
+            self._below_tls().loseConnection()
 
     def abort(self) -> None:
         if not self.is_lost:
@@ -210,6 +228,8 @@ class TransportConnection(Protocol):
         if self.is_lost:
             return
         if bytes_to_send(self.transport.fileno()):
+            if self._deadline is not None:
+                self._deadline.cancel()
             self._deadline = self._timers.after(LOOK_AGAIN, self._reset_again)
         else:
             self.abort()
@@ -239,7 +259,7 @@ class TransportConnection(Protocol):
 
     def _close_below_tls(self) -> None:
         """Close the TCP connection in good order, as the peer has not answered the close of TLS."""
-        self._deadline = self._timers.after(LINGER, self._expired)
+        self._deadline = self._timers.after(CLOSE_LIMIT, self._expired)
         self._below_tls().loseConnection()
 
     def _expired(self) -> None:
@@ -273,8 +293,15 @@ class _FlushProducer:
 def _address(address: IAddress) -> SocketAddress:
     if isinstance(address, UNIXAddress):
         return f"unix:{(address.name or b'').decode('utf-8', 'backslashreplace')}", 0
-    assert isinstance(address, (IPv4Address, IPv6Address))
+    if isinstance(address, IPv6Address):
+        return with_zone(str(address.host), int(address.scopeID)), int(address.port)
+    assert isinstance(address, IPv4Address)
     return str(address.host), int(address.port)
+
+
+def _client_address(address: IAddress) -> SocketAddress:
+    host, port = _address(address)
+    return unmapped(host), port
 
 
 def bound_to(port: IListeningPort) -> Target:

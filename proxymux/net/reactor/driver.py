@@ -14,6 +14,7 @@ from proxymux.net.accept_gate import AcceptGate
 from proxymux.net.connection import Connection
 from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
+from proxymux.net.lingering import Lingering
 from proxymux.net.reactor.accepting import TransportAccepting
 from proxymux.net.reactor.dialling import EndpointAttempt, endpoint_for
 from proxymux.net.reactor.relay import join_connections
@@ -32,7 +33,8 @@ class ReactorDriver:
     def __init__(self, reactor: Reactor, log: Logger, socket_options: SocketOptions) -> None:
         self.reactor = reactor
         self.timers = Timers(reactor, log)
-        self.gate = AcceptGate(self.timers, lambda problem: log.warn("{problem}", problem=problem))
+        self.lingering = Lingering(self.timers)
+        self.gate = AcceptGate(self.timers, self.lingering, lambda problem: log.warn("{problem}", problem=problem))
         self._socket_options = socket_options
 
     def accept(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from socket import SocketType
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, cast
 
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
@@ -31,8 +31,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import Attribute
 
-#: A peer's address as ``accept()`` gives it: (ip, port), with flow and zone behind them for IPv6, or a path.
-AcceptedAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | str | bytes
+from proxymux.net.socket_address import RawAddress
 
 
 class ListeningSocket(Protocol):
@@ -40,8 +39,8 @@ class ListeningSocket(Protocol):
 
     @property
     def family(self) -> int: ...
-    def _accept(self) -> tuple[int, AcceptedAddress]: ...
-    def getsockname(self) -> AcceptedAddress: ...
+    def _accept(self) -> tuple[int, RawAddress]: ...
+    def getsockname(self) -> RawAddress: ...
     def setsockopt(self, level: int, optname: int, value: int, /) -> None: ...
 
 
@@ -94,10 +93,8 @@ class ListeningPort(IListeningPort):
     startReading: Callable[[], None] = Attribute("callable")
     stopReading: Callable[[], None] = Attribute("callable")
     #: The class of the transports: (socket, protocol, address, port, number, reactor).
-    transport: Callable[[SocketType, IProtocol, AcceptedAddress, ListeningPort, int, Reactor], Transport] = Attribute(
-        "type"
-    )
-    _buildAddr: Callable[[AcceptedAddress], IAddress] = Attribute("callable")
+    transport: Callable[[SocketType, IProtocol, RawAddress, ListeningPort, int, Reactor], Transport] = Attribute("type")
+    _buildAddr: Callable[[RawAddress], IAddress] = Attribute("callable")
 
 
 def installed_reactor() -> Reactor:

@@ -75,3 +75,19 @@ def test_reasons(data: bytes, reason: str) -> None:
     with pytest.raises(BadHeader) as caught:
         parse(data)
     assert str(caught.value) == reason
+
+
+def test_a_checksum_is_computed_over_the_whole_header_and_noted() -> None:
+    data = encode("v2", ("192.0.2.1", 1), ("192.0.2.2", 2), [(5, b"id")], has_checksum=True)
+    assert data[-7:-4] == b"\x03\x00\x04"
+    parsed = parse(data)
+    assert parsed is not None
+    assert (parsed[0].has_checksum, parsed[0].tlvs) == (True, ((5, b"id"),))
+    for place in (*range(16, 28), 31, 32, *range(36, len(data))):  # addresses, ports, the ID, the checksum itself
+        with pytest.raises(BadHeader, match="checksum is wrong"):
+            parse(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+
+
+def test_the_checksum_of_others_is_the_one_that_we_compute() -> None:
+    data, header = VALID["v2 with the checksum only"]
+    assert encode("v2", header.source, header.destination, (), has_checksum=True) == data
