@@ -23,13 +23,9 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from proxymux.core.token import explain_status
+
 _OPEN: Final = b"200"
-_MEANINGS: Final = {
-    b"400": "it did not get the token's line whole",
-    b"401": "the token opens nothing here",
-    b"502": "the target cannot be connected to",
-    b"504": "the target does not answer",
-}
 
 
 class GatewayRefused(ConnectError):
@@ -40,9 +36,7 @@ class GatewayRefused(ConnectError):
 
     def __init__(self, status: bytes) -> None:
         self.status = status
-        shown = status.decode("ascii", "backslashreplace")
-        meaning = _MEANINGS.get(status, "which is no status of a gateway" if status else "it closed without a status")
-        super().__init__(string=f"the gateway answers {shown}: {meaning}" if status else meaning)
+        super().__init__(string=explain_status(status))
 
 
 @implementer(IStreamClientEndpoint)

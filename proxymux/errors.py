@@ -1,12 +1,17 @@
-"""Every error that proxymux raises itself.  The text of each is one line, for the operator."""
+"""Every error that proxymux raises itself.  The text of each is one printable line, for the operator."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from proxymux.printable import printable
+
 
 class ProxymuxError(Exception):
     """The base of all errors here; never raised itself."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class BadAddress(ProxymuxError, ValueError):

@@ -17,6 +17,7 @@ from twisted.python.logfile import LogFile
 
 from proxymux.net.reactor.twistd import twistd_log_file
 from proxymux.net.reactor.twisted_types import Reactor
+from proxymux.user_modules import reloading_together
 from proxymux.version import __version__
 
 _DESCRIPTORS: Final = "/proc/self/fd"
@@ -130,8 +131,9 @@ class Process:
             self._reactor.stop()
 
     def _reload(self) -> None:
-        for service in self._services:
-            service.reload()
+        with reloading_together():
+            for service in self._services:
+                service.reload()
 
     def _reopen(self) -> None:
         if self._log_file is not None:

@@ -16,7 +16,7 @@ from proxymux.admin.access_log import AccessLog
 from proxymux.admin.statistics import Statistics
 from proxymux.core.events import Events
 from proxymux.core.target import Target
-from proxymux.errors import ConfigError
+from proxymux.errors import ConfigError, ProxymuxError
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
 from proxymux.net.driver import Driver
@@ -28,6 +28,8 @@ from proxymux.session.deny_list import DenyList
 from proxymux.session.draining import Draining
 from proxymux.session.listening import Listener
 from proxymux.session.registry import SessionRegistry
+from proxymux.user_code import describe
+from proxymux.user_modules import reloading
 
 
 class ProxyService(Service):
@@ -200,10 +202,10 @@ class ProxyService(Service):
             self._process.remove(self)
         if self._pid_file is not None:
             self._pid_file.remove()
-        self._log_statistics()
+        self._log_statistics(self.statistics)
 
-    def _log_statistics(self) -> None:
-        for source in (self.statistics, self.leases):
+    def _log_statistics(self, *sources: Statistics | Leases | None) -> None:
+        for source in sources:
             for line in source.lines() if source is not None else ():
                 self._log.info("statistics: {line}", line=line)
 
@@ -214,12 +216,11 @@ class ProxyService(Service):
         :returns: fires when no session is left, or when those that are left could not be ended.
         """
         ports, self._ports = self._ports, []
-        stopped = DeferredList([port.stopListening() or succeed(None) for port in ports])
+        closed = DeferredList([port.stopListening() or succeed(None) for port in ports])
         if ports:
             self._log.info("stopped accepting; {count} sessions are left", count=len(self.sessions))
-        done = self._draining.start(limit)
-        stopped.addCallback(lambda _: self._draining.fire_if_done())
-        return done
+            self._log_statistics(self.leases)  # which say how it is now, and at the end nothing more
+        return self._draining.start(limit, closed)
 
     def abort(self) -> None:
         """End every session now, by a reset where it does not end in good order."""
@@ -230,15 +231,18 @@ class ProxyService(Service):
     def reload(self) -> None:
         """Make a new decider and read the deny files again.  What cannot be loaded is logged and the old one kept."""
         try:
-            self._context.decider = self._make_decider()
-            self._log.info("reloaded {name}", name=self._context.decider.name)
+            with reloading() as files:
+                self._context.decider = self._make_decider()
+            read = f": read {', '.join(files)}" if files else ""
+            self._log.info("reloaded {name}{read}", name=self._context.decider.name, read=read)
         except Exception as error:  # loading a router runs user code, which may raise anything
-            self._log.error("not reloaded, the old one stays: {error}", error=error)
+            problem = str(error) if isinstance(error, ProxymuxError) else describe(error)
+            self._log.error("not reloaded, the old one stays: {problem}", problem=problem)
         try:
             self._deny_list.load()
         except ConfigError as error:
             self._log.error("not reloaded, the old one stays: {error}", error=error)
-        self._log_statistics()
+        self._log_statistics(self.statistics, self.leases)
 
     def reopen(self) -> None:
         """Open the access log again by its name, after a log rotation has renamed the file."""

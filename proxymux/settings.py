@@ -89,26 +89,26 @@ class Settings:
         (),
         non_empty,
         "Twisted server endpoint; haproxy: before it takes PROXY protocol headers",
-        "Twisted server endpoints",
+        "a Twisted server endpoint such as tcp:8000",
         metavar="ENDPOINT",
     )
     trust_proxy: Values[Network] = Values(
         ("127.0.0.0/8", "::1/128"),
         parse_network,
         "CIDR that may send a PROXY header on a haproxy: listener",
-        "CIDRs",
+        "a CIDR",
         Network,
         metavar="CIDR",
         shown="loopback",
     )
     allow: Values[Network] = Values(
-        (), parse_network, "CIDR that may connect", "CIDRs", Network, metavar="CIDR", shown="all"
+        (), parse_network, "CIDR that may connect", "a CIDR", Network, metavar="CIDR", shown="all"
     )
     deny: Values[Network] = Values(
-        (), parse_network, "CIDR that may not connect; wins over --allow", "CIDRs", Network, metavar="CIDR"
+        (), parse_network, "CIDR that may not connect; wins over --allow", "a CIDR", Network, metavar="CIDR"
     )
     deny_file: Values[str] = Values(
-        (), non_empty, "file of one CIDR a line, # comments; read again on HUP", "files", metavar="FILE"
+        (), non_empty, "file of one CIDR a line, # comments; read again on HUP", "a file", metavar="FILE"
     )
     max_connections: OptionalCount = OptionalCount(None, "clients at once")
     max_per_client: OptionalCount = OptionalCount(None, "clients at once from one address")

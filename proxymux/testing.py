@@ -3,12 +3,14 @@
 The router is called by the same code as in a running proxy, with connections in memory, so that a test shows what the
 running proxy does::
 
-    from proxymux.testing import decide, every_split
+    from proxymux import Forward
+    from proxymux.testing import decide, every_split, forward_of, reject_of
 
-    def test_routes_by_name():
-        assert decide("router.py", b"alice ", b"hello").remote == "10.0.0.1:80"
+    def test_routes_by_name() -> None:
+        assert forward_of(decide("router.py", b"alice ", b"hello")).remote == "10.0.0.1:80"
+        assert reject_of(decide("router.py", b"mallory ")).last_word == b"who?"
 
-    def test_does_not_depend_on_segments():
+    def test_does_not_depend_on_segments() -> None:
         for chunks in every_split(b"alice hello"):
             assert decide("router.py", *chunks) == Forward("10.0.0.1:80")
 """
@@ -21,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
@@ -30,11 +32,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.admission import Admission
-from proxymux.core.decision import NEED_DATA, Decision, Forward, NeedData, Reject
+from proxymux.core.decision import NEED_DATA, Decision, Forward, NeedData, Reject, Reply, from_result, in_words
 from proxymux.core.events import Events
+from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client, Notes
 from proxymux.core.outcome import Outcome
-from proxymux.errors import DecisionFailed
+from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.net.connector import ConnectListener
 from proxymux.net.lingering import Lingering
@@ -55,6 +58,7 @@ _MAX_EXHAUSTIVE: Final = 10
 #: The settings of the tested sessions, all at their defaults.
 _SETTINGS: Final = Settings()
 
+_D = TypeVar("_D", Forward, Reject, Reply)
 AnyRouter = str | ModuleType | Router | Callable[..., Any] | object
 
 
@@ -108,6 +112,39 @@ def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Conv
         results[0].raiseException()
     conversation: Conversation = results[0]
     return conversation
+
+
+def forward_of(found: object) -> Forward:
+    """The Forward that a router has decided on: an assertion, after which a type checker knows the type.
+
+    :param found: a decision, a :class:`Conversation`, or what a router's function has returned.
+    :raises AssertionError: if it is something else; the text says what.
+    """
+    return _of_kind(found, Forward)
+
+
+def reject_of(found: object) -> Reject:
+    """As :func:`forward_of`, where the client is to be closed."""
+    return _of_kind(found, Reject)
+
+
+def reply_of(found: object) -> Reply:
+    """As :func:`forward_of`, where the router's function has returned a step of a negotiation.
+
+    :func:`decide` takes every step and never returns one; what the client was sent is in :attr:`Conversation.sent`.
+    """
+    return _of_kind(found, Reply)
+
+
+def _of_kind(found: object, kind: type[_D]) -> _D:
+    decision = found.decision if isinstance(found, Conversation) else found
+    try:
+        decision = from_result(decision)
+    except BadResult as error:
+        raise AssertionError(f"not a {kind.__name__}: the router {error}") from None
+    if not isinstance(decision, kind):
+        raise AssertionError(f"not a {kind.__name__}: the router {in_words(decision)}: {excerpt(decision, 200)}")
+    return decision
 
 
 def decide_later(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Deferred[Forward | Reject | NeedData]:

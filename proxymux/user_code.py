@@ -8,22 +8,30 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Final
 
 from proxymux.errors import RouterError
+from proxymux.printable import printable
+from proxymux.user_modules import import_from, keep_children, note_run
+
+#: The most characters of an exception's text that are logged: it may hold all that a client has sent.
+_MAX_TEXT: Final = 500
 
 
-def find(name: str) -> tuple[object, str, str]:
+def find(name: str, wanted: str = "proxy(data)") -> tuple[object, str, str]:
     """Run a file or module from its source.
 
     :param name: the path of a file, ``package.module`` or ``package.module:attribute``.
+    :param wanted: what it is to define, for the messages.
     :returns: the module or its attribute; a name for logs; the path of the file.
     :raises RouterError: if the file, module or attribute does not exist, or the module cannot be run.
     """
     if name.endswith(".py") or os.sep in name or os.path.exists(name):
-        return _from_file(name)
+        return _from_file(name, wanted)
     module_name, _, attribute = name.partition(":")
-    module = _from_module(module_name)
+    module = _from_module(module_name, wanted)
     found: object = module
     for part in attribute.split(".") if attribute else ():
         try:
@@ -33,20 +41,21 @@ def find(name: str) -> tuple[object, str, str]:
     return found, attribute or module_name, str(module.__file__)
 
 
-def _from_file(path: str) -> tuple[ModuleType, str, str]:
+def _from_file(path: str, wanted: str) -> tuple[ModuleType, str, str]:
     try:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        raise RouterError(f"{path}: {error.strerror}; name the file that defines proxy(data)") from None
+        raise RouterError(f"{path}: {error.strerror}; name the file that defines {wanted}") from None
     name = os.path.basename(path).removesuffix(".py")
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
         sys.path.append(folder)  # last: modules beside a router can be imported, but hide no others
+    import_from(folder)
     return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
 
 
-def _from_module(name: str) -> ModuleType:
+def _from_module(name: str, wanted: str) -> ModuleType:
     # A module is always run from its source, as a new object: a reload must neither change the module in use nor run
     # byte code, which counts as up to date even if the source has changed within the same second.
     if os.getcwd() not in sys.path:
@@ -55,24 +64,47 @@ def _from_module(name: str) -> ModuleType:
     if name.startswith("."):
         raise RouterError(f"{name}: a relative name has nothing to be relative to; name a file or an importable module")
     try:
+        top, *rest = name.split(".")
+        folder = _folder_of(importlib.util.find_spec(top), rest)
+        if folder is not None:
+            import_from(folder)
         spec = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError) as error:
-        raise RouterError(f"{name}: {describe(error)}; name a file or an importable module") from None
+    except ModuleNotFoundError as error:
+        raise RouterError(f"{name}: there is no module {error.name!r}; name what defines {wanted}") from None
+    except ValueError:
+        raise RouterError(f"{name}: this is no name of a module; name a file or an importable module") from None
     except BaseException as error:  # raised by the code of the package that contains the module
         raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
-        raise RouterError(f"{name}: there is no such file, nor a module of that name; name a router")
+        raise RouterError(f"{name}: there is no such file, nor a module of that name; name what defines {wanted}")
     with open(spec.origin, "rb") as file:
         return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
+
+
+def _folder_of(top: ModuleSpec | None, rest: list[str]) -> str | None:
+    """The folder of a module's whole package, or of a module without one; None if it has no file.
+
+    :param top: of the outermost package, or of the module.
+    :param rest: the names within the package that lead to the module.
+    """
+    if top is None:
+        return None
+    for place in top.submodule_search_locations or ():
+        within = os.path.join(place, *rest)
+        if os.path.isdir(within) or os.path.exists(f"{within}.py"):  # a package without __init__ may be in many places
+            return place
+    return os.path.dirname(top.origin) if top.origin is not None and top.has_location else None
 
 
 def _run(module: ModuleType, path: str, source: bytes) -> ModuleType:
     module.__file__ = path
     with _registered(module.__name__, module):
+        keep_children(module)
         try:
             exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
         except BaseException as error:  # a router may even call exit()
             raise _cannot_run(error, path, path) from None
+    note_run(module, path)
     return module
 
 
@@ -115,9 +147,10 @@ def place_of(error: BaseException, filename: str | None) -> str | None:
 
 
 def describe(error: BaseException) -> str:
-    """The type and the text of an exception, in one line; never raises."""
+    """The type and the text of an exception, in one printable line; never raises."""
     try:
         text = " ".join(str(error).split())
     except BaseException:
         text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = printable(type(error).__name__)
+    return f"{name}: {printable(text, _MAX_TEXT)}" if text else name

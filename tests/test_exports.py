@@ -23,7 +23,16 @@ NAMES = [
 ]
 #: Modules that users may import from, with the names that the contract and the docs promise.
 MODULES = {
-    "proxymux.testing": ["converse", "converse_later", "decide", "decide_later", "every_split"],
+    "proxymux.testing": [
+        "converse",
+        "converse_later",
+        "decide",
+        "decide_later",
+        "every_split",
+        "forward_of",
+        "reject_of",
+        "reply_of",
+    ],
     "proxymux.errors": [
         "BadAddress",
         "BadHeader",

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
-from proxymux.core.decision import NEED_DATA, Forward, Reject
+import proxymux
+from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
 from proxymux.core.identity import Client
 from proxymux.errors import DecisionFailed, RouterError
 from proxymux.testing import (
@@ -23,6 +26,9 @@ from proxymux.testing import (
     decide,
     decide_later,
     every_split,
+    forward_of,
+    reject_of,
+    reply_of,
 )
 
 
@@ -247,6 +253,103 @@ def test_conversations_in_effect_are_equal_whether_data_or_the_buffer_is_sent() 
     assert one.in_effect() == other.in_effect()
     third = converse(lambda data: {"remote": "db:1", "data": b"abd"}, b"abc")
     assert one.in_effect() != third.in_effect()
+
+
+# What was decided, by its kind
+
+KINDS: list[tuple[Callable[[object], object], object, object]] = [
+    (forward_of, {"remote": "db:1"}, Forward("db:1")),
+    (reject_of, {"close": b"bye"}, Reject(b"bye")),
+    (reply_of, {"reply": b"who?", "consume": 1}, Reply(b"who?", 1)),
+]
+
+
+@pytest.mark.parametrize(("of", "result", "decision"), KINDS)
+def test_a_decision_is_of_its_kind_and_of_no_other(of: Any, result: object, decision: object) -> None:
+    assert of(decision) is decision
+    assert of(result) == decision
+    for other, _, _ in KINDS:
+        if other is not of:
+            with pytest.raises(AssertionError, match=r"^not a \w+: the router (forwards|rejects|replies) .*: \w+\("):
+                other(decision)
+
+
+def test_a_conversation_is_taken_for_its_decision() -> None:
+    assert forward_of(converse(by_name, b"alice ")).remote == "alice:80"
+    assert reject_of(decide(lambda data: {"close": data}, b"x")).last_word == b"x"
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (Reject(b"bye"), "not a Forward: the router rejects with 3 bytes: Reject(close=b'bye')"),
+        (
+            Reply(b"who?"),
+            "not a Forward: the router replies with 4 bytes and consumes 0: Reply(reply=b'who?', consume=0)",
+        ),
+        (NEED_DATA, "not a Forward: the router waits for more: NEED_DATA"),
+        (None, "not a Forward: the router waits for more: NEED_DATA"),
+        (
+            5,
+            "not a Forward: the router returned 5, which is not a decision: a dict, ",
+        ),
+        ({"remote": "db"}, "not a Forward: the router remote: 'db'"),
+    ],
+)
+def test_another_decision_fails_the_test_and_says_which(found: object, message: str) -> None:
+    with pytest.raises(AssertionError) as failed:
+        forward_of(found)
+    assert str(failed.value).startswith(message)
+
+
+#: What a user may write, and what a type checker has to refuse.
+USERS_TEST = """\
+from proxymux import NEED_DATA, Forward, Reject
+from proxymux.testing import converse, decide, every_split, forward_of, reject_of, reply_of
+
+
+def test_it_routes() -> None:
+    assert forward_of(decide("router.py", b"alice ")).remote == "10.0.0.1:80"
+    assert forward_of(decide("router.py", b"alice ")).remote == ["10.0.0.1:80", "10.0.0.2:80"]
+    assert forward_of(converse("router.py", b"alice ")).connect_timeout is None
+    assert reject_of(decide("router.py", b"mallory ")).last_word == b"who?"
+    assert reply_of({"reply": b"x", "consume": 1}).consume == 1
+    assert decide("router.py", b"alice ") == Forward("10.0.0.1:80")
+    assert decide("router.py", b"") is NEED_DATA
+    assert decide("router.py", b"mallory ") != Reject()
+    for chunks in every_split(b"alice "):
+        assert converse("router.py", *chunks).upstream == b"alice "
+    decision = decide("router.py", b"alice ")
+    assert isinstance(decision, Forward)
+    assert decision.targets
+"""
+
+
+@pytest.mark.slow
+def test_a_users_test_is_well_typed_for_the_strictest_of_checks(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy is not installed")
+
+    def complaints(source: str) -> list[str]:
+        (tmp_path / "test_router.py").write_text(source)
+        command = [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--follow-imports=silent",
+            "--config-file=",
+            "test_router.py",
+        ]
+        environment = {**os.environ, "MYPYPATH": str(Path(proxymux.__file__).parents[1])}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.stderr == ""
+        return [line for line in done.stdout.splitlines() if ": error:" in line]
+
+    assert complaints(USERS_TEST) == []
+    wrong = USERS_TEST.replace("forward_of(decide(", "reject_of(decide(").replace(".last_word", ".remote")
+    assert len(complaints(wrong)) == 3
 
 
 # every_split

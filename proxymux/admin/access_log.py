@@ -12,6 +12,8 @@ from typing import IO, Final
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
 
+#: The path that stands for standard output.
+STDOUT: Final = "-"
 #: Fields of a record that the access log leaves out; the statistics need them.
 _NOT_LOGGED: Final = ("status", "cause")
 #: The keys of a line, in the order in which they are written.
@@ -37,12 +39,16 @@ def check_path(path: str) -> None:
     :raises ConfigError: naming ``--access-log``, if it cannot be written.
     """
     folder = os.path.dirname(path) or "."
-    if path == "-" or (os.path.isfile(path) and os.access(path, os.W_OK)):
+    if path == STDOUT or (os.path.isfile(path) and os.access(path, os.W_OK)):
         return
     if os.path.isdir(path):
         raise _cannot_write(path, "it is a folder")
-    if os.path.exists(path) or not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise _cannot_write(path, "it cannot be written")
+    if not os.path.isdir(folder):
+        raise _cannot_write(path, f"there is no folder {folder}")
+    if os.path.exists(path):
+        raise _cannot_write(path, "this user may not write it")
+    if not os.access(folder, os.W_OK):
+        raise _cannot_write(path, f"this user may not write in {folder}")
 
 
 def _cannot_write(path: str, reason: str | None) -> ConfigError:
@@ -54,11 +60,12 @@ class AccessLog:
 
     :param path: the file that lines are appended to, or ``-`` for standard output.
     :param stdout: the standard output.
-    :param report: called with the error if a line is lost or the file cannot be reopened; the service goes on.
+    :param report: called with one line for the operator if a record is lost or the file cannot be reopened; the service
+        goes on.
     :raises ConfigError: if the file cannot be opened.
     """
 
-    def __init__(self, path: str, stdout: IO[str], report: Callable[[OSError], None]) -> None:
+    def __init__(self, path: str, stdout: IO[str], report: Callable[[str], None]) -> None:
         self._path = path
         self._stdout = stdout
         self._report = report
@@ -74,14 +81,14 @@ class AccessLog:
             else:
                 self._file.write(line.encode())
         except OSError as error:
-            self._report(error)
+            self._report(f"--access-log: {self._path}: a record is lost: {error.strerror}")
 
     def reopen(self) -> None:
         """Open the file anew by its name, after a log rotation has renamed it; on an error keep the old file."""
         try:
             new_file = self._open()
         except ConfigError as error:
-            self._report(OSError(str(error)))
+            self._report(f"not reopened, the old file stays: {error}")
             return
         self.close()
         self._file = new_file
@@ -92,7 +99,7 @@ class AccessLog:
             self._file.close()
 
     def _open(self) -> FileIO | None:
-        if self._path == "-":
+        if self._path == STDOUT:
             return None
         try:
             return FileIO(self._path, "a")  # unbuffered: a line that a full disk refuses is not written later

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from proxymux.core.decision import MAX_SECONDS
+from proxymux.core.excerpt import excerpt
 from proxymux.version import __version__
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: with status 0 for success, 1 for a failure, 2 for a wrong command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # otherwise an ASCII one refuses what is no ASCII
     options = _parser().parse_args(arguments)
     options.run(options)
 
@@ -95,9 +99,12 @@ def _add_token(commands: _Commands) -> None:
 
 
 def _whole_seconds(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
     if not 0 <= value <= MAX_SECONDS:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a whole number of seconds from 0 to {MAX_SECONDS}")
     return value
 
 
@@ -116,14 +123,13 @@ def _token(action: str, options: argparse.Namespace) -> None:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value <= MAX_SECONDS:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a number of seconds above 0, up to {MAX_SECONDS}")
     return value
-
-
-# The parser's error messages use the function's name.
-_seconds.__name__ = _whole_seconds.__name__ = "number of seconds"
 
 
 def _check(options: argparse.Namespace) -> None:

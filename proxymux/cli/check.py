@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from proxymux.core.decision import Forward, in_words
 from proxymux.errors import DecisionFailed, RouterError
+from proxymux.printable import printable
 from proxymux.router.router_decider import RouterDecider
 from proxymux.testing import Conversation, as_decider, converse_later, every_split
 
@@ -38,14 +39,15 @@ async def _check(
     except RouterError as error:
         print(f"proxymux: {error}", file=err)
         return False
-    print(f"{router}: ok", file=out)
+    print(printable(f"{router}: ok"), file=out)
     good = True
     for name in samples:
         try:
             with open(name, "rb") as file:
                 data = file.read()
         except OSError as error:
-            print(f"proxymux: --sample: {name}: {error.strerror}; name a file of recorded bytes", file=err)
+            problem = f"{name}: {error.strerror}; name a file of recorded bytes"
+            print(f"proxymux: --sample: {printable(problem)}", file=err)
             good = False
             continue
         good = await _Sample(clock, decider, name, data, timeout, out).check() and good
@@ -100,7 +102,7 @@ class _Sample:
                 timer.cancel()
 
     def _say(self, line: str) -> None:
-        print(line, file=self._out)
+        print(printable(line), file=self._out)
 
 
 def _tell(found: Conversation | str) -> str:

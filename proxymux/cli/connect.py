@@ -8,8 +8,10 @@ import sys
 import threading
 from typing import Final
 
-from proxymux.core.target import InetTarget, parse_target
+from proxymux.core.target import InetTarget, parse_address
+from proxymux.core.token import explain_status
 from proxymux.errors import BadAddress, ProxymuxError
+from proxymux.printable import printable
 
 _SIZE: Final = 1 << 16
 #: Seconds for the connection to the gateway, and for each part of its status.
@@ -28,44 +30,69 @@ def connect(gateway: str, token: str) -> int:
     :returns: the exit status; problems are written to standard error.
     """
     try:
-        connection = _open(gateway, _read_token(token))
-    except (NotConnected, OSError) as error:
-        print(f"proxymux connect: {gateway}: {error}", file=sys.stderr)
-        return 1
+        connection = _open(_address(gateway), _read_token(token))
+    except NotConnected as error:
+        return _failed(error)
     threading.Thread(target=_send, args=(connection,), daemon=True).start()
     try:
         while data := connection.recv(_SIZE):
             _write(data)
     except OSError as error:
-        print(f"proxymux connect: {gateway}: {error}", file=sys.stderr)
-        return 1
+        return _failed(f"{gateway}: {_reason(error)}")
     return 0
 
 
-def _read_token(token: str) -> str:
-    if not token.startswith("@"):
-        return token
-    with open(token[1:], encoding="ascii", errors="replace") as file:
-        return file.readline().strip()
+def _failed(problem: object) -> int:
+    print(f"proxymux connect: {printable(str(problem))}", file=sys.stderr)
+    return 1
 
 
-def _open(gateway: str, token: str) -> socket.socket:
+def _address(gateway: str) -> InetTarget:
     try:
-        target = parse_target(gateway)
+        return parse_address(gateway)
     except BadAddress as error:
-        raise NotConnected(str(error)) from None
-    if not isinstance(target, InetTarget):
-        raise NotConnected("is not HOST:PORT")
-    connection = socket.create_connection((target.host, target.port), _TIMEOUT)
-    connection.sendall(token.encode("ascii", "replace") + b"\n")
-    status = b""
-    while len(status) < 3 and (part := connection.recv(3 - len(status))):
-        status += part
+        raise NotConnected(f"{error}, as the address of a gateway is") from None
+
+
+def _read_token(token: str) -> str:
+    if token.startswith("@"):
+        path = token[1:]
+        try:
+            with open(path, encoding="ascii", errors="replace") as file:
+                token = file.readline().strip()
+        except OSError as error:
+            raise NotConnected(f"{path}: {error.strerror}; name the file that holds the token") from None
+        if not token:
+            raise NotConnected(f"{path}: its first line is empty; name the file that holds the token")
+    return token
+
+
+def _open(gateway: InetTarget, token: str) -> socket.socket:
+    try:
+        connection = socket.create_connection((gateway.host, gateway.port), _TIMEOUT)
+    except OSError as error:
+        raise NotConnected(f"{gateway}: {_reason(error)}") from None
+    try:
+        connection.sendall(token.encode("ascii", "replace") + b"\n")
+        status = b""
+        while len(status) < 3 and (part := connection.recv(3 - len(status))):
+            status += part
+    except OSError as error:
+        connection.close()
+        raise NotConnected(f"{gateway}: {_reason(error)}") from None
     if status != b"200":
         connection.close()
-        raise NotConnected(f"the gateway answers {status.decode('ascii', 'backslashreplace') or 'nothing'}")
+        raise NotConnected(f"{gateway}: {explain_status(status)}")
     connection.settimeout(None)
     return connection
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:  # ours; the system's has a number
+        return f"no answer within {_TIMEOUT:g} s"
+    if isinstance(error, socket.gaierror):
+        return "name does not resolve"
+    return (error.strerror or "connection lost").lower()
 
 
 def _send(connection: socket.socket) -> None:

@@ -8,12 +8,16 @@ import sys
 import time
 from datetime import datetime, timezone
 
-from proxymux.core.token import Claims, read_address
-from proxymux.core.token.legacy import DIGESTS, Digest, open_legacy, seal_legacy
-from proxymux.core.token.sealed import PREFIX
-from proxymux.errors import BadToken, ConfigError
+from proxymux.core.admission import parse_network
+from proxymux.core.excerpt import excerpt
+from proxymux.core.target import parse_address
+from proxymux.core.token import Claims
+from proxymux.core.token.legacy import DIGESTS, Digest, is_legacy, open_legacy, seal_legacy
+from proxymux.core.token.sealed import MAX_NAME, MAX_TARGETS, PREFIX
+from proxymux.errors import BadAddress, BadToken, ConfigError
 from proxymux.gateway.keys import SecretSource, read_keys
 from proxymux.gateway.settings import SECRET_VARIABLE
+from proxymux.printable import printable
 
 
 def seal(options: argparse.Namespace) -> int:
@@ -39,7 +43,7 @@ def open_(options: argparse.Namespace) -> int:
     except (BadToken, ConfigError) as error:
         return _failed("open", error)
     for name, value in _facts(claims, time.time()):
-        print(f"{name + ':':<12}{value}")
+        print(f"{name + ':':<12}{printable(value)}")
     return 0
 
 
@@ -49,43 +53,69 @@ def _failed(command: str, error: Exception) -> int:
 
 
 def _sealed(options: argparse.Namespace) -> str:
+    if options.secret_file is not None:
+        raise ConfigError("--secret-file", "is for old tokens; give --legacy, or name a --key-file in its place")
     if options.key_file is None:
         raise ConfigError("--key-file", "missing; name the file of keys, or --legacy with --secret-file")
     if options.expires_in is None:
         raise ConfigError("--expires-in", "missing; give the seconds that the token is to be good for")
-    now = int(time.time())
-    claims: dict[str, object] = {
-        "t": options.target[0] if len(options.target) == 1 else options.target,
-        "e": now + options.expires_in,
-    }
+    if options.digest is not None:
+        raise ConfigError("--digest", "is of old tokens; leave it away, or give --legacy")
+    now, targets = int(time.time()), _targets(options.target)
+    claims: dict[str, object] = {"t": targets[0] if len(targets) == 1 else targets, "e": now + options.expires_in}
     if options.not_before_in is not None:
         claims["n"] = now + options.not_before_in
     if options.client is not None:
-        claims["c"] = options.client
+        claims["c"] = _client(options.client)
     if options.audience is not None:
+        if not 1 <= len(options.audience) <= MAX_NAME:
+            raise ConfigError("--audience", f"{excerpt(options.audience)} is not a name of 1 to {MAX_NAME} characters")
         claims["a"] = options.audience
     if options.once:
         claims["j"] = os.urandom(12).hex()
     return read_keys(options.key_file).seal(claims, os.urandom(16))
 
 
+def _targets(given: list[str]) -> list[str]:
+    if len(given) > MAX_TARGETS:
+        raise ConfigError("--target", f"is given {len(given)} times; a token has at most {MAX_TARGETS}")
+    try:
+        return [str(parse_address(each)) for each in given]
+    except BadAddress as error:
+        raise ConfigError("--target", f"{error}; HOST:PORT such as 10.0.0.5:22 is accepted") from None
+
+
+def _client(text: str) -> str:
+    try:
+        return str(parse_network(text))
+    except BadAddress as error:
+        raise ConfigError("--client", str(error)) from None
+
+
 def _sealed_legacy(options: argparse.Namespace) -> str:
+    if options.key_file is not None:
+        raise ConfigError("--key-file", "is for sealed tokens; leave it away, or --legacy")
     if len(options.target) != 1:
-        raise ConfigError("--target", "an old token has one")
+        raise ConfigError("--target", "an old token has one; leave --legacy away for several")
     for name in ("expires_in", "not_before_in", "client", "audience"):
         if getattr(options, name) is not None:
             raise ConfigError("--" + name.replace("_", "-"), "old tokens have none; leave --legacy away")
     if options.once:
         raise ConfigError("--once", "old tokens have none; leave --legacy away")
-    address = str(read_address(options.target[0]))
+    address = _targets(options.target)[0]
     return seal_legacy(address, _secret(options), options.digest or "md5", os.urandom(8))
 
 
 def _open(token: bytes, options: argparse.Namespace) -> Claims:
     if token.startswith(PREFIX):
         if options.key_file is None:
-            raise ConfigError("--key-file", "missing; the token is a sealed one")
+            raise ConfigError("--key-file", "missing; the token is a sealed one, so name the file of its key")
         return read_keys(options.key_file).open(token)
+    if not is_legacy(token):
+        raise BadToken(
+            f"this is no token; a sealed one begins with {PREFIX.decode()}, an old one is base64 that begins with"
+            " U2FsdGVkX1"
+        )
     digests: tuple[Digest, ...] = DIGESTS if options.digest is None else (options.digest,)
     return open_legacy(token, _secret(options), digests)
 
@@ -118,6 +148,6 @@ def _secret(options: argparse.Namespace) -> bytes:
     secret = SecretSource(None, options.secret_file).read()
     if secret is None:
         raise ConfigError(
-            "--secret-file", f"missing; name the file with the secret of old tokens, or set {SECRET_VARIABLE}"
+            "--secret-file", f"missing; an old token needs its secret: name the file, or set {SECRET_VARIABLE}"
         )
     return secret

@@ -39,6 +39,20 @@ class NeedData(enum.Enum):
 NEED_DATA: Final = NeedData.NEED_DATA
 
 
+class _Remotes(tuple[str | Target, ...]):
+    """The targets of a list in a decision: hashable, as decisions are, and equal to the list that was written."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return tuple.__eq__(self, tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+
 def _set(decision: object, name: str, value: object) -> None:
     """Put a checked value into a frozen decision, in its ``__post_init__``."""
     object.__setattr__(decision, name, value)
@@ -49,7 +63,8 @@ class Forward:
     """Connect to ``remote``, replay the buffer there and join both connections.
 
     :param remote: ``host:port``, ``[v6]:port``, ``unix:/path``, a target that was parsed before, or a list of them,
-        tried in order.  Names are looked up when connecting.
+        tried in order.  Names are looked up when connecting.  A list is kept as a tuple, which is equal
+        to that list.
     :param data: sent to the upstream instead of the buffer.
     :param reply: sent to the client at the decision.
     :param connect_timeout: seconds for each attempt; None or 0 is the service's default.
@@ -88,8 +103,8 @@ class Forward:
 
     def __post_init__(self) -> None:
         _set(self, "targets", _targets(self.remote))
-        if isinstance(self.remote, list):
-            _set(self, "remote", tuple(self.remote))
+        if not isinstance(self.remote, (str, InetTarget, UnixTarget)):
+            _set(self, "remote", _Remotes(self.remote))
         for name in ("data", "reply_on_timeout", "reply_on_denial"):
             value = getattr(self, name)
             if value is not None:

@@ -52,12 +52,18 @@ def parse_target(text: object) -> Target:
     """
     if not isinstance(text, str):
         raise BadAddress(f"{excerpt(text, 80)} is not a target: host:port, [v6]:port or unix:/path as a str is")
-    if text.startswith("unix:"):
-        return _unix(text)
-    host, colon, port = text.rpartition(":")
-    if not colon or not host:
-        raise BadAddress(f"{excerpt(text, 80)} is not host:port, [v6]:port or unix:/path")
-    return _inet(text, host, _port(text, port))
+    return _unix(text) if text.startswith("unix:") else _inet(text, "host:port, [v6]:port or unix:/path")
+
+
+def parse_address(text: object) -> InetTarget:
+    """Read ``host:port`` or ``[v6]:port``.
+
+    :raises BadAddress: if it is anything else; the text says what is wrong.
+    """
+    accepted = "host:port or [v6]:port"
+    if not isinstance(text, str) or text.startswith("unix:"):
+        raise BadAddress(f"{excerpt(text, 80)} is not {accepted}")
+    return _inet(text, accepted)
 
 
 def _unix(text: str) -> UnixTarget:
@@ -79,7 +85,11 @@ def _port(text: str, port: str) -> int:
     return int(port)
 
 
-def _inet(text: str, host: str, port: int) -> InetTarget:
+def _inet(text: str, accepted: str) -> InetTarget:
+    host, colon, digits = text.rpartition(":")
+    if not colon or not host:
+        raise BadAddress(f"{excerpt(text, 80)} is not {accepted}")
+    port = _port(text, digits)
     if host.startswith("[") and host.endswith("]"):
         try:
             address = ipaddress.IPv6Address(host[1:-1])

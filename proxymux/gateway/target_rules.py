@@ -41,8 +41,19 @@ def parse_target_rule(text: str) -> TargetRule:
     """
     match = _RULE.match(text)
     if match is None:
-        return TargetRule(parse_network(text))
+        return TargetRule(_network(text))
     return TargetRule(parse_network(match[1] or match[2]), _ports(text, match[3]) if match[3] is not None else ())
+
+
+def _network(text: str) -> Network:
+    try:
+        return parse_network(text)
+    except BadAddress:
+        cidr, colon, _ = text.rpartition(":")
+        if colon and "/" in cidr:
+            shown = f"[{cidr:.60}]:443" if ":" in cidr else "10.0.0.0/8:80,8000-8100"
+            raise BadAddress(f"{text!r:.80} is not CIDR:PORTS such as {shown}") from None
+        raise
 
 
 def _ports(text: str, listed: str) -> tuple[tuple[int, int], ...]:

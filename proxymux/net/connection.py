@@ -7,7 +7,6 @@ There are two kinds: :class:`~proxymux.net.epoll.connection.EpollConnection` has
 from __future__ import annotations
 
 import fcntl
-import os
 import sys
 import termios
 from collections.abc import Callable
@@ -174,15 +173,6 @@ class _NoOwner:
 UNOWNED: Final = _NoOwner()
 #: The owner of a connection between two owners: what it receives meanwhile is kept for :meth:`Connection.take_early`.
 EARLY: Final = _NoOwner()
-
-
-def explain(reason: BaseException | None) -> str:
-    """Why a connection was lost, in one line."""
-    if reason is None:
-        return "closed"
-    if isinstance(reason, OSError) and reason.errno:
-        return os.strerror(reason.errno).lower()
-    return " ".join(str(reason).split()).rstrip(".") or type(reason).__name__
 
 
 def bytes_to_send(descriptor: int) -> int:

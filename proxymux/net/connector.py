@@ -16,13 +16,14 @@ from proxymux.core.target import InetTarget, Target
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.core.wheel import Timer
 from proxymux.errors import BadHeader
-from proxymux.net.connection import Connection, explain
+from proxymux.net.connection import Connection
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDenied, TlsFailed
 from proxymux.net.timers import Timers
 from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.handshake import ClientHandshake
 from proxymux.net.tls.rules import ClientRules
+from proxymux.net.wording import explain
 from proxymux.settings import Settings
 
 #: Seconds between two rounds of attempts, as in the ancestor.
@@ -266,7 +267,7 @@ class Connecting:
         listener = self._listener
         if listener is None:
             return
-        reason = _reason(problem)
+        reason = explain(problem)
         self._reason = f"{self._target}: {reason}"
         outcome = _outcome(problem)
         self._outcomes.add(outcome)
@@ -301,11 +302,3 @@ def _outcome(problem: Exception) -> Outcome:
     if isinstance(problem, _TIMEOUTS):
         return Outcome.CONNECT_TIMEOUT
     return Outcome.BAD_HANDSHAKE if isinstance(problem, TargetDenied) else Outcome.UNREACHABLE
-
-
-def _reason(problem: Exception) -> str:
-    if isinstance(problem, (error.ConnectionRefusedError, ConnectionRefusedError)):
-        return "connection refused"
-    if isinstance(problem, error.DNSLookupError):
-        return "name does not resolve"
-    return explain(problem)

@@ -11,8 +11,9 @@ from typing import Final
 
 from proxymux.core.commands import Cause, RelayEnd
 from proxymux.core.wheel import ROUNDING, Timer
-from proxymux.net.connection import UNOWNED, Connection, explain
+from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.timers import Timers
+from proxymux.net.wording import explain
 
 #: Seconds between two polls for resets, of connections that do not notice them by themselves.
 _RESET_POLL: Final = 10.0

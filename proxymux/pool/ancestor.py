@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypedDict, TypeVar
 
 from proxymux.core.excerpt import excerpt
-from proxymux.errors import ConfigError
+from proxymux.core.target import parse_address
+from proxymux.errors import BadAddress, ConfigError
 from proxymux.pool.settings import SETUP_HINT, PoolSettings
 from proxymux.settings import LAST_PORT, LogLevel, host_endpoint
 
@@ -71,7 +72,7 @@ def from_environment(environment: Mapping[str, str]) -> AncestorValues:
     targets = []
     for number in range(1, count + 1):
         host, port = (_required(f"TARGET_{what}_{number}", given) for what in ("HOST", "PORT"))
-        targets.append(_target(host, f"TARGET_PORT_{number}", port))
+        targets.append(_target(f"TARGET_HOST_{number}", host, f"TARGET_PORT_{number}", port))
     beyond = [
         name for name in given if (match := re.fullmatch(r"TARGET_HOST_(\d{1,9})", name)) and int(match[1]) > count
     ]
@@ -108,7 +109,7 @@ def from_object(config: object) -> AncestorValues:
         host, port = _get(server, "host"), _get(server, "port")
         if host is None or port is None:
             raise ConfigError(name, "has no host or no port")
-        targets.append(_target(str(host), f"{name}: port", port))
+        targets.append(_target(f"{name}: host", str(host), f"{name}: port", port))
     host, port = _get(config, "localServerHost"), _get(config, "localServerPort")
     return AncestorValues(
         target=tuple(targets),
@@ -175,6 +176,11 @@ def _level(name: str, value: object) -> LogLevel | None:
     return None if value is None else _choice(name, value, _LEVELS, "0, 1, 2 or 3")
 
 
-def _target(host: str, name: str, port: object) -> str:
-    number = _whole_number(name, port, 1, LAST_PORT, f"a port from 1 to {LAST_PORT}")
-    return f"[{host}]:{number}" if ":" in host and not host.startswith("[") else f"{host}:{number}"
+def _target(host_name: str, host: str, port_name: str, port: object) -> str:
+    number = _whole_number(port_name, port, 1, LAST_PORT, f"a port from 1 to {LAST_PORT}")
+    text = f"[{host}]:{number}" if ":" in host and not host.startswith("[") else f"{host}:{number}"
+    try:
+        parse_address(text)
+    except BadAddress as error:
+        raise ConfigError(host_name, str(error)) from None
+    return text

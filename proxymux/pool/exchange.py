@@ -15,8 +15,9 @@ from proxymux.core.pipeline import Pipeline
 from proxymux.core.pipeline_orders import Failure, Input, Order
 from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
-from proxymux.net.connection import UNOWNED, Connection, explain
+from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
+from proxymux.net.wording import explain
 from proxymux.pool.pool import Pool
 from proxymux.session.context import ClientExchange, Join
 

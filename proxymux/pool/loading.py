@@ -7,7 +7,7 @@ from typing import TypeGuard
 from proxymux.core.codecs import Codec, complete, make_codec
 from proxymux.core.events import EVENTS, Events
 from proxymux.errors import BadCodec, ConfigError, RouterError
-from proxymux.user_code import find
+from proxymux.user_code import describe, find
 
 
 def load_codec(name: str) -> Codec:
@@ -21,11 +21,11 @@ def load_codec(name: str) -> Codec:
             return make_codec(name)
     except BadCodec as error:
         raise ConfigError("--codec", str(error)) from None
-    found = _find("--codec", name)[0]
+    found = _find("--codec", name, "the codec")[0]
     try:
         codec = found() if isinstance(found, type) else found
     except Exception as error:  # the user's constructor may do anything
-        raise ConfigError("--codec", f"{name}: {type(error).__name__}: {error}") from None
+        raise ConfigError("--codec", f"{name}: {describe(error)}") from None
     missing = [f"{each}()" for each in ("requests", "replies", "failure") if not callable(getattr(codec, each, None))]
     missing += [each for each in ("name", "gap") if not hasattr(codec, each)]
     if _is_codec(codec, missing):
@@ -39,7 +39,7 @@ def load_listeners(events: Events, name: str) -> None:
     :param name: the value of ``--listeners``: a file or a module.
     :raises ConfigError: if it cannot be loaded, or none of its functions has the name of an event.
     """
-    found, filename = _find("--listeners", name)
+    found, filename = _find("--listeners", name, "functions named after events")
     functions = {event: getattr(found, event, None) for event in EVENTS}
     heard = {event: function for event, function in functions.items() if callable(function)}
     if not heard:
@@ -54,12 +54,12 @@ def load_config(name: str) -> object:
     :param name: the value of ``--config-object``.
     :raises ConfigError: if there is no such object.
     """
-    return _find("--config-object", name)[0]
+    return _find("--config-object", name, "the configuration object")[0]
 
 
-def _find(option: str, name: str) -> tuple[object, str]:
+def _find(option: str, name: str, wanted: str) -> tuple[object, str]:
     try:
-        found, _, filename = find(name)
+        found, _, filename = find(name, wanted)
     except RouterError as error:
         raise ConfigError(option, str(error)) from None
     return found, filename

@@ -70,6 +70,7 @@ class Openings:
     def connected(self, slot: Slot, connection: Connection) -> None:
         """Pass the connection of ``slot`` to the listener."""
         del self._connecting[slot]
+        self._log.debug("upstream {number}: connected to {target}", number=slot.number, target=slot.target)
         self._listener.connected(slot, connection)
 
     def gave_up(self, slot: Slot, failure: ConnectFailure) -> None:

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from proxymux.core.events import Events
 from proxymux.core.outcome import Outcome
 from proxymux.errors import ProxymuxError
+from proxymux.user_code import describe
 
 
 class RequestFailed(ProxymuxError):
@@ -70,6 +71,5 @@ class Response:
             deferred.addErrback(self._report)
 
     def _report(self, failure: Failure) -> None:
-        if failure.check(RequestFailed, CancelledError) is None:
-            kind = type(failure.value).__name__
-            self._log.error("a listener of request raised {kind}: {error}", kind=kind, error=failure.value)
+        if failure.check(RequestFailed, CancelledError) is None and failure.value is not None:
+            self._log.error("a listener of request raised {error}", error=describe(failure.value))

@@ -47,7 +47,6 @@ class PoolSettings(Settings):
         None,
         _MODES,
         "how clients share upstreams",
-        ", ".join(_MODES),
         shown="by the numbers of targets and of connections",
     )
     async_: Flag = Flag("funnel: send requests on upstreams that have not answered the one before")

@@ -15,8 +15,9 @@ from proxymux.core.outcome import Outcome
 from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
-from proxymux.net.connection import EARLY, UNOWNED, Connection, explain
+from proxymux.net.connection import EARLY, UNOWNED, Connection
 from proxymux.net.timers import Timers
+from proxymux.net.wording import explain
 
 
 @dataclass(frozen=True, slots=True)

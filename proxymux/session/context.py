@@ -88,6 +88,8 @@ class Context:
     :param events: calls the user's event listeners.
     :param join_pool: joins a client for a :class:`Share` decision; None for services without a pool.
     :param observers: each is called with the record of every session that has ended.
+    :param tells_all: each decision and each connect is logged (``--log-level debug``); asked first, as making a line
+        that the level does not admit costs microseconds.
     """
 
     service: str
@@ -104,3 +106,4 @@ class Context:
     log: Logger
     join_pool: JoinPool | None = None
     observers: list[Observer] = field(default_factory=list)
+    tells_all: bool = False

@@ -33,37 +33,56 @@ class Draining:
         self._clock = clock
         self._log = log
         self._waiting: list[Deferred[None]] = []
+        #: Sets of ports that are being closed.
+        self._closing = 0
+        #: Nothing else is to be waited for.
+        self._is_over = False
         self._timer: IDelayedCall | None = None
 
-    def start(self, limit: float | None) -> Deferred[None]:
+    def start(self, limit: float | None, ports_closed: Deferred[list[tuple[bool, None]]]) -> Deferred[None]:
         """Begin to wait for the sessions to end.
 
-        Call :meth:`fire_if_done` once accepting has stopped: there may be no session whose end would fire the Deferred.
-
         :param limit: seconds after which the sessions that are left are ended; None waits without a limit.
-        :returns: fires when no session is left, or when those that are left could not be ended.
+        :param ports_closed: fires when the service accepts no more.
+        :returns: fires when it has, and no session is left, or those that are left could not be ended.
         """
         self._sessions.when_ended = self._session_ended
-        self._lingering.when_ended = self.fire_if_done
+        self._lingering.when_ended = self._fire_if_done
         if limit is not None and not self._is_done and self._timer is None:
             self._timer = self._clock.callLater(limit, self._close_sessions)
         done: Deferred[None] = Deferred()
         self._waiting.append(done)
+        self._is_over = False
+        self._closing += 1
+        ports_closed.addBoth(self._ports_closed)
         return done
 
-    def fire_if_done(self) -> None:
-        """Fire the Deferreds of :meth:`start` if no session is left, and no connection lingers."""
+    def _ports_closed(self, _: object) -> None:
+        self._closing -= 1
+        self._fire_if_done()
+
+    def _fire_if_done(self) -> None:
+        """Fire the Deferreds of :meth:`start` if nothing is left: no session, no lingering connection, no open port.
+
+        The ports are waited for even if the last session ends before: the process ends when the Deferreds have fired,
+        and a Unix socket that was not closed by then would stay behind.
+        """
         if self._is_done:
             self._cancel_timer()
-            self._fire()
+            self._is_over = True
+        if self._is_over and not self._closing:
+            waiting, self._waiting = self._waiting, []
+            for done in waiting:
+                done.callback(None)
 
     @property
     def _is_done(self) -> bool:
         return not len(self._sessions) and not len(self._lingering)
 
     def _session_ended(self) -> None:
-        self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
-        self.fire_if_done()
+        if len(self._sessions):
+            self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
+        self._fire_if_done()
 
     def abort(self) -> None:
         """End every session now: the first call closes it in good order, the second resets it if it is still there."""
@@ -92,14 +111,10 @@ class Draining:
         self._timer = None
         if len(self._sessions):
             self._log.error("{count} sessions could not be ended", count=len(self._sessions))
-        self._fire()
+        self._is_over = True
+        self._fire_if_done()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _fire(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for done in waiting:
-            done.callback(None)

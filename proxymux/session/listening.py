@@ -7,15 +7,14 @@ before TLS begins, as its specification requires, whatever the endpoint is.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -30,15 +29,25 @@ from twisted.python.failure import Failure
 
 from proxymux.core.admission import Networks
 from proxymux.errors import ConfigError
-from proxymux.net.connection import explain
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.twisted_tls import admit_any_alpn, unwrap
+from proxymux.net.reactor.unix_port import adopt_unix
 from proxymux.net.tls.hello import GivenTls
+from proxymux.net.wording import explain
+from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
+from proxymux.session.checking import CheckingReactor, NotAdopted, bound_socket
+from proxymux.session.endpoint_text import EndpointText, mistake
+from proxymux.session.inherited import InheritedSockets
 from proxymux.session.runner import SessionRunner
+from proxymux.session.unix_path import UnixPath
 from proxymux.settings import Settings
 
-_PROXY_PREFIX = "haproxy:"
+_PROXY_PREFIX: Final = "haproxy:"
+#: The permissions of a Unix socket, unless ``mode=`` says otherwise: owner and group may connect.
+_UNIX_MODE: Final = 0o660
+#: Those that Twisted's endpoint gives if ``mode=`` says nothing.
+_TWISTED_MODE: Final = 0o666
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,11 @@ class Listener:
         """True if a connection begins with a PROXY header."""
         return self.description.startswith(_PROXY_PREFIX)
 
+    @property
+    def text(self) -> EndpointText:
+        """The description in its parts, without ``haproxy:``."""
+        return EndpointText.read(self.description.removeprefix(_PROXY_PREFIX))
+
     def listen(self, driver: Driver, begin: Callable[[], SessionRunner]) -> Deferred[IListeningPort]:
         """Listen.
 
@@ -77,9 +91,15 @@ class Listener:
         :raises ConfigError: if :meth:`listen` would fail now.
         """
         problems: list[Failure] = []
-        self._endpoint(_CheckingReactor(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
-        if problems:
+        self._endpoint(CheckingReactor(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
+        if problems and not problems[0].check(NotAdopted):
             raise self.problem(problems[0])
+
+    def warnings(self) -> list[str]:
+        """What is unwise about the endpoint, in one line each: a private key that every user can read."""
+        key = self.text.private_key
+        danger = None if key is None else exposure(key)
+        return [] if danger is None else [f"--listen: {danger}"]
 
     def problem(self, failure: Failure) -> ConfigError:
         """Make the error for the operator from a failure to listen."""
@@ -95,16 +115,14 @@ class Listener:
             f"{self.description}: cannot listen on {reason}; choose an address that is free and that you may use",
         )
 
-    def _endpoint(self, reactor: _ListeningReactor | _CheckingReactor) -> IStreamServerEndpoint:
+    def _endpoint(self, reactor: _ListeningReactor | CheckingReactor) -> IStreamServerEndpoint:
+        if self.text.kind == "systemd":
+            return AdoptedStreamServerEndpoint(reactor, *InheritedSockets.of_process().take(self.text, self))
+        description = self.description.removeprefix(_PROXY_PREFIX)
         try:
-            endpoint: IStreamServerEndpoint = serverFromString(reactor, self.description.removeprefix(_PROXY_PREFIX))
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ConfigError(
-                "--listen",
-                f"{self.description!r}: {reason}; a Twisted server endpoint such as tcp:8000 or"
-                " tcp:8000:interface=127.0.0.1 is accepted",
-            ) from error
+            raise ConfigError("--listen", f"{self.description!r}: {mistake(description, error)}") from error
         return endpoint
 
     def backlog_of(self, endpoint_backlog: int) -> int:
@@ -112,7 +130,15 @@ class Listener:
 
         :param endpoint_backlog: what the endpoint asks for, perhaps Twisted's default.
         """
-        return endpoint_backlog if "backlog=" in self.description else self.settings.backlog
+        return endpoint_backlog if "backlog" in self.text.named else self.settings.backlog
+
+    def mode_of(self, endpoint_mode: int) -> int:
+        """The permissions of a Unix socket: the endpoint's if it names some, otherwise those of owner and group.
+
+        :param endpoint_mode: what the endpoint asks for, perhaps Twisted's default.
+        """
+        is_named = "mode" in self.text.named or endpoint_mode != _TWISTED_MODE
+        return endpoint_mode if is_named else _UNIX_MODE
 
 
 class _ListeningReactor:
@@ -134,7 +160,7 @@ class _ListeningReactor:
         backlog = self._listener.backlog_of(backlog)
         outer = self._with_header(factory)
         if self._listener.reuse or self._listener.ipv6_only:
-            with _bound_socket(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
+            with bound_socket(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
                 sock.listen(backlog)
                 sock.setblocking(False)
                 adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, outer)  # duplicates the descriptor
@@ -157,16 +183,23 @@ class _ListeningReactor:
     def listenUNIX(
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> IListeningPort:
-        backlog = self._listener.backlog_of(backlog)
         outer = self._with_header(factory)
-        port = self._reactor.listenUNIX(address, outer, backlog=backlog, mode=mode, wantPID=wantPID)
-        return self._accept(port, outer)
+        path = UnixPath(address, wantPID)
+        try:
+            sock = path.listen(self._listener.mode_of(mode), self._listener.backlog_of(backlog))
+        except OSError as error:
+            raise CannotListenError(address, None, error) from error
+        return self._accept(adopt_unix(self._reactor, sock, outer, path.release), outer)
 
     def adoptStreamPort(
         self, fileDescriptor: int, addressFamily: socket.AddressFamily, factory: IProtocolFactory
     ) -> IListeningPort:
         outer = self._with_header(factory)
-        return self._accept(self._reactor.adoptStreamPort(fileDescriptor, addressFamily, outer), outer)
+        if addressFamily == socket.AF_UNIX:
+            port = adopt_unix(self._reactor, socket.socket(fileno=os.dup(fileDescriptor)), outer)
+        else:
+            port = self._reactor.adoptStreamPort(fileDescriptor, addressFamily, outer)
+        return self._accept(port, outer)
 
     def _with_header(self, factory: IProtocolFactory) -> ServerFactory:
         """Return ``factory``, with our own TLS, and behind a reader of the PROXY header if the listener takes one.
@@ -188,83 +221,3 @@ class _ListeningReactor:
             accepted = factory.arrived
         self._driver.accept(port, factory, accepted)
         return port
-
-
-class _CheckingReactor:
-    """The reactor, but its methods that listen only check that they could: TCP binds the address and releases it.
-
-    Endpoints call them with the arguments of Twisted's own methods; all raise :class:`CannotListenError`.
-    """
-
-    def __init__(self, clock: IReactorTime, reuse: bool) -> None:
-        self._clock = clock
-        self._reuse = reuse
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._clock, name)
-
-    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
-        _bound_socket(interface, port, self._reuse).close()
-
-    def listenSSL(
-        self, port: int, factory: IProtocolFactory, contextFactory: object, backlog: int = 50, interface: str = ""
-    ) -> None:
-        if hasattr(contextFactory, "getContext"):  # Twisted's own factories have it, those of a plug-in may not
-            contextFactory.getContext()  # raises here, not at the first client, if the key does not fit the certificate
-        self.listenTCP(port, factory, backlog, interface)
-
-    def listenUNIX(
-        self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
-    ) -> None:
-        folder = os.path.dirname(address) or "."
-        try:
-            if not os.path.isdir(folder):
-                raise FileNotFoundError(errno.ENOENT, f"no folder {folder}")
-            if not os.access(folder, os.W_OK):
-                raise PermissionError(errno.EACCES, f"no permission to write in {folder}")
-            if os.path.exists(address) and _is_accepting(address):
-                raise OSError(errno.EADDRINUSE, "Address already in use")
-        except OSError as error:
-            raise CannotListenError(address, None, error) from error
-
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory) -> None:
-        try:
-            os.fstat(fileDescriptor)
-        except OSError as error:
-            raise CannotListenError(f"descriptor {fileDescriptor}", None, error) from error
-
-
-def _bound_socket(interface: str, port: int, reuse: bool, ipv6_only: bool = False) -> socket.socket:
-    """Return a TCP socket that is bound to an address and does not listen yet.
-
-    :param interface: an IP address; an empty text stands for every IPv4 address.
-    :param port: 0 takes any free port.
-    :param reuse: set SO_REUSEPORT.
-    :param ipv6_only: set IPV6_V6ONLY, on an IPv6 address.
-    :raises CannotListenError: if the address is in use, not ours, or not permitted.
-    """
-    family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-    try:
-        if not 0 <= port <= 65535:  # bind() would take the port modulo 65536
-            raise OSError(errno.EINVAL, "a port is a number from 0 to 65535")
-        address = socket.getaddrinfo(interface or "0.0.0.0", port, family, socket.SOCK_STREAM)[0][4]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if ipv6_only and family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if reuse:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.bind(address)
-        except OSError:
-            sock.close()
-            raise
-    except OSError as error:
-        raise CannotListenError(interface, port, error) from error
-    return sock
-
-
-def _is_accepting(path: str) -> bool:
-    """True if a process accepts connections on the Unix socket at ``path``."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(path) == 0

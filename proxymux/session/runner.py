@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from proxymux.core import commands
 from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd
-from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share, in_words
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.proxy_protocol import Header
@@ -21,13 +21,15 @@ from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
 from proxymux.errors import DecisionFailed
-from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection, explain
+from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.tls.engine import TlsError
 from proxymux.net.tls.hello import ServerTls
+from proxymux.net.wording import explain
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
+from proxymux.user_code import describe
 
 #: Stands for the client until its connection is known.
 _UNKNOWN_CLIENT: Final = Client(("", 0), ("", 0))
@@ -154,7 +156,7 @@ class SessionRunner:
         if self._context.events.heard("connected"):
             error = self._context.events.emit("connected", self._context.log, show(self._client.address))
             if error is not None:
-                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {error}"))
+                self.bar(Ending(Outcome.REFUSED, f"by a listener of connected: {describe(error)}"))
                 return
         self._take(Input.OPENED)
 
@@ -197,6 +199,12 @@ class SessionRunner:
     def drain(self) -> None:
         """End the session as the time to drain is over: in good order at the first call, by a reset at the next."""
         self._take(Input.DRAIN)
+
+    def _tell(self, what: str) -> None:
+        """Log what has happened to the session; called only if the context tells all."""
+        self._context.log.debug(
+            "session {number} ({client}): {what}", number=self.number, client=show(self._client.address), what=what
+        )
 
     # Inputs and commands
 
@@ -245,6 +253,8 @@ class SessionRunner:
         waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
+        if self._context.tells_all and not isinstance(decision, BadHandshake):
+            self._tell(f"{self._decider.name} {in_words(decision)}, having read {self._timings.bytes_in} bytes")
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
             if isinstance(decision, BadHandshake):
@@ -260,8 +270,8 @@ class SessionRunner:
 
     def _faulted(self, problem: DecisionFailed) -> None:
         self._context.log.error("{problem} ({client})", problem=problem, client=show(self._client.address))
-        if problem.details:
-            self._context.log.debug("{details}", details=problem.details)
+        if self._context.tells_all and problem.details:
+            self._context.log.debug("the traceback of this error:", details_below=problem.details)
         self._take(Input.FAULTED, str(problem))
 
     def _blame(self, command: commands.Blame) -> None:
@@ -286,9 +296,8 @@ class SessionRunner:
 
     def attempt_failed(self, target: Target, reason: str) -> None:
         """Log a failed attempt and tell the listeners of ``connect_failed``."""
-        self._context.log.debug(
-            "session {number}: {target}: {reason}", number=self.number, target=target, reason=reason
-        )
+        if self._context.tells_all:
+            self._tell(f"no connection to {target}: {reason}")
         if self._context.events.heard("connect_failed"):
             self._context.events.emit("connect_failed", self._context.log, str(target), reason)
 
@@ -296,6 +305,8 @@ class SessionRunner:
         """Tell the session that the upstream is connected."""
         self._pending = None
         self._timings.connected()
+        if self._context.tells_all:
+            self._tell(f"connected to {self._timings.target} at {show(connection.peer)}")
         self._upstream = connection
         self._take(Input.CONNECTED)
 

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Record
 from proxymux.core.target import Target
+from proxymux.printable import printable
 from proxymux.session.context import ClientExchange
 
 
@@ -53,7 +54,7 @@ class Timings:
     def record(
         self, service: str, number: int, client: Client, exchange: ClientExchange | None, ending: Ending
     ) -> Record:
-        """Make the record of a session that ends now.
+        """Make the record of a session that ends now.  Its texts are printable, whoever they come from.
 
         :param exchange: the session's exchange; None if it was not joined.
         """
@@ -63,13 +64,13 @@ class Timings:
             time=self._accepted_epoch,
             service=service,
             session=number,
-            client=show(client.address),
-            local=show(client.local),
-            target=None if self.target is None else str(self.target),
+            client=printable(show(client.address)),
+            local=printable(show(client.local)),
+            target=_shown(self.target),
             outcome=ending.outcome,
-            reason=ending.text,
+            reason=_shown(ending.text),
             status=ending.status,
-            cause=ending.reason,
+            cause=_shown(ending.reason),
             bytes_in=self.bytes_in + (exchange.bytes_in if exchange is not None else 0),
             bytes_out=max(0, self.bytes_out + (exchange.bytes_out if exchange is not None else 0)),
             decide_seconds=None if decided_at is None else decided_at - self._accepted_at,
@@ -77,3 +78,7 @@ class Timings:
             first_byte_seconds=None if connected_at is None or first_byte_at is None else first_byte_at - connected_at,
             seconds=self._clock.seconds() - self._accepted_at,
         )
+
+
+def _shown(value: Target | str | None) -> str | None:
+    return None if value is None else printable(str(value))

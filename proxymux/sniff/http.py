@@ -1,20 +1,21 @@
-"""HTTP/1: request line and Host (RFC 9112, RFC 9110); the preface of HTTP/2 (RFC 9113)."""
+"""HTTP/1: the head of a request (RFC 9112, RFC 9110); the preface of HTTP/2 (RFC 9113)."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
 from proxymux.sniff.beginning import TCHAR, beginning_of, letters
+from proxymux.sniff.http2 import PREFACE
 
 #: The most bytes of a request's head; HAProxy's and nginx's limits are of this order too.
 LIMIT: Final = 32768
 _EMPTY_LINES_LIMIT: Final = 4
 
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_SPACE: Final = b" \t"
 
 # A method has at most 32 bytes; the longest registered one has 17.  A head has at most 256 fields; HAProxy's default
 # limit is 101.
@@ -41,6 +42,8 @@ class HttpRequest:
     :param host: in lower case and without a port, from the request target if that is a whole URL, else from the Host
         field; or None.
     :param port: the port beside the host, or None.
+    :param lines: the lines of the header as sent, of which :attr:`headers` is made.  They count in no comparison, and
+        are not shown, as they may hold secrets.
     """
 
     method: str
@@ -48,6 +51,37 @@ class HttpRequest:
     version: str
     host: str | None = None
     port: int | None = None
+    lines: bytes = field(default=b"", repr=False, compare=False)
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The fields in the client's order: pairs of the name as sent, and the value without space around it."""
+        pairs = (line.partition(b":") for line in self.lines.splitlines())
+        return tuple((name, value.strip(_SPACE)) for name, _, value in pairs)
+
+    def header(self, name: str | bytes) -> bytes | None:
+        """The value of a field; None if there is none of that name.
+
+        Values of several fields of one name are joined by commas, which is what they mean (RFC 9110 section 5.3).
+
+        :param name: in any case.
+        """
+        wanted = (name.encode("ascii", "replace") if isinstance(name, str) else name).lower()
+        values = [value for each, value in self.headers if each.lower() == wanted]
+        return b", ".join(values) if values else None
+
+    @property
+    def is_websocket(self) -> bool:
+        """True if the client wants to go on with WebSocket (RFC 6455 section 4.1)."""
+        return (
+            self.method == "GET"
+            and self.version != "1.0"
+            and b"websocket" in self._words("Upgrade")
+            and b"upgrade" in self._words("Connection")
+        )
+
+    def _words(self, name: str) -> list[bytes]:
+        return [word.strip(_SPACE).lower() for word in (self.header(name) or b"").split(b",")]
 
 
 def http_request(data: bytes) -> HttpRequest | NeedData | None:
@@ -56,7 +90,7 @@ def http_request(data: bytes) -> HttpRequest | NeedData | None:
     None for heads that two parsers could read differently: with two Host fields, a folded line, white space before a
     colon, or a control byte.
     """
-    if data[:12] == _PREFACE[:12]:
+    if data[:12] == PREFACE[:12]:
         return _preface(data)
     start = _after_empty_lines(data)
     if data[start:] == b"\r":  # the first half of one more empty line
@@ -71,9 +105,9 @@ def http_request(data: bytes) -> HttpRequest | NeedData | None:
 
 
 def _preface(data: bytes) -> HttpRequest | NeedData | None:
-    if data.startswith(_PREFACE):
+    if data.startswith(PREFACE):
         return HttpRequest("PRI", "*", "2.0")
-    return NEED_DATA if _PREFACE.startswith(data) else None
+    return NEED_DATA if PREFACE.startswith(data) else None
 
 
 def _after_empty_lines(data: bytes) -> int:
@@ -100,7 +134,7 @@ def _request(head: re.Match[bytes]) -> HttpRequest | None:
             return None
     if named is None:
         return None
-    return HttpRequest(method.decode("ascii"), target.decode("ascii"), version.decode("ascii"), *named)
+    return HttpRequest(method.decode("ascii"), target.decode("ascii"), version.decode("ascii"), *named, fields[1:])
 
 
 def _host_field(fields: bytes) -> bytes | None:

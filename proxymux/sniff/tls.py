@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxymux.core.decision import NEED_DATA, NeedData
+from proxymux.sniff.fields import Fields, Malformed, read
 
 #: The most bytes of the handshake message; browsers send about two thousand.
 _MESSAGE_LIMIT: Final = 32768
@@ -40,14 +41,6 @@ class ClientHello:
     versions: tuple[int, ...] = ()
 
 
-class _Malformed(Exception):
-    """The message is not a valid ClientHello."""
-
-
-class _Unfinished(Exception):
-    """A field of the message has not come yet."""
-
-
 def tls_client_hello(data: bytes) -> ClientHello | NeedData | None:
     """The ClientHello that ``data`` begins with, in one record or several."""
     message = _message(data)
@@ -59,12 +52,7 @@ def tls_client_hello(data: bytes) -> ClientHello | NeedData | None:
         return None
     if len(message) < 4:
         return NEED_DATA
-    try:
-        return _client_hello(_Fields(message[4 : 4 + size], size))
-    except _Malformed:
-        return None
-    except _Unfinished:
-        return NEED_DATA
+    return read(_client_hello, message[4 : 4 + size], size)
 
 
 def _message(data: bytes) -> bytes | None:
@@ -95,55 +83,14 @@ def _may_be_record(header: bytes) -> bool:
     return 1 <= int.from_bytes(header[3:5], "big") <= _RECORD_LIMIT
 
 
-class _Fields:
-    """Reads one field after another.
-
-    :param block: the bytes that have come.
-    :param size: how many there will be in all.
-    """
-
-    def __init__(self, block: bytes, size: int) -> None:
-        self._block = block
-        self._size = size
-        self._at = 0
-
-    @property
-    def left(self) -> int:
-        return self._size - self._at
-
-    def take(self, count: int) -> bytes:
-        end = self._at + count
-        if end > self._size:
-            raise _Malformed
-        if end > len(self._block):
-            raise _Unfinished
-        field = self._block[self._at : end]
-        self._at = end
-        return field
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def vector(self, size: int, least: int = 0, most: int = 65535) -> bytes:
-        """Read a length of ``size`` bytes, and as many bytes as it says.
-
-        :param least: the least length that is allowed.
-        :param most: the greatest.
-        """
-        length = self.number(size)
-        if not least <= length <= most:
-            raise _Malformed
-        return self.take(length)
-
-
-def _client_hello(fields: _Fields) -> ClientHello:
+def _client_hello(fields: Fields) -> ClientHello:
     version = fields.number(2)
     if version >> 8 != 3:
-        raise _Malformed
+        raise Malformed
     fields.take(32)
     fields.vector(1, most=32)
     if len(fields.vector(2, least=2)) % 2:
-        raise _Malformed
+        raise Malformed
     fields.vector(1, least=1)
     # Their contents are read only once all have come, so that a long list is not read again with each byte.
     extensions = _extensions(fields)
@@ -155,25 +102,25 @@ def _client_hello(fields: _Fields) -> ClientHello:
     )
 
 
-def _extensions(fields: _Fields) -> dict[int, bytes]:
+def _extensions(fields: Fields) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     if fields.left and fields.number(2) != fields.left:
-        raise _Malformed
+        raise Malformed
     while fields.left:
         kind = fields.number(2)
         if kind in found or len(found) == _EXTENSIONS_LIMIT:
-            raise _Malformed
+            raise Malformed
         found[kind] = fields.vector(2)
     return found
 
 
-def _only_vector(extension: bytes, size: int) -> _Fields:
+def _only_vector(extension: bytes, size: int) -> Fields:
     """The vector that fills a whole extension; an empty one is not allowed in any extension that is read here."""
-    outer = _Fields(extension, len(extension))
+    outer = Fields(extension, len(extension))
     inner = outer.vector(size, least=1)
     if outer.left:
-        raise _Malformed
-    return _Fields(inner, len(inner))
+        raise Malformed
+    return Fields(inner, len(inner))
 
 
 def _host_name(extension: bytes) -> str | None:
@@ -183,7 +130,7 @@ def _host_name(extension: bytes) -> str | None:
         kind, name = names.number(1), names.vector(2, least=1)
         if kind == 0:
             if found is not None or len(name) > _NAME_LIMIT or not all(0x21 <= byte <= 0x7E for byte in name):
-                raise _Malformed
+                raise Malformed
             # In lower case, as DNS ignores case and a router's table should too.
             found = name.decode("ascii").lower()
     return found

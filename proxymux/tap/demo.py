@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import ServerFactory
 from twisted.protocols.basic import LineReceiver
 
+from proxymux.admin.access_log import STDOUT
 from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject
 from proxymux.core.identity import Client
 from proxymux.net.driver import make_driver
@@ -95,7 +96,8 @@ class Demo(MultiService):
     def __init__(self, reactor: Reactor, settings: Settings) -> None:
         super().__init__()
         self._router = _DemoRouter()
-        log = make_log(settings.log_level)
+        self._leaves_stdout = settings.access_log == STDOUT
+        log = make_log(settings)
         loaded = replace(from_object(self._router, "demo", __file__), name="demo")
         driver = make_driver(reactor, settings, log)
         self._reactor = driver.reactor
@@ -124,7 +126,8 @@ class Demo(MultiService):
         return stopped.addCallback(lambda _: DeferredList([maybeDeferred(port.stopListening) for port in ports]))
 
     def _greet(self) -> None:
-        print(_HELLO.format(address=self._proxy.addresses[0]), file=sys.__stdout__, flush=True)
+        stream = sys.__stderr__ if self._leaves_stdout else sys.__stdout__
+        print(_HELLO.format(address=self._proxy.addresses[0]), file=stream, flush=True)
 
 
 def make_demo(reactor: Reactor, settings: Settings) -> Demo:

@@ -79,7 +79,7 @@ def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
     from proxymux.net.driver import make_driver
     from proxymux.tap.wiring import make_log, make_service
 
-    log = make_log(settings.log_level)
+    log = make_log(settings)
     driver = make_driver(reactor, settings, log, settings.buffer)
     target_filter = TargetFilter(TargetRules(settings.allow_target, settings.deny_target))
     replay_cache, budget, statistics = ReplayCache(), FailureBudget(settings.max_failures), Statistics()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import ParamSpec, TypeVar
 
@@ -36,7 +38,9 @@ def takes(
         def make_from_arguments(*args: P.args, **kwargs: P.kwargs) -> R:
             kind.check_names(kwargs)
             given = signature.bind(*args, **kwargs).arguments
-            return make(read({name: value for name, value in given.items() if value is not None}))
+            settings = read({name: value for name, value in given.items() if value is not None})
+            with contextlib.redirect_stdout(sys.stderr):  # what user code prints while it is loaded
+                return make(settings)
 
         returned = inspect.signature(make).return_annotation
         shown = signature.replace(parameters=unannotated, return_annotation=returned)

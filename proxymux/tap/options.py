@@ -5,6 +5,7 @@ Importing this module and printing ``--help`` load neither OpenSSL nor the netwo
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from twisted.python import usage
 
 from proxymux.errors import ProxymuxError
 from proxymux.fields import Setting
+from proxymux.printable import printable
 from proxymux.settings import Settings, nearest
 
 
@@ -35,8 +37,8 @@ _NOT_GIVEN: Final[tuple[object, ...]] = (None, [], 0)
 
 
 def fail(error: object) -> NoReturn:
-    """Print one line on standard error and exit with status 1."""
-    print(f"proxymux: {error}", file=sys.stderr)
+    """Print one printable line on standard error and exit with status 1."""
+    print(f"proxymux: {printable(str(error))}", file=sys.stderr)
     raise SystemExit(1)
 
 
@@ -144,14 +146,31 @@ def make_checked(options: usage.Options, make: Callable[[], Made]) -> Made:
     :raises SystemExit: with status 1 if the service could not start, with status 0 after ``--check``.
     """
     try:
-        service = make()
+        with contextlib.redirect_stdout(sys.stderr):  # what user code prints while it is loaded
+            service = make()
         service.check()
     except ProxymuxError as error:
         fail(error)
+    if options.parent is not None:
+        _heed_twistd(options.parent, options["access-log"] == "-")
     if options[_CHECK]:
         print("ok")
         raise SystemExit(0)
     return service
+
+
+def _heed_twistd(twistd: usage.Options, uses_stdout: bool) -> None:
+    """Do with the logs as the options of twistd say.
+
+    :param uses_stdout: the access log is to be on standard output.
+    :raises SystemExit: if twistd is to become a daemon, which has no standard output.
+    """
+    if uses_stdout and not (twistd["nodaemon"] or twistd["debug"]):
+        fail("--access-log: - is standard output, which a daemon has not; name a file, or give twistd -n")
+    if twistd["logfile"] == "-" or twistd["logger"]:
+        from proxymux.admin.text_log import TextLog
+
+        TextLog.of_process("error").leaves_stdout = False
 
 
 def _old_name(setting: Setting[object, object]) -> str:

@@ -87,7 +87,7 @@ def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = Non
     from proxymux.pool.modes import exclusive_mode, shared_mode
     from proxymux.tap.wiring import make_events, make_log, make_service
 
-    log = log or make_log(settings.log_level)
+    log = log or make_log(settings)
     driver = make_driver(reactor, settings, log)
     events = make_events(log)
     make_mode = exclusive_mode if settings.chosen_mode == "proxy" else shared_mode

@@ -6,6 +6,7 @@ Functions import OpenSSL and the network code when they are called, not before: 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,7 +37,8 @@ class Options(SettingsOptions[RouterSettings]):
     longdesc = (
         "Content-aware TCP routing: the first bytes of each connection go to proxy(data) in the router file, which"
         " names the upstream. Signals: QUIT waits for every connection to end, TERM and INT for --drain-timeout, a"
-        " second one ends them now; HUP reloads the router and the deny files; USR1 reopens log files."
+        " second one ends them now; HUP reloads the router with what it imports from its folder, and the deny files;"
+        " USR1 reopens log files."
     )
     optFlags: ClassVar[list[list[str | None]]] = [
         ["demo", None, "start two upstreams and a router between them, and say what to try"]
@@ -94,12 +96,14 @@ def Router(settings: RouterSettings) -> ProxyService:
 def make_router(reactor: Reactor, settings: RouterSettings) -> ProxyService:
     """Put a router service together.
 
-    :raises ProxymuxError: if the router or its shadow cannot be loaded.
+    :raises ProxymuxError: if the router or its shadow cannot be loaded, or SSL_CERT_FILE names no certificates.
     """
     from proxymux.net.driver import make_driver
+    from proxymux.net.trust_store import check_trust_store
     from proxymux.router.deciding import make_decider
     from proxymux.tap.wiring import make_log, make_service
 
-    log = make_log(settings.log_level)
+    check_trust_store(os.environ)
+    log = make_log(settings)
     driver = make_driver(reactor, settings, log)
     return make_service(driver, "router", lambda: make_decider(settings, driver.reactor, log), settings, log)

@@ -16,8 +16,9 @@ from twisted.logger import (
     globalLogPublisher,
 )
 
-from proxymux.admin.access_log import AccessLog, check_path
+from proxymux.admin.access_log import STDOUT, AccessLog, check_path
 from proxymux.admin.statistics import Statistics
+from proxymux.admin.text_log import TextLog
 from proxymux.core.admission import Admission
 from proxymux.core.events import EventListener, Events
 from proxymux.gateway.pid_file import PidFile
@@ -30,13 +31,16 @@ from proxymux.process import Process
 from proxymux.service import ProxyService
 from proxymux.session.context import Context, Join, JoinPool, UpstreamSource
 from proxymux.session.listening import Listener
-from proxymux.settings import LogLevel as LogLevelName
 from proxymux.settings import Settings
+from proxymux.user_code import describe
 
 
-def make_log(level: LogLevelName) -> Logger:
-    """Make the logger of a service, which writes messages of ``level`` and worse to twistd's log."""
-    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+def make_log(settings: Settings) -> Logger:
+    """Make the logger of a service, and have the text log of the process do as the service's settings say."""
+    text_log = TextLog.of_process(settings.log_level)
+    if settings.access_log == STDOUT:
+        text_log.leaves_stdout = True
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(settings.log_level))
     return Logger("proxymux", observer=FilteringLogObserver(globalLogPublisher, [predicate]))
 
 
@@ -45,7 +49,7 @@ def make_events(log: Logger) -> Events:
 
     def report(listener: EventListener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
-        log.error("listener {name} raised {kind}: {error}", name=name, kind=type(error).__name__, error=error)
+        log.error("listener {name} raised {error}", name=name, error=describe(error))
 
     def spawn(listener: EventListener, awaitable: Awaitable[object]) -> None:
         async def await_and_report() -> None:
@@ -103,6 +107,7 @@ def make_service(
         connector=connector or Connector(driver, settings, target_check),
         join=join or driver.join,
         join_pool=join_pool,
+        tells_all=settings.log_level == "debug",
         admission=Admission.of(settings),
         settings=settings,
         events=events or make_events(log),
@@ -127,8 +132,8 @@ def _access_log(settings: Settings, log: Logger) -> Callable[[], AccessLog] | No
         return None
     check_path(settings.access_log)
 
-    def report(error: OSError) -> None:
-        log.error("--access-log: a line could not be written: {error}", error=error)
+    def report(problem: str) -> None:
+        log.error("{problem}", problem=problem)
 
     # sys.__stdout__, because twistd replaces sys.stdout by its log.
     return functools.partial(AccessLog, settings.access_log, sys.__stdout__ or sys.stdout, report)

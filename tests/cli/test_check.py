@@ -299,11 +299,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run(tmp_path: Path) -> Run:
     """Run ``python -m proxymux``."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "proxymux", *arguments],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
             capture_output=True,
             text=True,
             timeout=60,
@@ -372,3 +372,13 @@ def test_what_is_wrong_is_said_on_standard_error_without_a_traceback(
     assert ended.stdout == ""
     assert ended.stderr.startswith(words)
     assert "Traceback" not in ended.stderr
+
+
+def test_what_a_router_raises_is_printable_on_a_stream_that_takes_only_ascii(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "router.py").write_text("def proxy(data):\n    raise ValueError(data.decode('latin-1'))\n")
+    (tmp_path / "one").write_bytes(b"\x1b[31m\xff\n.")
+    ended = run("check", "router.py", "--sample", "one", PYTHONIOENCODING="ascii:strict")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.splitlines()[1] == (
+        "one (8 bytes): fails: router.py:2: proxy raised ValueError: \\x1b[31m\\xff ."
+    )

@@ -91,7 +91,16 @@ def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
     assert heard == [TOKEN.encode() + b"\n"]
 
 
-@pytest.mark.parametrize(("status", "said"), [(b"401", b"401"), (b"502", b"502"), (b"", b"nothing"), (b"5", b"5")])
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (b"401", b"the gateway answers 401: the token opens nothing here"),
+        (b"502", b"the gateway answers 502: the target cannot be connected to"),
+        (b"", b"the gateway does not answer: it closed without a status"),
+        (b"5", b"the gateway answers 5: which is no status of a gateway"),
+        (b"\x1b[3", b"the gateway answers \\x1b[3: which is no status of a gateway"),
+    ],
+)
 def test_a_status_that_is_not_200_is_said(status: bytes, said: bytes) -> None:
     def serve(connection: socket.socket) -> None:
         read_line(connection)
@@ -99,14 +108,34 @@ def test_a_status_that_is_not_200_is_said(status: bytes, said: bytes) -> None:
 
     done = run(serve, TOKEN)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.endswith(b"the gateway answers " + said + b"\n")
+    assert done.stderr.endswith(b": " + said + b"\n")
     assert TOKEN.encode() not in done.stderr
 
 
-@pytest.mark.parametrize("gateway", ["127.0.0.1", "unix:/tmp/x", "127.0.0.1:1"])
-def test_a_gateway_that_is_none_is_said(gateway: str) -> None:
+@pytest.mark.parametrize(
+    ("gateway", "said"),
+    [
+        ("127.0.0.1", b"'127.0.0.1' is not host:port or [v6]:port, as the address of a gateway is"),
+        ("unix:/tmp/x", b"'unix:/tmp/x' is not host:port or [v6]:port, as the address of a gateway is"),
+        ("127.0.0.1:1", b"127.0.0.1:1: connection refused"),
+        ("nowhere.invalid:1", b"nowhere.invalid:1: name does not resolve"),
+    ],
+)
+def test_a_gateway_that_is_none_is_said(gateway: str, said: bytes) -> None:
     command = [sys.executable, "-m", "proxymux", "connect", gateway, TOKEN]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1
-    assert done.stderr.startswith(b"proxymux connect: ")
+    assert done.stderr == b"proxymux connect: " + said + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("none", "No such file or directory"), ("", "Is a directory"), ("empty", "its first line is empty")],
+)
+def test_a_file_without_a_token_is_said_and_not_the_gateway_s(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "empty").write_text("\n")
+    command = [sys.executable, "-m", "proxymux", "connect", "127.0.0.1:1", f"@{tmp_path / name}"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"proxymux connect: {tmp_path / name}: {problem}; name the file that holds the token\n"

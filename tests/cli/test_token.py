@@ -81,28 +81,76 @@ def test_the_secret_may_be_in_the_environment(
     assert "127.0.0.1:62863" in said
 
 
+SEAL = ["seal", "--key-file", "KEYS", "--expires-in", "1"]
+SEAL_OLD = ["seal", "--legacy", "--secret-file", "SECRET", "--target", "a:1"]
+OLD = "U2FsdGVkX19KIJ9OQJKT/yHGMrS+5SsBAAjetomptQ0="
+NO_TOKEN = "this is no token; a sealed one begins with pm1., an old one is base64 that begins with U2FsdGVkX1"
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["seal", "--target", "a:1", "--expires-in", "1"], "--key-file: missing"),
+        (["seal", "--target", "a:1", "--expires-in", "1"], "--key-file: missing; name the file of keys, or --legacy"),
         (["seal", "--target", "a:1", "--key-file", "KEYS"], "--expires-in: missing"),
-        (["seal", "--target", "a", "--key-file", "KEYS", "--expires-in", "1"], "not host:port"),
-        (["seal", "--target", "a:1", "--key-file", "KEYS", "--expires-in", "1", "--client", "x"], "c is not a CIDR"),
+        ([*SEAL, "--target", "127.0.0.1"], "--target: '127.0.0.1' is not host:port or [v6]:port; HOST:PORT such as"),
+        ([*SEAL, "--target", "unix:/x"], "--target: 'unix:/x' is not host:port or [v6]:port; HOST:PORT such as"),
+        ([*SEAL, "--target", "a:1", "--target", "a:0"], "--target: 'a:0': the port is not a number from 1 to 65535"),
+        ([*SEAL, *["--target", "a:1"] * 33], "--target: is given 33 times; a token has at most 32"),
+        ([*SEAL, "--target", "a:1", "--client", "x"], "--client: 'x' is not an address or CIDR such as 10.0.0.0/8"),
+        ([*SEAL, "--target", "a:1", "--client", "10.0.0.1/8"], "--client: '10.0.0.1/8' has bits set beyond its prefix"),
+        ([*SEAL, "--target", "a:1", "--audience", ""], "--audience: '' is not a name of 1 to 64 characters"),
+        ([*SEAL, "--target", "a:1", "--digest", "md5"], "--digest: is of old tokens; leave it away, or give --legacy"),
+        ([*SEAL, "--target", "a:1", "--secret-file", "SECRET"], "--secret-file: is for old tokens; give --legacy, or"),
+        (["seal", "--secret-file", "SECRET", "--target", "a:1"], "--secret-file: is for old tokens; give --legacy, or"),
         (["seal", "--target", "a:1", "--key-file", "/none", "--expires-in", "1"], "--key-file: /none: No such file"),
-        (["seal", "--legacy", "--target", "a:1"], "--secret-file: missing"),
-        (["seal", "--legacy", "--target", "a:1", "--target", "b:1"], "--target: an old token has one"),
-        (["seal", "--legacy", "--target", "a:1", "--expires-in", "1"], "--expires-in: old tokens have none"),
-        (["seal", "--legacy", "--target", "a:1", "--once"], "--once: old tokens have none"),
-        (["open", "pm1.k1.AAAA"], "--key-file: missing"),
+        (["seal", "--legacy", "--target", "a:1"], "--secret-file: missing; an old token needs its secret: name the"),
+        (["seal", "--legacy", "--secret-file", "SECRET", "--target", "a"], "--target: 'a' is not host:port"),
+        ([*SEAL_OLD, "--target", "b:1"], "--target: an old token has one; leave --legacy away for several"),
+        ([*SEAL_OLD, "--key-file", "KEYS"], "--key-file: is for sealed tokens; leave it away, or --legacy"),
+        ([*SEAL_OLD, "--expires-in", "1"], "--expires-in: old tokens have none"),
+        ([*SEAL_OLD, "--once"], "--once: old tokens have none"),
+        (["open", "junk"], NO_TOKEN),
+        (["open", ""], NO_TOKEN),
+        (["open", "pm1"], NO_TOKEN),
+        (["open", "aGVsbG8="], NO_TOKEN),
+        (["open", OLD[:-5]], NO_TOKEN),
+        (["open", "pm1.k1.AAAA"], "--key-file: missing; the token is a sealed one"),
+        (["open", "--secret-file", "SECRET", "pm1.k1.AAAA"], "--key-file: missing; the token is a sealed one"),
         (["open", "--key-file", "KEYS", "pm1.k1.AAAA"], "damaged"),
         (["open", "--key-file", "KEYS", "pm1.k2.AAAA"], "no key of that id"),
-        (["open", "--secret-file", "/none", "abc"], "--secret-file: /none: No such file"),
+        (["open", OLD], "--secret-file: missing; an old token needs its secret: name the file, or set PROXYMUX_SECRET"),
+        (["open", "--key-file", "KEYS", OLD], "--secret-file: missing; an old token needs its secret"),
+        (["open", "--secret-file", "/none", OLD], "--secret-file: /none: No such file"),
     ],
 )
 def test_what_is_wrong_is_one_line(
-    arguments: list[str], problem: str, keys: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    problem: str,
+    keys: str,
+    secret: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("PROXYMUX_SECRET", raising=False)
-    status, said, complaint = run(capsys, *[keys if word == "KEYS" else word for word in arguments])
+    files = {"KEYS": keys, "SECRET": secret}
+    status, said, complaint = run(capsys, *[files.get(word, word) for word in arguments])
     assert (status, said) == (1, "")
     assert re.fullmatch(f"proxymux token {arguments[0]}: .*{re.escape(problem)}.*\n", complaint)
+
+
+def test_what_a_token_says_is_printed_in_printable_characters(keys: str, capsys: pytest.CaptureFixture[str]) -> None:
+    claims = {"t": "a:1", "e": 1893456000, "a": "\x1b[31m\n\u202e"}
+    token = parse_keys([KEYS]).seal(claims, bytes(16))
+    status, said, _ = run(capsys, "open", "--key-file", keys, token)
+    assert status == 0
+    assert "audience:   \\x1b[31m\\n\\u202e\n" in said
+    assert said.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("seconds", ["-5", "x", "1.5", "9999999999", ""])
+def test_seconds_that_are_none_are_told_with_what_is_accepted(
+    keys: str, seconds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, complaint = run(capsys, "seal", "--key-file", keys, "--target", "a:1", "--expires-in", seconds)
+    assert status == 2
+    assert complaint.endswith(f"--expires-in: {seconds!r} is not a whole number of seconds from 0 to 3153600000\n")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import collections
+import copy
 import decimal
 import math
+import pickle
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -93,6 +96,33 @@ def test_the_keys_of_the_table_are_the_objects_keyword_arguments(result: dict[st
         return
     kind = Forward if "remote" in result else Reject if "close" in result else Reply
     assert kind(**result) == from_result(result)
+
+
+@pytest.mark.parametrize("given", [["a:1", "b:2"], ("a:1", "b:2")], ids=repr)
+def test_a_list_of_targets_equals_the_list_and_the_tuple(given: Any) -> None:
+    remote: Any = Forward(given).remote
+    assert remote == ["a:1", "b:2"] == remote
+    assert remote == ("a:1", "b:2") == remote
+    assert remote == Forward(list(given)).remote
+    assert (remote != ["a:1", "b:2"]) is False
+    for other in (["a:1"], ["b:2", "a:1"], ("a:1",), "a:1", None, {"a:1", "b:2"}):
+        assert (remote == other, remote != other) == (False, True)
+
+
+def test_a_decision_with_a_list_is_hashable_and_no_list_of_the_routers() -> None:
+    targets = ["a:1", "b:2"]
+    decision = Forward(targets)
+    targets.append("c:3")
+    assert decision == Forward(("a:1", "b:2"))
+    assert hash(decision) == hash(Forward(["a:1", "b:2"]))
+    assert replace(decision, retries=0).remote == ["a:1", "b:2"]
+    assert copy.deepcopy(decision) == pickle.loads(pickle.dumps(decision)) == decision
+
+
+def test_a_target_alone_is_as_it_was_written() -> None:
+    target = parse_target("a:1")
+    assert Forward(target).remote is target
+    assert Forward("a:1").remote == "a:1"
 
 
 # What is none.

@@ -81,3 +81,31 @@ def test_term_drains_both(run_tac: Tac, example: Example, serve: Serve) -> None:
             assert client.recv(10, socket.MSG_WAITALL) == b"still here"
         assert running.process.poll() is None
     assert running.wait() == 0
+
+
+COUNTS = """\
+import counting
+
+def proxy(data):
+    counting.CALLS.append(data)
+    return {'close': b'%d' % len(counting.CALLS)}
+"""
+
+
+def test_after_hup_both_still_share_what_they_import(run_tac: Tac, example: Example) -> None:
+    tac = example("two_routers.tac")
+    for name, source in (("socks4", COUNTS), ("git_router", COUNTS), ("counting", "CALLS = []\n")):
+        (tac.parent / f"{name}.py").write_text(source)
+    running = run_tac(tac)
+    ports = port_of("socks4", running), port_of("git_router", running)
+
+    def ask(port: int) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), 60) as client:
+            client.sendall(b"x")
+            return read_all(client)
+
+    assert [ask(port) for port in ports] == [b"1", b"2"]
+    running.signal(signal.SIGHUP)
+    running.wait_for_log(r"reloaded socks4: read \S+/counting.py, \S+/socks4.py")
+    running.wait_for_log(r"reloaded git_router: read \S+/git_router.py")
+    assert [ask(port) for port in ports] == [b"1", b"2"]

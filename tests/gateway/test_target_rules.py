@@ -96,6 +96,20 @@ def test_anything_else_is_no_rule_and_the_message_is_one_short_line(text: str) -
     assert len(str(refusal.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("10.0.0.0/8:http", "10.0.0.0/8:80,8000-8100"),
+        ("host/8:1", "10.0.0.0/8:80,8000-8100"),
+        ("fd00::/8:443", "[fd00::/8]:443"),
+    ],
+)
+def test_the_message_shows_how_ports_are_written(text: str, shown: str) -> None:
+    with pytest.raises(BadAddress) as refusal:
+        parse_target_rule(text)
+    assert str(refusal.value) == f"{text!r} is not CIDR:PORTS such as {shown}"
+
+
 def test_the_message_says_what_is_wrong_with_a_port() -> None:
     with pytest.raises(BadAddress, match="'90-80' is not within 1 to 65535"):
         parse_target_rule("10.0.0.0/8:90-80")

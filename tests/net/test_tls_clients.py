@@ -154,7 +154,11 @@ async def test_before_the_certificate_is_found_good_nothing_is_decided_nor_diall
     theirs = None if credentials == "none" else stranger.issue("client.example")
     client = await net.connect_tls(proxy.address, authority.for_client(theirs), server_name=NAME)
     assert await client.hear() == b""
-    assert (await proxy.record()).outcome == "bad_handshake"
+    record = await proxy.record()
+    assert record.outcome == "bad_handshake"
+    assert record.reason == (
+        "TLS: the peer sends no certificate" if theirs is None else "TLS: the peer's certificate is not accepted"
+    )
     assert asked.about == []
     assert await target.is_left_alone()
 
@@ -168,7 +172,8 @@ async def test_bytes_that_are_not_tls_are_a_bad_handshake(start: Start, own: Cre
     with_alert = await client.read_all()
     assert b"HTTP" not in with_alert
     client.close()
-    assert (await proxy.record()).outcome == "bad_handshake"
+    record = await proxy.record()
+    assert (record.outcome, record.reason) == ("bad_handshake", "TLS: the peer speaks plain HTTP where TLS is wanted")
     assert asked.about == []
     assert proxy.errors == []
 
@@ -182,7 +187,9 @@ async def test_a_client_that_does_not_trust_us_is_a_bad_handshake(
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
         await client.handshake()
     client.close()
-    assert (await proxy.record()).outcome == "bad_handshake"
+    record = await proxy.record()
+    assert record.outcome == "bad_handshake"
+    assert record.reason == "TLS: the peer does not know the issuer of our certificate (alert: unknown ca)"
     assert proxy.errors == []
 
 

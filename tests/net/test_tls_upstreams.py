@@ -18,6 +18,9 @@ from tests.services.tls import tls_upstream
 pytestmark = pytest.mark.usefixtures("trust")
 
 
+PLAIN = {"none, but plain text": b"220 welcome\r\n", "none, but HTTP": b"HTTP/1.1 400 Bad Request\r\n\r\n"}
+
+
 async def asks(proxy: Running, data: bytes = b"hello") -> Peer:
     """A client in the clear that has sent ``data``."""
     client = await proxy.connect()
@@ -86,26 +89,46 @@ async def test_tls_true_has_nothing_to_verify_on_a_unix_socket(start: Start, net
     assert failed.remotes == [target.remote]
 
 
-@pytest.mark.parametrize("flaw", ["of another name", "of a stranger", "none, but plain text"])
+@pytest.mark.parametrize(
+    ("flaw", "reason"),
+    [
+        ("of another name", "the certificate is not one for upstream.example; it names other.example"),
+        ("of a stranger", "the peer's certificate is not accepted: its issuer is not known"),
+        ("expired", "the peer's certificate is not accepted: it has expired"),
+        ("none, but plain text", "what the peer sends is not TLS"),
+        ("none, but HTTP", "what the peer sends is not TLS"),
+        ("none, but an end", "the peer closed the connection in the handshake"),
+        ("none, but a reset", "the peer closed the connection in the handshake"),
+    ],
+)
 @in_reactor
 async def test_an_upstream_with_a_bad_certificate_is_unreachable_and_is_sent_nothing(
-    start: Start, net: Net, authority: Authority, stranger: Authority, flaw: str
+    start: Start, net: Net, authority: Authority, stranger: Authority, flaw: str, reason: str
 ) -> None:
     target = net.upstream()
     failed = Callback(b"sorry")
     proxy = start(lambda data: {"remote": target.remote, "tls": "upstream.example"}, connect_error=failed)
     client = await asks(proxy)
     plain = await target.accept()
-    if flaw == "none, but plain text":
-        await plain.send(b"220 welcome\r\n")
+    if flaw in PLAIN:
+        await plain.send(PLAIN[flaw])
         assert b"hello" not in await plain.read_all()
+    elif flaw == "none, but an end":
+        plain.close()
+    elif flaw == "none, but a reset":
+        plain.reset()
     else:
-        bad = authority.issue("other.example") if flaw == "of another name" else stranger.issue("upstream.example")
+        bad = {
+            "of another name": lambda: authority.issue("other.example"),
+            "of a stranger": lambda: stranger.issue("upstream.example"),
+            "expired": lambda: authority.issue_expired("upstream.example"),
+        }[flaw]()
         assert await net.secure(plain, bad.for_server()).hear() == b""
     assert await client.read_all() == b"sorry"
     client.close()
     record = await proxy.record()
     assert (record.outcome, record.connect_seconds) == ("unreachable", None)
+    assert record.reason == f"{target.remote}: TLS: {reason}"
     assert failed.remotes == [target.remote]
     proxy.clock.advance(1)
     assert await target.is_left_alone()  # to try again would not change the certificate

@@ -160,6 +160,13 @@ def test_a_bad_value_names_its_variable_and_what_is_accepted(name: str, value: s
     assert len(text) < 300
 
 
+@pytest.mark.parametrize("host", ["a b", "a\x1b[31m", "10.0.0.256", "unix:/x"])
+def test_a_host_that_is_none_names_its_variable(host: str) -> None:
+    text = complaint({**ENVIRONMENT, "TARGET_HOST_1": host})
+    assert text.startswith("TARGET_HOST_1: ")
+    assert text.isprintable()
+
+
 def test_a_count_that_does_not_match_the_targets_is_said() -> None:
     more = {"TARGET_HOST_2": "10.0.0.2", "TARGET_PORT_2": "1"}
     assert complaint({**ENVIRONMENT, **more}).startswith("PROXY_CONNECTIONS_CNT: is 1, but TARGET_HOST_2 is set too")
@@ -226,6 +233,7 @@ def test_6_a_count_without_as_many_targets_is_refused() -> None:
         ("targetServers", [{"port": 1}], "targetServers 1: has no host or no port"),
         ("targetServers", [None], "targetServers 1: has no host or no port"),
         ("targetServers", [{"host": "a", "port": "x"}], "targetServers 1: port: 'x' is not accepted; "),
+        ("targetServers", [{"host": "a b", "port": 1}], "targetServers 1: host: 'a b:1': 'a b' is not a host name"),
         ("targetServers", [{"host": "a", "port": 1, "keepAlive": 2}], "keepAlive: 2 is not accepted; "),
         ("localServerPort", 65536, "localServerPort: 65536 is not accepted; "),
         ("localServerPort", 1.5, "localServerPort: 1.5 is not accepted; "),

@@ -73,14 +73,18 @@ class Authority:
         """A certificate for ``names``, each a host name or an address."""
         return self.issue_with(names[0], *(_general_name(name) for name in names))
 
-    def issue_with(self, common_name: str, *alternatives: x509.GeneralName) -> Credentials:
+    def issue_expired(self, name: str) -> Credentials:
+        """A certificate for ``name`` that was good until yesterday."""
+        return self.issue_with(name, x509.DNSName(name), days_left=-1)
+
+    def issue_with(self, common_name: str, *alternatives: x509.GeneralName, days_left: int = 2) -> Credentials:
         """A certificate with these alternative names, or with no such extension if there are none."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         extension: x509.ExtensionType = x509.BasicConstraints(ca=False, path_length=None)
         if alternatives:
             extension = x509.SubjectAlternativeName(alternatives)
-        certificate = self._sign(subject, key, extension, False)
+        certificate = self._sign(subject, key, extension, False, datetime.timedelta(days=days_left))
         self._issued += 1
         file = self._folder / f"{self.file.stem}-{self._issued}.pem"
         file.write_bytes(
@@ -113,7 +117,12 @@ class Authority:
         return context
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType, critical: bool
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        extension: x509.ExtensionType,
+        critical: bool,
+        left: datetime.timedelta = _SOME_TIME,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.timezone.utc)
         return (
@@ -123,7 +132,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _SOME_TIME)
-            .not_valid_after(now + _SOME_TIME)
+            .not_valid_after(now + left)
             .add_extension(extension, critical)
             .sign(self._key, hashes.SHA256())
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,6 +187,24 @@ async def test_an_abort_resets_everybody_now(start: Start, net: Net) -> None:
     await until(lambda: drained, "the end of the stop")
     assert [record.outcome for record in await proxy.ended(2)] == ["drained", "drained"]
     await together(joined.send_until_broken(), silent.send_until_broken(), upstream.send_until_broken())
+
+
+@in_reactor
+async def test_ports_are_closed_before_it_is_over_even_if_the_last_client_leaves_at_once(
+    start: Start, tmp_path: Path
+) -> None:
+    """The process ends when it is over, in this very turn of the reactor."""
+    path = tmp_path / "socket"
+    proxy = start(lambda data: None, listen=f"unix:{path}")
+    await proxy.connect()
+    await settle()
+    left: list[list[Path]] = []
+    proxy.service.drain(LIMIT).addCallback(lambda _: left.append(list(tmp_path.iterdir())))
+    proxy.service.abort()  # ends the session as the client would that leaves just now
+    await settle()
+    proxy.clock.advance(0)
+    await until(lambda: left, "the end of the stop")
+    assert left == [[]]
 
 
 @in_reactor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,24 @@ async def test_a_listener_forwards_half_close_and_all(start: Start, net: Net, tm
     else:
         assert seen.address == client.address[:2]
         assert record.local == running.address
+
+
+@pytest.mark.parametrize(
+    ("words", "mode"), [("", 0o660), (":mode=600", 0o600), (":mode=666", 0o666), (":lockfile=0", 0o660)]
+)
+@in_reactor
+async def test_who_may_connect_to_a_unix_socket(start: Start, tmp_path: Path, words: str, mode: int) -> None:
+    proxy = start(lambda data: Reject(b"served"), listen=f"unix:{tmp_path}/m{words}")
+    assert stat.S_IMODE((tmp_path / "m").stat().st_mode) == mode
+    assert (tmp_path / "m.lock").exists() == ("lockfile" not in words)
+    assert await proxy.ask(b"x") == b"served"
+
+
+@in_reactor
+async def test_a_path_may_look_like_an_argument(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "backlog=1:mode=666"
+    start(lambda data: None, listen=f"unix:{path}".replace("=", r"\=").replace("1:", r"1\:"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 @in_reactor

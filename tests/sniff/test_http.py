@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -309,3 +311,93 @@ def test_whatever_is_put_into_a_head_is_read_from_it(
     data = end.join([f"{method} /{path} HTTP/{version}".encode(), *lines, b"", b""])
     value = HttpRequest(method, "/" + path, version, host, port)
     assert answers(http_request, data) == [NEED_DATA] * len(data) + [value]
+
+
+# The fields.
+
+FIELDS = b"Host: a\r\nX-One:  1 \r\nx-one:\t2\r\nEmpty:\r\nColon: a: b\r\nLatin: caf\xe9\nLast: z\r\n"
+
+
+def request_of(fields: bytes, start: bytes = b"GET / HTTP/1.1\r\n") -> HttpRequest:
+    found = http_request(start + fields + b"\r\n")
+    assert isinstance(found, HttpRequest)
+    return found
+
+
+def test_the_fields_are_pairs_in_the_clients_order() -> None:
+    assert request_of(FIELDS).headers == (
+        (b"Host", b"a"),
+        (b"X-One", b"1"),
+        (b"x-one", b"2"),
+        (b"Empty", b""),
+        (b"Colon", b"a: b"),
+        (b"Latin", b"caf\xe9"),
+        (b"Last", b"z"),
+    )
+    assert request_of(b"").headers == ()
+    assert request_of(b"A:b\n", b"\r\n\nGET / HTTP/1.0\n").headers == ((b"A", b"b"),)
+    preface = http_request(PREFACE)
+    assert isinstance(preface, HttpRequest)
+    assert preface.headers == ()
+
+
+def test_a_field_is_found_by_its_name_in_any_case() -> None:
+    request = request_of(FIELDS)
+    assert request.header("HOST") == request.header(b"host") == b"a"
+    assert request.header("empty") == b""
+    assert request.header("X-One") == b"1, 2", "RFC 9110 section 5.3"
+    for missing in ("none", "", "Hos", "Host:", "caf\xe9", "a"):
+        assert request.header(missing) is None
+
+
+def test_fields_count_in_no_comparison_and_are_not_shown() -> None:
+    request = request_of(b"Host: a\r\nAuthorization: Basic c2VjcmV0\r\n")
+    assert request == of("a")
+    assert hash(request) == hash(of("a"))
+    assert "Basic" not in repr(request)
+
+
+#: RFC 6455 section 1.2, the opening handshake of a client.
+WEBSOCKET = (
+    b"Host: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\n"
+    b"Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("is_websocket", "change"),
+    [
+        (True, lambda head: head),
+        (True, lambda head: head.replace(b"Connection: Upgrade", b"Connection: keep-alive, Upgrade")),
+        (True, lambda head: head.replace(b"Connection: Upgrade", b"connection:keep-alive\r\nconnection:UPGRADE")),
+        (True, lambda head: head.replace(b"Upgrade: websocket", b"Upgrade: h2c , WebSocket")),
+        (False, lambda head: head.replace(b"Upgrade: websocket", b"Upgrade: h2c")),
+        (False, lambda head: head.replace(b"Upgrade: websocket", b"Upgrade: websockets")),
+        (False, lambda head: head.replace(b"Connection: Upgrade", b"Connection: close")),
+        (False, lambda head: head.replace(b"Connection: Upgrade\r\n", b"")),
+        (False, lambda head: head.replace(b"Upgrade: websocket\r\n", b"")),
+        (False, lambda head: head.replace(b"GET", b"POST")),
+        (False, lambda head: head.replace(b"HTTP/1.1", b"HTTP/1.0")),
+    ],
+)
+def test_a_websocket_is_told_by_what_the_rfc_asks_of_its_client(
+    is_websocket: bool, change: Callable[[bytes], bytes]
+) -> None:
+    found = http_request(change(b"GET /chat HTTP/1.1\r\n" + WEBSOCKET + b"\r\n"))
+    assert isinstance(found, HttpRequest)
+    assert found.is_websocket is is_websocket
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.text(TCHAR, min_size=1).filter(lambda name: name.lower() != "host"), st.binary(max_size=20)))
+)
+def test_whatever_fields_are_put_into_a_head_are_read_from_it(fields: list[tuple[str, bytes]]) -> None:
+    control = bytes({*range(0x20), 0x7F} - {0x09})
+    pairs = [(name.encode(), value.translate(None, control).strip(b" \t")) for name, value in fields]
+    request = request_of(b"".join(b"%b:\t%b \r\n" % pair for pair in pairs))
+    assert list(request.headers) == pairs
+    for name, _ in pairs:
+        values = [value for each, value in pairs if each.lower() == name.lower()]
+        assert request.header(name.swapcase()) == b", ".join(values)

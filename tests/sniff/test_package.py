@@ -15,8 +15,15 @@ from proxymux import NEED_DATA, sniff
 from tests.sniff import hellos
 
 FUNCTIONS = [
+    "amqp",
+    "http2_preface",
     "http_request",
+    "minecraft",
+    "mqtt",
+    "mysql_greeting",
     "postgres",
+    "proxy_protocol",
+    "rdp",
     "redis",
     "socks4",
     "socks5_greeting",
@@ -25,10 +32,17 @@ FUNCTIONS = [
     "tls_client_hello",
 ]
 TYPES = [
+    "Amqp",
     "ClientHello",
+    "Http2Preface",
     "HttpRequest",
+    "Minecraft",
+    "Mqtt",
+    "MysqlGreeting",
     "Parameters",
     "Postgres",
+    "ProxyProtocol",
+    "Rdp",
     "Redis",
     "Socks4Request",
     "Socks5Greeting",
@@ -39,7 +53,7 @@ FILES = sorted(Path(sniff.__file__).parent.glob("*.py"))
 
 
 def test_the_names_are_these() -> None:
-    assert sorted(sniff.__all__) == sorted([*FUNCTIONS, *TYPES, "NEED_DATA"])
+    assert sorted(sniff.__all__) == sorted([*FUNCTIONS, *TYPES, "NEED_DATA", "matches_host"])
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -56,7 +70,7 @@ def test_every_type_is_documented(name: str) -> None:
 
 def test_the_note_on_protocols_in_which_the_server_speaks_first() -> None:
     note = str(sniff.__doc__).partition("**Server-first protocols.**")[2]
-    for word in ("MySQL", "SMTP", "FTP", "IMAP", "proxy_accepted"):
+    for word in ("MySQL", "SMTP", "FTP", "IMAP", "proxy_accepted", "mysql_greeting"):
         assert word in note
 
 
@@ -68,6 +82,8 @@ def test_nothing_is_imported_but_the_standard_library(path: Path) -> None:
             module, names = str(node.module), {name.name for name in node.names}
             if module == "proxymux.core.decision":
                 assert names <= {"NEED_DATA", "NeedData"}
+            elif path.name == "proxy_protocol.py" and module.startswith("proxymux."):
+                assert module in ("proxymux.core.proxy_protocol", "proxymux.errors")
             else:
                 assert module.partition(".")[0] in sys.stdlib_module_names or module.startswith("proxymux.sniff.")
                 assert module.partition(".")[0] not in {"socket", "ssl", "asyncio", "select", "time", "threading"}

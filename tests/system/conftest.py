@@ -79,7 +79,8 @@ class Twistd:
 
     def log(self) -> str:
         """What it has logged so far, standard error included."""
-        return (self.folder / "output").read_text(errors="replace")
+        files = [self.folder / name for name in ("output", "errors")]
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     def wait_for_log(self, pattern: str) -> re.Match[str]:
         """Wait for a line that matches ``pattern``."""
@@ -155,7 +156,8 @@ Server = Callable[..., "subprocess.Popen[bytes]"]
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a service, ``twistd -n proxymux`` with a router's source unless it is another.
 
-    It listens on loopback, on a port of the system's choice.
+    It listens on loopback, on a port of the system's choice.  Standard error goes to the same file as standard output,
+    or, if it is to be ``apart``, to the file ``errors``.
     """
     running: list[Twistd] = []
 
@@ -165,6 +167,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         service: str = "proxymux",
         listen: bool = True,
         daemon: bool = False,
+        apart: bool = False,
         twistd: Sequence[str] = (),
         descriptors: int | None = None,
         **environment: str,
@@ -184,13 +187,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
         command += ["--access-log", str(access_log), *arguments]
         if descriptors is not None:
             command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
-        with open(folder / "output", "wb") as output:
+        with open(folder / "output", "wb") as output, open(folder / "errors" if apart else os.devnull, "wb") as errors:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=errors if apart else subprocess.STDOUT,
                 env={**os.environ, **environment},
             )
         running.append(Twistd(process, folder, access_log))

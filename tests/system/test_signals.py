@@ -80,6 +80,55 @@ def test_term_closes_what_is_left_after_its_limit(start: Start) -> None:
     assert record["outcome"] == "drained"
 
 
+def test_term_and_the_last_clients_end_at_once_leave_no_unix_socket(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "listening" / "socket"
+    path.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        router = f"def proxy(data):\n    return {{'remote': '127.0.0.1:{server.getsockname()[1]}'}}\n"
+        proxy = start(router, "--listen", f"unix:{path}", listen=False)
+        proxy.wait_for_log("listens on unix:")
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(path))
+        client.sendall(b"a")
+        server.settimeout(30)
+        upstream, _ = server.accept()
+        assert upstream.recv(1) == b"a"
+        proxy.signal(signal.SIGSTOP)
+        proxy.signal(signal.SIGTERM)
+        client.close()
+        upstream.close()
+        proxy.signal(signal.SIGCONT)
+    assert proxy.wait() == 0
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("relay", ["fd", "transport"])
+def test_a_unix_socket_of_a_killed_process_is_replaced(start: Start, tmp_path: Path, relay: str) -> None:
+    path = tmp_path / "listening" / "socket"
+    path.parent.mkdir()
+    options = ["--listen", f"unix:{path}", "--relay", relay]
+    killed = start(WAITS, *options, listen=False)
+    killed.wait_for_log("listens on unix:")
+    refused = start(WAITS, *options, listen=False)
+    assert refused.wait() == 1
+    assert refused.log() == (
+        f"proxymux: --listen: unix:{path}: cannot listen on {path}: Address already in use;"
+        " choose an address that is free and that you may use\n"
+    )
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    assert start(WAITS, *options, "--check", listen=False).wait() == 0
+    proxy = start(WAITS, *options, listen=False)
+    proxy.wait_for_log("listens on unix:")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"a.")
+        assert read_all(client) == b"done: a."
+    proxy.signal(signal.SIGTERM)
+    assert proxy.wait() == 0
+    assert list(path.parent.iterdir()) == []
+
+
 def test_a_second_term_ends_it_now(start: Start) -> None:
     proxy = start(WAITS, "--drain-timeout", "3600")
     port = proxy.port
@@ -111,6 +160,22 @@ def test_hup_takes_the_new_router_and_leaves_clients_with_theirs(start: Start) -
         assert proxy.ask(b"x") == b"new"
         old.sendall(b".")
         assert read_all(old) == b"done: a."
+
+
+def test_hup_reads_what_the_router_imports_too_or_nothing_of_it(start: Start, tmp_path: Path) -> None:
+    router, words = tmp_path / "router.py", tmp_path / "words.py"
+    router.write_text("import words\n\ndef proxy(data):\n    return {'close': words.WORD}\n")
+    words.write_text("WORD = b'old'\n")
+    proxy = start(router)
+    assert proxy.ask(b"x") == b"old"
+    words.write_text("WORD = b'new'\n")  # of the same size, and within the second as like as not
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log(r"reloaded router: read \S+/words\.py, \S+/router\.py")
+    assert proxy.ask(b"x") == b"new"
+    words.write_text("WORD = b'end' +\n")
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log(r"error\] not reloaded, the old one stays: .*/router\.py:1: SyntaxError: .*words\.py, line 1")
+    assert proxy.ask(b"x") == b"new"
 
 
 def test_hup_with_a_broken_router_is_reported_and_keeps_the_old_one(start: Start) -> None:

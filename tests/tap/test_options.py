@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.python import usage
 
+from proxymux.admin.text_log import TextLog
 from proxymux.router.settings import RouterSettings
 from proxymux.tap.router import Options, makeService
 
@@ -321,7 +323,10 @@ def test_a_command_line_that_makes_no_sense_is_one_line(complaint: Complain, arg
         (["--router", "router.py", "--deny-file", "."], "--deny-file: .: Is a directory; "),
         (["--router", "router.py", "--deny-file", "denied"], "--deny-file: denied, line 2: 'nonsense' is not "),
         (["--router", "router.py", "--deny-file", "binary"], "--deny-file: binary: not a text file; "),
-        (["--router", "router.py", "--access-log", "/nowhere/access.log"], "--access-log: /nowhere/access.log: "),
+        (
+            ["--router", "router.py", "--access-log", "/nowhere/access.log"],
+            "--access-log: /nowhere/access.log: there is no folder /nowhere; ",
+        ),
         (["--router", "router.py", "--access-log", "."], "--access-log: .: "),
         (["--demo", "--listen", "nonsense"], "--listen: 'nonsense': "),
     ],
@@ -385,6 +390,40 @@ def test_check_leaves_no_unix_socket(capsys: pytest.CaptureFixture[str], folder:
         makeService(parse("--router", "router.py", "--listen", f"unix:{folder}/socket", "--check"))
     assert end.value.code == 0
     assert not (folder / "socket").exists()
+
+
+# What twistd was told
+
+
+def under_twistd(twistd: dict[str, object], *arguments: str) -> None:
+    options = parse(*arguments)
+    options.parent = usage.Options()
+    options.parent.update({"nodaemon": True, "debug": False, "logfile": None, "logger": None, **twistd})
+    makeService(options)
+
+
+def test_an_access_log_on_standard_output_is_for_the_foreground(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--router", "router.py", "--listen", "tcp:0:interface=127.0.0.1", "--access-log"]
+    with pytest.raises(SystemExit) as end:
+        under_twistd({"nodaemon": False}, *arguments, "-")
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        "proxymux: --access-log: - is standard output, which a daemon has not; name a file, or give twistd -n\n"
+    )
+    under_twistd({"nodaemon": False}, *arguments, "access.log")
+    under_twistd({"nodaemon": False, "debug": True}, *arguments, "-")
+
+
+@pytest.mark.parametrize(
+    ("twistd", "leaves"), [({}, True), ({"logfile": "-"}, False), ({"logfile": "x.log"}, True), ({"logger": 1}, False)]
+)
+def test_the_text_log_leaves_standard_output_to_the_access_log_unless_twistd_was_told_where_it_goes(
+    twistd: dict[str, object], leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = TextLog("error")
+    monkeypatch.setattr(TextLog, "_of_process", log)
+    under_twistd(twistd, "--router", "router.py", "--listen", "tcp:0:interface=127.0.0.1", "--access-log", "-")
+    assert log.leaves_stdout is leaves
 
 
 # In a process of its own

@@ -160,7 +160,7 @@ def test_listeners_are_functions_of_a_module_or_a_file(folder: Path, name: str) 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (None, "no_listeners.py: No such file or directory"),
+        (None, "no_listeners.py: No such file or directory; name the file that defines functions named"),
         ("def helper():\n    pass\n", "no_listeners.py: it defines none of connected, request, "),
         ("def request(:\n", "no_listeners.py:1: "),
         ("1 / 0\n", "no_listeners.py:1: ZeroDivisionError"),

@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxymux.core.admission import Network
-from proxymux.core.target import InetTarget, parse_target
+from proxymux.core.target import InetTarget, parse_address
 from proxymux.errors import BadAddress, BadToken
+from proxymux.printable import printable
 
 #: The most bytes of a token, without the line end.
 MAX_TOKEN: Final = 1024
+_MEANINGS: Final = {
+    b"400": "it did not get the token's line whole",
+    b"401": "the token opens nothing here",
+    b"502": "the target cannot be connected to",
+    b"504": "the target does not answer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +48,25 @@ class Claims:
     key: str | None = None
 
 
+def explain_status(status: bytes) -> str:
+    """What a gateway has said that does not connect, in words for its client.
+
+    :param status: the three digits that it has sent, or fewer bytes if it has closed before.
+    """
+    meaning = _MEANINGS.get(status, "which is no status of a gateway" if status else "it closed without a status")
+    shown = status.decode("ascii", "backslashreplace")
+    return printable(f"the gateway answers {shown}: {meaning}" if status else f"the gateway does not answer: {meaning}")
+
+
 def read_address(text: object) -> InetTarget:
     """Read the address of a target.
 
     :raises BadToken: unless it is strictly ``host:port`` or ``[v6]:port``.
     """
     try:
-        target = parse_target(text)
+        return parse_address(text)
     except BadAddress:
         raise BadToken("what it holds is not host:port") from None
-    if not isinstance(target, InetTarget):
-        raise BadToken("what it holds is not host:port")
-    return target
 
 
 def strict_base64(text: bytes, alphabet: bytes = b"+/") -> bytes:

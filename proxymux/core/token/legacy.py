@@ -40,6 +40,16 @@ _TAILS: Final = tuple(_MARK + (bytes([size]) * size).rjust(_BLOCK, b"\0") for si
 _SHAPE: Final = re.compile(rb"[A-Za-z0-9_.:%\[\]-]+:[0-9]{1,5}\Z")
 
 
+def is_legacy(line: bytes) -> bool:
+    """True if ``line`` looks like an old token, whatever its secret may be."""
+    try:
+        data = strict_base64(line)
+    except BadToken:
+        return False
+    sealed = len(data) - len(_MAGIC) - _SALT
+    return data.startswith(_MAGIC) and sealed > 0 and not sealed % _BLOCK
+
+
 def open_legacy(line: bytes, secret: bytes, digests: tuple[Digest, ...]) -> Claims:
     """The claims of an old token: its one target.
 

@@ -34,6 +34,8 @@ from proxymux.errors import BadAddress, BadKeys, BadToken
 PREFIX: Final = b"pm1."
 #: The most targets in one token.
 MAX_TARGETS: Final = 32
+#: The most characters of an audience, or of the id of a one-time token.
+MAX_NAME: Final = 64
 _SALT: Final = 16
 _TAG: Final = 16
 _KEY: Final = 32
@@ -175,8 +177,8 @@ def _time(claims: Mapping[str, object], name: str) -> int | None:
 
 def _text(claims: Mapping[str, object], name: str) -> str | None:
     value = claims.get(name)
-    if value is not None and (not isinstance(value, str) or not 1 <= len(value) <= 64):
-        raise BadToken(f"{name} is not a text of 1 to 64 characters")
+    if value is not None and (not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME):
+        raise BadToken(f"{name} is not a text of 1 to {MAX_NAME} characters")
     return value
 
 

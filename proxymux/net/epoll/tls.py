@@ -81,7 +81,7 @@ class TlsSocket:
             except BlockingIOError:
                 return False
             if not count:
-                raise ConnectionError("closed within the TLS handshake")
+                raise ConnectionError("the peer closed the connection in the handshake")
             engine.put(_in_pointer, count)
 
     def recv_into(self, buffer: memoryview) -> int:

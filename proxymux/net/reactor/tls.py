@@ -62,7 +62,7 @@ class TransportTls:
     def fin_received(self) -> None:
         """Take note that the peer has sent FIN."""
         if not self.engine.is_secured:
-            self._connection.break_off(ConnectionError("closed within the TLS handshake"))
+            self._connection.break_off(ConnectionError("the peer closed the connection in the handshake"))
         elif not self._connection.is_finished:
             self.is_truncated = True
             self._connection.note_finished()

@@ -1,9 +1,13 @@
-"""The log file that twistd writes, for the process to open it again after a rotation."""
+"""What twistd keeps to itself of its log: the observer that it makes, and the file of that observer."""
 
 from __future__ import annotations
 
+import functools
 import signal
+import sys
+from collections.abc import Callable, Iterable
 
+from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner, textFileLogObserver
 from twisted.python.logfile import LogFile
 
 
@@ -18,3 +22,30 @@ def twistd_log_file() -> LogFile | None:
         if isinstance(cell.cell_contents, LogFile):
             return cell.cell_contents
     return None
+
+
+def wrap_observers(wrap: Callable[[ILogObserver], ILogObserver]) -> None:
+    """Have ``wrap`` put its own in the place of each observer that logging begins with.
+
+    Logging begins once in a process, after the services are made: twistd makes its observer then, by its options.  A
+    service has no other access to it, and twistd logs its first lines at once.  Without effect if logging has begun.
+    """
+    vars(globalLogBeginner)["beginLoggingTo"] = functools.partial(_begin, globalLogBeginner.beginLoggingTo, wrap)
+
+
+def _begin(
+    begin: Callable[[Iterable[ILogObserver], bool, bool], None],
+    wrap: Callable[[ILogObserver], ILogObserver],
+    observers: Iterable[ILogObserver],
+    discardBuffer: bool = False,
+    redirectStandardIO: bool = True,
+) -> None:
+    begin([wrap(each) for each in observers], discardBuffer, redirectStandardIO)
+
+
+def off_stdout(observer: ILogObserver) -> ILogObserver:
+    """Return one that writes to standard error, if ``observer`` writes to standard output; otherwise itself."""
+    # Tried with Twisted 24.11 and 26.10.
+    if isinstance(observer, FileLogObserver) and observer._outFile is sys.stdout:
+        return textFileLogObserver(sys.stderr)
+    return observer

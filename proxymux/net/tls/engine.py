@@ -17,6 +17,8 @@ from typing import Any, Final
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 
+from proxymux.net.wording import explain_certificate, explain_tls
+
 #: The results of :meth:`TlsEngine.read_into` beside a number of bytes: nothing before more is put in; close_notify.
 WANT: Final = -1
 CLOSED: Final = 0
@@ -25,6 +27,8 @@ TAKE_SIZE: Final = 1 << 17
 #: Bytes that one memory BIO may have grown to before it is worth a new one: it never shrinks by itself.
 _SMALL: Final = 1 << 12
 
+#: OpenSSL's name of the error that is explained by the result of the verification.
+_UNVERIFIED: Final = "certificate verify failed"
 _WANT_READ: Final[int] = lib.SSL_ERROR_WANT_READ
 _ZERO_RETURN: Final[int] = lib.SSL_ERROR_ZERO_RETURN
 _SENT_AND_RECEIVED: Final[int] = lib.SSL_SENT_SHUTDOWN | lib.SSL_RECEIVED_SHUTDOWN
@@ -167,7 +171,11 @@ class TlsEngine:
 
     def _error(self) -> TlsError:
         """Make the error of what has just failed, and clear OpenSSL's queue."""
-        number = lib.ERR_peek_error()
-        text = lib.ERR_reason_error_string(number) if number else None
-        lib.ERR_clear_error()
-        return TlsError(ffi.string(text).decode("ascii", "replace") if text else "the peer broke the protocol")
+        names: list[str] = []
+        while number := lib.ERR_get_error():
+            text = lib.ERR_reason_error_string(number)
+            names.append(ffi.string(text).decode("ascii", "replace") if text else f"error {number}")
+        problem = explain_tls(names)
+        if _UNVERIFIED in names:
+            problem += f": {explain_certificate(lib.SSL_get_verify_result(self._ssl))}"
+        return TlsError(problem)

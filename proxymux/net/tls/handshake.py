@@ -7,10 +7,11 @@ from OpenSSL import SSL
 
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.errors import BadCertificate
-from proxymux.net.connection import EARLY, Connection, explain
+from proxymux.net.connection import EARLY, Connection
 from proxymux.net.happy_eyeballs import DialListener, TlsFailed
 from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.names import name_problem, peer_certificate, without_root
+from proxymux.net.wording import explain
 
 
 class ClientHandshake:
@@ -96,4 +97,5 @@ class ClientHandshake:
     def lost(self, reason: Exception | None) -> None:
         if self._listener is not None:
             listener, self._listener = self._listener, None
-            listener.failed(TlsFailed(f"TLS: {explain(reason)}"))
+            cut = "the peer closed the connection in the handshake"
+            listener.failed(TlsFailed(f"TLS: {cut if reason is None else explain(reason)}"))

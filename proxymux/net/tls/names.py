@@ -13,7 +13,12 @@ from service_identity.pyopenssl import verify_hostname, verify_ip_address
 
 from proxymux.core.admission import parse_ip_address
 from proxymux.core.identity import Peer
+from proxymux.printable import printable
 
+#: Of the names in a certificate that is refused: how many are logged, and how many characters of each.
+_MAX_NAMES: Final = 3
+_MAX_NAME: Final = 80
+_HOSTS: Final = (x509.DNSName, x509.IPAddress)
 _KINDS: Final[dict[type[x509.GeneralName], str]] = {
     x509.DNSName: "DNS",
     x509.IPAddress: "IP",
@@ -40,9 +45,23 @@ def name_problem(handle: SSL.Connection, server_name: str) -> str | None:
             verify_ip_address(handle, server_name.partition("%")[0])
         else:
             verify_hostname(handle, server_name)
-    except Exception as error:
-        return f"the certificate is not one for {server_name}: {type(error).__name__}"
+    except Exception:
+        return f"the certificate is not one for {server_name}; {_names_in(handle)}"
     return None
+
+
+def _names_in(handle: SSL.Connection) -> str:
+    """What the peer's certificate names, in words for the operator."""
+    try:
+        certificate = peer_certificate(handle)
+        assert certificate is not None
+        names = [str(name.value) for name in _alternatives(certificate) if isinstance(name, _HOSTS)]
+    except Exception:  # whatever the peer has put into it
+        names = []
+    shown = [printable(name, _MAX_NAME) for name in names[:_MAX_NAMES]]
+    if not shown:
+        return "it names no host (subjectAltName)"
+    return f"it names {', '.join(shown)}{' and others' if len(names) > len(shown) else ''}"
 
 
 def is_address(server_name: str) -> bool:
