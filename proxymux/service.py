@@ -105,8 +105,9 @@ class ProxyService(Service):
         :raises ConfigError: naming the option, if the service could not start.
         """
         self._deny_list.read()
+        self._context.certificates.check()
         for listener in self._listeners:
-            listener.check(self._driver.reactor)
+            listener.check(self._driver.reactor, self._context.certificates)
 
     def privilegedStartService(self) -> None:
         """Listen and open the access log, before twistd gives up the privileges for ports below 1024 and root's files.
@@ -130,6 +131,7 @@ class ProxyService(Service):
             self.leases.start()
         if self._process is not None:
             self._process.add(self)
+        self._context.certificates.start()
         self._driver.gate.capacity = room_for_sessions()
         # A script may send a signal as soon as it reads the line, so it is logged when signals are handled.
         self._driver.reactor.callWhenRunning(self._announce)
@@ -163,7 +165,8 @@ class ProxyService(Service):
                 self._log.critical("{error}", error=problems[0])
                 self._driver.reactor.stop()
 
-        listener.listen(self._driver, self.sessions.begin).addCallbacks(self._port_opened, failed)
+        listening = listener.listen(self._driver, self.sessions.begin, self._context.certificates)
+        listening.addCallbacks(self._port_opened, failed)
         is_starting = False
         if problems:
             raise problems[0]
@@ -193,6 +196,7 @@ class ProxyService(Service):
     def _stopped(self, _: None) -> None:
         if self.leases is not None:
             self.leases.stop()
+        self._context.certificates.stop()
         self._driver.stop()
         if self._access_log is not None:
             self._context.observers.remove(self._access_log.write)
@@ -242,6 +246,7 @@ class ProxyService(Service):
             self._deny_list.load()
         except ConfigError as error:
             self._log.error("not reloaded, the old one stays: {error}", error=error)
+        self._context.certificates.reload()
         self._log_statistics(self.statistics, self.leases)
 
     def reopen(self) -> None:

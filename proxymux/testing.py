@@ -44,8 +44,11 @@ from proxymux.net.lingering import Lingering
 from proxymux.net.memory import MemoryConnection
 from proxymux.net.reactor.relay import join_connections
 from proxymux.net.timers import Timers
+from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.rules import ClientRules, ServerRules
 from proxymux.router.loading import Router, from_object, load
 from proxymux.router.router_decider import RouterDecider
+from proxymux.session.certificates import Certificates
 from proxymux.session.context import Context
 from proxymux.session.runner import SessionRunner
 from proxymux.settings import Settings
@@ -231,6 +234,7 @@ def _context(decider: _RecordingDecider, connector: _MemoryConnector) -> Context
         connector=connector,
         join=functools.partial(join_connections, timers),
         admission=Admission(),
+        certificates=Certificates(ServerRules(), ClientContexts(ClientRules()), timers, log),
         settings=_SETTINGS,
         events=Events(lambda *_: None, lambda *_: None),
         log=log,

@@ -22,7 +22,6 @@ from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDen
 from proxymux.net.timers import Timers
 from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.handshake import ClientHandshake
-from proxymux.net.tls.rules import ClientRules
 from proxymux.net.wording import explain
 from proxymux.settings import Settings
 
@@ -109,14 +108,14 @@ class Connector:
         self._timers = driver.timers
         self._dialler = Dialler(driver.reactor, driver.timers, driver.dial, check)
         self._settings = settings
-        self.contexts = ClientContexts(ClientRules.of(settings))
+        self._contexts = driver.client_tls
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
         """A connect as ``forward`` says, on behalf of ``client``; the caller starts it by :meth:`Connecting.start`."""
         return Connecting(
             self._timers,
             self._dialler,
-            self.contexts,
+            self._contexts,
             forward.connect_timeout or self._settings.connect_timeout,
             self._header(forward, client),
             forward,

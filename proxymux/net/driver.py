@@ -27,6 +27,8 @@ from proxymux.net.reactor.driver import ReactorDriver
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
+from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.rules import ClientRules
 from proxymux.settings import Settings
 
 
@@ -44,6 +46,10 @@ class Driver(Protocol):
     @property
     def lingering(self) -> Lingering:
         """The clients' connections that wait for their peers to close, after their sessions."""
+
+    @property
+    def client_tls(self) -> ClientContexts:
+        """The contexts of TLS to upstreams."""
 
     @property
     def gate(self) -> AcceptGate:
@@ -95,7 +101,7 @@ def make_driver(
     relay, socket_options = settings.relay, SocketOptions.of(settings)
     if relay == "fd" and not hasattr(select, "epoll"):
         raise ConfigError("--relay", "fd: this system has no epoll; auto or transport is accepted")
-    driver = ReactorDriver(reactor, log, socket_options)
+    driver = ReactorDriver(reactor, log, socket_options, ClientContexts(ClientRules.of(settings)))
     if relay == "transport" or not hasattr(select, "epoll"):
         return driver
     return EpollDriver(driver, log, socket_options, buffer_size)

@@ -8,6 +8,7 @@ from typing import Final
 from twisted.logger import Logger
 
 from proxymux.core.wheel import Timer
+from proxymux.errors import BadCertificate, ConfigError
 from proxymux.net.timers import Timers
 from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.hello import GivenTls, MakeEngine
@@ -47,6 +48,16 @@ class Certificates:
             if len(self._contexts) < MOST_PATHS:
                 self._contexts[path] = contexts
         return contexts
+
+    def check(self) -> None:
+        """Read the files of the settings for TLS to upstreams.
+
+        :raises ConfigError: if one of them cannot be used.
+        """
+        try:
+            self._upstreams.check()
+        except BadCertificate as problem:
+            raise ConfigError("--tls-ca or --tls-cert", str(problem)) from None
 
     def add(self, given: GivenTls, remake: Callable[[], MakeEngine]) -> None:
         """Have an endpoint's own TLS made anew at each reload.

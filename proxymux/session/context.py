@@ -20,6 +20,7 @@ from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.lingering import Lingering
 from proxymux.net.timers import Timers
+from proxymux.session.certificates import Certificates
 from proxymux.settings import Settings
 
 
@@ -85,6 +86,7 @@ class Context:
     :param connector: provides the upstreams for :class:`Forward` decisions.
     :param join: joins a client to its upstream.
     :param admission: admits clients and counts them.
+    :param certificates: of TLS listeners.
     :param events: calls the user's event listeners.
     :param join_pool: joins a client for a :class:`Share` decision; None for services without a pool.
     :param observers: each is called with the record of every session that has ended.
@@ -101,6 +103,7 @@ class Context:
     connector: UpstreamSource
     join: Join
     admission: Admission
+    certificates: Certificates
     settings: Settings
     events: Events
     log: Logger

@@ -26,9 +26,11 @@ from proxymux.interfaces import IDecider
 from proxymux.net.connector import Connector
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import TargetCheck
+from proxymux.net.tls.rules import ServerRules
 from proxymux.pool.leases import Leases
 from proxymux.process import Process
 from proxymux.service import ProxyService
+from proxymux.session.certificates import Certificates
 from proxymux.session.context import Context, Join, JoinPool, UpstreamSource
 from proxymux.session.listening import Listener
 from proxymux.settings import Settings
@@ -109,6 +111,7 @@ def make_service(
         join_pool=join_pool,
         tells_all=settings.log_level == "debug",
         admission=Admission.of(settings),
+        certificates=Certificates(ServerRules.of(settings), driver.client_tls, driver.timers, log),
         settings=settings,
         events=events or make_events(log),
         log=log,

@@ -38,6 +38,7 @@ class EpollDriver:
         self.timers = transports.timers
         self.lingering = transports.lingering
         self.gate = transports.gate
+        self.client_tls = transports.client_tls
         self._transports = transports
         self._socket_options = socket_options
         self._hub = Hub(self.reactor, self.timers, log, buffer_size)

@@ -157,6 +157,8 @@ class TransportConnection(Protocol):
     def start_tls(self, engine: TlsEngine, received: bytes = b"") -> None:
         self._tls = TransportTls(engine, self)
         self._tls.received(received)
+        if self.is_finished:
+            self._tls.fin_received()  # the FIN has come before
 
     def break_off(self, error: ConnectionError) -> None:
         """End the connection, as TLS has failed; the alert that is still to be sent is sent first."""

@@ -21,6 +21,7 @@ from proxymux.net.reactor.relay import join_connections
 from proxymux.net.reactor.twisted_types import ListeningPort, Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
+from proxymux.net.tls.client import ClientContexts
 
 
 class ReactorDriver:
@@ -28,10 +29,14 @@ class ReactorDriver:
 
     :param log: where pauses of accepting are reported.
     :param socket_options: of every TCP connection.
+    :param client_tls: of TLS to upstreams.
     """
 
-    def __init__(self, reactor: Reactor, log: Logger, socket_options: SocketOptions) -> None:
+    def __init__(
+        self, reactor: Reactor, log: Logger, socket_options: SocketOptions, client_tls: ClientContexts
+    ) -> None:
         self.reactor = reactor
+        self.client_tls = client_tls
         self.timers = Timers(reactor, log)
         self.lingering = Lingering(self.timers)
         self.gate = AcceptGate(self.timers, self.lingering, lambda problem: log.warn("{problem}", problem=problem))

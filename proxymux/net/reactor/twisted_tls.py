@@ -7,7 +7,7 @@ from typing import cast
 
 from OpenSSL import SSL
 from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IProtocol, IProtocolFactory
 from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -48,13 +48,35 @@ def unwrap(factory: IProtocolFactory) -> tuple[IProtocolFactory, MakeEngine | No
 
     def make_engine() -> TlsEngine:
         handle = create(stand_in)
+        handle.set_app_data(stand_in)
         handle.set_accept_state()
         return TlsEngine(handle)
 
     return factory.wrappedFactory, make_engine
 
 
-def admit_any_alpn(options: object) -> None:
+def wrap(contexts: IOpenSSLServerConnectionCreator, factory: IProtocolFactory) -> TLSMemoryBIOFactory:
+    """A factory of Twisted's that does TLS, for :func:`unwrap`.
+
+    :param contexts: those of a listening endpoint.
+    """
+    _allow_resumption(contexts)
+    _admit_any_alpn(contexts)
+    secure = TLSMemoryBIOFactory(contexts, False, factory)
+    secure.noisy = False
+    return secure
+
+
+def _allow_resumption(options: object) -> None:
+    """Give clients tickets to resume their sessions, which Twisted's string ``ssl:`` has no word for.
+
+    :param options: those of the endpoint, before their first use.
+    """
+    if isinstance(options, CertificateOptions) and not options.verify:
+        options._options &= ~SSL.OP_NO_TICKET  # tried with Twisted 24.11 and 26.10
+
+
+def _admit_any_alpn(options: object) -> None:
     """Complete a TLS handshake without ALPN where a client offers protocols and the listener's ``options`` name none.
 
     Twisted answers such a client with an empty protocol name, at which OpenSSL ends the handshake.
