@@ -79,6 +79,7 @@ class Forward:
     :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify, a mapping
         has the names of :class:`~proxymux.core.upstream_tls.UpstreamTls`.
     :param bind: the local address to connect from.
+    :param tls_terminate: end the client's TLS here first, as :class:`Terminate` does, and forward the decrypted bytes.
     :raises BadResult: if a value is of the wrong type or out of range.
     """
 
@@ -96,6 +97,7 @@ class Forward:
     send_proxy: Literal["v1", "v2", False] | None = None
     tls: bool | str | Mapping[str, object] | UpstreamTls = False
     bind: str | None = None
+    tls_terminate: str | None = None
     #: ``remote``, parsed.
     targets: tuple[Target, ...] = field(init=False, repr=False, compare=False)
     #: ``tls``, parsed; None for no TLS.
@@ -124,6 +126,8 @@ class Forward:
             raise BadResult(f"send_proxy: {excerpt(self.send_proxy)} is not 'v1', 'v2' or False")
         if self.tls is not False:
             _set(self, "upstream_tls", parse_upstream_tls(self.tls))
+        if self.tls_terminate is not None:
+            _check_path(self.tls_terminate)
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
 
@@ -172,6 +176,21 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Terminate:
+    """End the client's TLS here, and ask the decider again with the decrypted bytes and ``client.tls``.
+
+    What the client has sent, and no earlier step has consumed, is the beginning of its TLS.
+
+    :param tls_terminate: a PEM file with key and certificate chain, or a folder of such files.
+    """
+
+    tls_terminate: str
+
+    def __post_init__(self) -> None:
+        _check_path(self.tls_terminate)
+
+
+@dataclass(frozen=True, slots=True)
 class BadHandshake:
     """Close the client, whose handshake is wrong, after sending it ``last_word``.  Of the gateway, not for routers.
 
@@ -205,11 +224,12 @@ class Share:
         return tuple(map(str, self.targets))
 
 
-Decision = Forward | Reject | Reply | NeedData | BadHandshake | Share
+Decision = Forward | Reject | Reply | Terminate | NeedData | BadHandshake | Share
 
 _FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets", "upstream_tls"}
 _KINDS: dict[str, frozenset[str]] = {
     "remote": _FORWARD_KEYS,
+    "tls_terminate": frozenset({"tls_terminate"}),
     "close": frozenset({"close"}),
     "noop": frozenset({"noop"}),
     "consume": frozenset({"reply", "consume"}),
@@ -223,7 +243,7 @@ def from_result(result: object) -> Decision:
     :param result: a decision, a dict with the keys of a decision, or None.
     :raises BadResult: if it is anything else; the text says what is wrong.
     """
-    if isinstance(result, (Forward, Reject, Reply, NeedData)):
+    if isinstance(result, (Forward, Reject, Reply, Terminate, NeedData)):
         return result
     if result is None:
         return NEED_DATA
@@ -250,6 +270,8 @@ def in_words(decision: object) -> str:
         return f"shares upstreams to {', '.join(decision.remote)}"
     if isinstance(decision, Reject):
         return f"rejects with {len(decision.last_word)} bytes" if decision.close else "rejects"
+    if isinstance(decision, Terminate):
+        return f"ends TLS here with {decision.tls_terminate}"
     if isinstance(decision, Reply):
         return f"replies with {len(decision.reply)} bytes and consumes {decision.consume}"
     return "waits for more" if decision is NEED_DATA else f"fails ({decision})"
@@ -266,6 +288,8 @@ def _from_dict(result: dict[Any, Any]) -> Decision:
         return Forward(**result)
     if kind in ("reply", "consume"):
         return Reply(**result)
+    if kind == "tls_terminate":
+        return Terminate(**result)
     value = result[kind]
     if kind == "close":
         return Reject(value)
@@ -310,6 +334,11 @@ def _count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise BadResult(f"{name}: {excerpt(value)} is not a whole number of at least 0")
     return int.__add__(value, 0)
+
+
+def _check_path(value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise BadResult(f"tls_terminate: {excerpt(value)} is not the path of a file or folder")
 
 
 def _ip(name: str, value: object) -> str:

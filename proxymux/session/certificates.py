@@ -11,7 +11,7 @@ from proxymux.core.wheel import Timer
 from proxymux.errors import BadCertificate, ConfigError
 from proxymux.net.timers import Timers
 from proxymux.net.tls.client import ClientContexts
-from proxymux.net.tls.hello import GivenTls, MakeEngine
+from proxymux.net.tls.hello import GivenTls, MakeEngine, NamedTls, ServerTls
 from proxymux.net.tls.rules import ServerRules
 from proxymux.net.tls.server import ServerContexts
 
@@ -37,8 +37,8 @@ class Certificates:
         self._given: list[tuple[GivenTls, Callable[[], MakeEngine]]] = []
         self._timer: Timer | None = None
 
-    def at(self, path: str) -> ServerContexts:
-        """The contexts of the key and certificate at ``path``, a PEM file or a folder of them.
+    def tls_at(self, path: str) -> ServerTls:
+        """TLS by the keys and certificates at ``path``, a PEM file or a folder of them.
 
         :raises BadCertificate: if they cannot be used.
         """
@@ -47,7 +47,7 @@ class Certificates:
             contexts = ServerContexts(path, self._rules)
             if len(self._contexts) < MOST_PATHS:
                 self._contexts[path] = contexts
-        return contexts
+        return NamedTls(contexts)
 
     def check(self) -> None:
         """Read the files of the settings for TLS to upstreams.

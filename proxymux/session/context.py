@@ -20,7 +20,7 @@ from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.lingering import Lingering
 from proxymux.net.timers import Timers
-from proxymux.session.certificates import Certificates
+from proxymux.net.tls.hello import ServerTls
 from proxymux.settings import Settings
 
 
@@ -73,6 +73,16 @@ class UpstreamRequest(Protocol):
         """End the wait; the listener is not called any more."""
 
 
+class TlsSource(Protocol):
+    """Provides TLS as the server of clients.  :class:`~proxymux.session.certificates.Certificates` is one."""
+
+    def tls_at(self, path: str) -> ServerTls:
+        """TLS by the keys and certificates at ``path``, a PEM file or a folder of them.
+
+        :raises BadCertificate: if they cannot be used.
+        """
+
+
 @dataclass(slots=True)
 class Context:
     """The choices that make a service, shared by all its sessions.
@@ -103,7 +113,7 @@ class Context:
     connector: UpstreamSource
     join: Join
     admission: Admission
-    certificates: Certificates
+    certificates: TlsSource
     settings: Settings
     events: Events
     log: Logger

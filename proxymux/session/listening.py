@@ -32,7 +32,7 @@ from proxymux.net.driver import Driver
 from proxymux.net.reactor.twisted_tls import unwrap, wrap
 from proxymux.net.reactor.unix_port import adopt_unix
 from proxymux.net.tls.certificates import pem_files
-from proxymux.net.tls.hello import GivenTls, MakeEngine, NamedTls
+from proxymux.net.tls.hello import GivenTls, MakeEngine, ServerTls
 from proxymux.net.wording import explain
 from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
@@ -104,13 +104,13 @@ class Listener:
         if problems and not problems[0].check(NotAdopted):
             raise self.problem(problems[0])
 
-    def _tls(self, certificates: Certificates) -> NamedTls | None:
+    def _tls(self, certificates: Certificates) -> ServerTls | None:
         """TLS by the certificates at the path of ``tls:PATH:``; None for a listener that has none."""
         path = self.certificate_path
         if path is None:
             return None
         try:
-            return NamedTls(certificates.at(path))
+            return certificates.tls_at(path)
         except BadCertificate as problem:
             raise ConfigError("--listen", f"{self.description}: {problem}") from None
 

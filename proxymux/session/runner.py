@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core import commands
-from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd
+from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd, State
 from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share, in_words
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Outcome
@@ -20,7 +20,7 @@ from proxymux.core.proxy_protocol import Header
 from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
-from proxymux.errors import DecisionFailed
+from proxymux.errors import BadCertificate, DecisionFailed
 from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.tls.engine import TlsError
@@ -170,7 +170,10 @@ class SessionRunner:
         if allowed and (tls is None or tls.peer is None or not tls.peer.is_one_of(allowed)):
             self.bar(Ending(Outcome.REFUSED, "its certificate is not one of those allowed (--tls-allow)"))
             return
-        self._open()
+        if self._session.state is State.SECURING:
+            self._take(Input.SECURED)
+        else:
+            self._open()
 
     def received(self, data: bytes) -> None:
         self._timings.bytes_in += len(data)
@@ -318,6 +321,19 @@ class SessionRunner:
         )
         self._take(Input.CONNECT_FAILED, failure)
 
+    def _terminate(self, command: commands.StartTls) -> None:
+        connection = self._connection
+        assert connection is not None
+        try:
+            if connection.handle is not None:
+                raise BadCertificate("the client's TLS has been ended already")
+            tls = self._context.certificates.tls_at(command.path)
+        except BadCertificate as problem:
+            self._faulted(DecisionFailed(f"{self._decider.place}: tls_terminate: {problem}"))
+            return
+        self._timings.bytes_in -= len(command.data)  # they are not for the upstream, and never reach it
+        tls.start(connection, command.data)
+
     def _join(self, command: commands.Join) -> None:
         assert self._connection is not None
         assert self._upstream is not None
@@ -439,6 +455,7 @@ _COMMAND_METHODS: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Send: SessionRunner._send,
     commands.Connect: SessionRunner._connect,
     commands.Join: SessionRunner._join,
+    commands.StartTls: SessionRunner._terminate,
     commands.JoinPool: SessionRunner._join_pool,
     commands.Consult: SessionRunner._consult,
     commands.Pause: SessionRunner._pause,

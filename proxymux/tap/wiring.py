@@ -99,6 +99,7 @@ def make_service(
     :param leases: the pool's leases; None for services without a pool.
     :raises ProxymuxError: if ``decider`` does, or the access log cannot be written.
     """
+    certificates = Certificates(ServerRules.of(settings), driver.client_tls, driver.timers, log)
     context = Context(
         service=name,
         clock=driver.reactor,
@@ -111,7 +112,7 @@ def make_service(
         join_pool=join_pool,
         tells_all=settings.log_level == "debug",
         admission=Admission.of(settings),
-        certificates=Certificates(ServerRules.of(settings), driver.client_tls, driver.timers, log),
+        certificates=certificates,
         settings=settings,
         events=events or make_events(log),
         log=log,
@@ -122,6 +123,7 @@ def make_service(
         [Listener(each, settings, reuse, ipv6_only) for each in settings.endpoints],
         Process.of(driver.reactor),
         decider,
+        certificates,
         access_log=_access_log(settings, log),
         pid_file=pid_file,
         statistics=statistics,
