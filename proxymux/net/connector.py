@@ -12,6 +12,7 @@ from proxymux.core.decision import Forward
 from proxymux.core.identity import Client, SocketAddress
 from proxymux.core.outcome import Outcome
 from proxymux.core.proxy_protocol import encode
+from proxymux.core.proxy_protocol.of_tls import with_tls
 from proxymux.core.target import InetTarget, Target
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.core.wheel import Timer
@@ -128,12 +129,13 @@ class Connector:
             return b""
         ends = _header_address(client.address), _header_address(client.local)
         received = client.proxy_protocol
-        if received is not None:
-            try:
-                return encode(version, *ends, received.tlvs, received.has_checksum)
-            except BadHeader:
-                pass  # the header would be too long: one with addresses where the received one had none
-        return encode(version, *ends)
+        tlvs = received.tlvs if received is not None else ()
+        if client.tls is not None:
+            tlvs = tuple(with_tls(client.tls, tlvs))
+        try:
+            return encode(version, *ends, tlvs, received is not None and received.has_checksum)
+        except BadHeader:
+            return encode(version, *ends)  # it would be too long: one with addresses where the received one had none
 
 
 class Connecting:

@@ -236,10 +236,16 @@ class EpollConnection:
         if received:
             engine.put_bytes(received)
         try:
-            if secured.shake_hands():
+            if not self._hub.may_shake_hands(self.fd):
+                self.is_unread = self._is_paused
+            elif secured.shake_hands():
                 self.note_secured()
         except OSError as error:
             self.fail(error)
+
+    def may_shake_hands(self) -> bool:
+        """True if the handshake may take a step now; otherwise the hub tells of the socket again."""
+        return self._hub.may_shake_hands(self.fd)
 
     def note_secured(self) -> None:
         """Take note that the handshake is done; what has come after it is read in the hub's next turn."""

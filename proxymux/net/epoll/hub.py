@@ -26,6 +26,8 @@ _EDGE: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPO
 _BATCH: Final = 256
 #: The most polls in one turn, before the reactor goes on.
 _POLLS: Final = 4
+#: The most TLS handshakes that take a step in one poll: each costs as much as hundreds of reads.
+_HANDSHAKES: Final = 8
 #: Bytes of one read, where no option says otherwise.
 BUFFER_SIZE: Final = 1 << 16
 
@@ -70,6 +72,7 @@ class Hub:
         self._closed: list[Closable] = []
         #: Descriptors whose watchers have more to read than the kernel knows of.
         self._again: list[int] = []
+        self._handshakes = 0
         self._soon: list[Callable[[], None]] = []
         self._is_turning = False
         self._is_stopping = False
@@ -98,6 +101,7 @@ class Hub:
             if not events_of:
                 break
             self.now = self._seconds()
+            self._handshakes = 0
             for fd, events in events_of:
                 watcher = watchers.get(fd)
                 if watcher is not None:
@@ -157,9 +161,18 @@ class Hub:
 
     def read_again(self, fd: int) -> None:
         """Tell the watcher of ``fd`` in the next poll that there is something to read, whatever the kernel says."""
-        self._again.append(fd)
+        if fd not in self._again:
+            self._again.append(fd)
         if not self._is_turning:
             self._reactor.callFromThread(self._turn)
+
+    def may_shake_hands(self, fd: int) -> bool:
+        """True if a TLS handshake may take a step now; otherwise the watcher of ``fd`` is told to in a later poll."""
+        self._handshakes += 1
+        if self._handshakes <= _HANDSHAKES or not self._is_turning:
+            return True
+        self.read_again(fd)
+        return False
 
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call ``function`` after the events of this poll; at once outside of the hub's turns."""
@@ -183,6 +196,8 @@ class Hub:
         whose watcher would then be told of the old one's events.
         """
         del self._watchers[fd]
+        if fd in self._again:
+            self._again.remove(fd)  # a new socket may get the number
         if self._is_turning:
             self._closed.append(sock)
         else:

@@ -32,6 +32,9 @@ class Secured(Protocol):
     def note_secured(self) -> None:
         """Take note that the handshake is done, and read again."""
 
+    def may_shake_hands(self) -> bool:
+        """True if the handshake may take a step now; otherwise the socket will be read again in a later turn."""
+
 
 class TlsSocket:
     """The methods of a non-blocking stream socket, over TLS.
@@ -94,7 +97,7 @@ class TlsSocket:
         """
         engine = self.engine
         if not engine.is_secured:
-            if self.shake_hands():
+            if self._connection.may_shake_hands() and self.shake_hands():
                 self._connection.note_secured()
             raise BlockingIOError
         if self._error is not None:

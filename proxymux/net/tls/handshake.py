@@ -10,6 +10,7 @@ from proxymux.errors import BadCertificate
 from proxymux.net.connection import EARLY, Connection
 from proxymux.net.happy_eyeballs import DialListener, TlsFailed
 from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.engine import TlsError
 from proxymux.net.tls.names import name_problem, peer_certificate, without_root
 from proxymux.net.wording import explain
 
@@ -98,4 +99,4 @@ class ClientHandshake:
         if self._listener is not None:
             listener, self._listener = self._listener, None
             cut = "the peer closed the connection in the handshake"
-            listener.failed(TlsFailed(f"TLS: {cut if reason is None else explain(reason)}"))
+            listener.failed(TlsFailed(f"TLS: {explain(reason) if isinstance(reason, TlsError) else cut}"))
