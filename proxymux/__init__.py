@@ -68,6 +68,7 @@ _SERVICES = {"Router": "router", "Gateway": "gateway", "Multiplexer": "pool"}
 def __getattr__(name: str) -> object:
     # Imported when it is used first: a service loads Twisted and OpenSSL, which a router file does not need to decide.
     if name in _SERVICES:
+        _import_module("proxymux.tap.tac").watch()
         service: object = getattr(_import_module(f"proxymux.tap.{_SERVICES[name]}"), name)
         return service
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

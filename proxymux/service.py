@@ -46,6 +46,7 @@ class ProxyService(Service):
     :param certificates: of TLS listeners and upstreams, read again at a reload.
     :param statistics: counts how sessions end; None counts nothing.
     :param leases: the pool's leases, started and stopped with the service; None for a service without a pool.
+    :param warnings: logged at the start, one line each, with those about the listeners.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ProxyService(Service):
         pid_file: PidFile | None = None,
         statistics: Statistics | None = None,
         leases: Leases | None = None,
+        warnings: Iterable[str] = (),
     ) -> None:
         self._context = context
         self._driver = driver
@@ -73,6 +75,8 @@ class ProxyService(Service):
         self._pid_file = pid_file
         self.statistics = statistics
         self.leases = leases
+        #: What is unwise, in one line each.
+        self.warnings = (*warnings, *(line for each in self._listeners for line in each.warnings()))
         self._ports: list[IListeningPort] = []
         #: The addresses of the open ports.
         self.bound: list[Target] = []
@@ -104,12 +108,14 @@ class ProxyService(Service):
     # Starting
 
     def check(self) -> None:
-        """Check that the deny files can be read and that the service can listen, without listening.
+        """Check that files can be read and written and that the service can listen, without listening.
 
         :raises ConfigError: naming the option, if the service could not start.
         """
         self._deny_list.read()
         self._certificates.check()
+        if self._pid_file is not None:
+            self._pid_file.check()
         for listener in self._listeners:
             listener.check(self._driver.reactor, self._certificates)
 
@@ -151,6 +157,8 @@ class ProxyService(Service):
             self._listen(listener)
 
     def _announce(self) -> None:
+        for line in self.warnings:
+            self._log.warn("{line}", line=line)
         for listener, address in zip(self._listeners, self.addresses, strict=False):
             self._log.info(
                 "{name} listens on {address} ({description})",

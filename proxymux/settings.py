@@ -199,10 +199,13 @@ class Settings:
         )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggest, as the end of an error message, the most similar of ``known``; an empty text if none is similar."""
+def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Suggest, as the end of an error message, the most similar of ``known``; an empty text if none is similar.
+
+    :param prefix: stands before the suggestion.
+    """
     similar = difflib.get_close_matches(name, known, 1)
-    return f"{similar[0]} may be meant" if similar else ""
+    return f"did you mean {prefix}{similar[0]}?" if similar else ""
 
 
 def address_endpoint(option: str, text: str) -> str:

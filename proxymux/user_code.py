@@ -20,11 +20,11 @@ from proxymux.user_modules import import_from, keep_children, note_run
 _MAX_TEXT: Final = 500
 
 
-def find(name: str, wanted: str = "proxy(data)") -> tuple[object, str, str]:
+def find(name: str, wanted: str = "the file that defines proxy(data)") -> tuple[object, str, str]:
     """Run a file or module from its source.
 
     :param name: the path of a file, ``package.module`` or ``package.module:attribute``.
-    :param wanted: what it is to define, for the messages.
+    :param wanted: what the user should have named, for error messages.
     :returns: the module or its attribute; a name for logs; the path of the file.
     :raises RouterError: if the file, module or attribute does not exist, or the module cannot be run.
     """
@@ -46,7 +46,7 @@ def _from_file(path: str, wanted: str) -> tuple[ModuleType, str, str]:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        raise RouterError(f"{path}: {error.strerror}; name the file that defines {wanted}") from None
+        raise RouterError(f"{path}: {error.strerror}; name {wanted}") from None
     name = os.path.basename(path).removesuffix(".py")
     folder = os.path.dirname(os.path.abspath(path))
     if folder not in sys.path:
@@ -70,13 +70,13 @@ def _from_module(name: str, wanted: str) -> ModuleType:
             import_from(folder)
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError as error:
-        raise RouterError(f"{name}: there is no module {error.name!r}; name what defines {wanted}") from None
+        raise RouterError(f"{name}: there is no module {error.name!r}; name {wanted}") from None
     except ValueError:
         raise RouterError(f"{name}: this is no name of a module; name a file or an importable module") from None
     except BaseException as error:  # raised by the code of the package that contains the module
         raise _cannot_run(error, None, name) from None
     if spec is None or spec.origin is None or not spec.has_location:
-        raise RouterError(f"{name}: there is no such file, nor a module of that name; name what defines {wanted}")
+        raise RouterError(f"{name}: there is no such file, nor a module of that name; name {wanted}")
     with open(spec.origin, "rb") as file:
         return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
 

@@ -119,16 +119,11 @@ class _UserModules(MetaPathFinder):
             self._dropped.add(self._stale(folder, self._fresh))
 
     def _stale(self, folder: str, fresh: dict[str, ModuleType]) -> dict[str, ModuleType]:
-        stale: dict[str, ModuleType] = {}
-        for name, module in sorted(sys.modules.items()):
-            path = _path_of(module)
-            if path is not None:
-                is_stale = path.endswith(".py") and _is_own(name, path, folder) and fresh.get(name) is not module
-            else:  # a package without __init__ finds its parts by the package that it lies in
-                is_stale = hasattr(module, "__path__") and name.rpartition(".")[0] in stale
-            if is_stale:
-                stale[name] = module
-        return stale
+        return {
+            name: module
+            for name, module in sys.modules.items()
+            if fresh.get(name) is not module and _is_users(name, module, folder)
+        }
 
     def adopt(self, package: ModuleType) -> None:
         if self._fresh is not None:
@@ -171,22 +166,34 @@ class _UserModules(MetaPathFinder):
 
     def _undo(self, before: dict[str, ModuleType]) -> None:
         assert self._fresh is not None
-        new = {name: module for name, module in self._fresh.items() if before.get(name) is not module}
+        new = {
+            name: module
+            for name, module in sys.modules.items()
+            if before.get(name) is not module
+            and (name in self._run or any(_is_users(name, module, folder) for folder in self._folders))
+        }
         for name in new:
-            del self._fresh[name]
-        _Dropped().add({name: module for name, module in new.items() if sys.modules.get(name) is module})
+            self._fresh.pop(name, None)
+        _Dropped().add(new)
         for name in (*new, *self._dropped.modules):
             if name in before:
                 sys.modules[name] = before[name]
         self._dropped.put_back_attributes()
 
 
-def _path_of(module: object) -> str | None:
-    """The file of a module; None of whatever else there is in ``sys.modules``."""
+def _is_users(name: str, module: object, folder: str) -> bool:
+    """True if a module was read from a source file in ``folder``, or is a package in it that has none of its own."""
     if not issubclass(type(module), ModuleType):  # not isinstance: the library of a cffi module says it were one
-        return None
-    path = object.__getattribute__(module, "__dict__").get("__file__")  # a module may load itself at any other access
-    return path if isinstance(path, str) else None
+        return False
+    names = object.__getattribute__(module, "__dict__")  # a module may load itself at any other access
+    path = names.get("__file__")
+    if isinstance(path, str):
+        return path.endswith(".py") and _is_own(name, path, folder)
+    try:
+        places = list(names.get("__path__") or ())
+    except KeyError:  # it lies in a package that is no longer there
+        return False
+    return bool(places) and all(_is_own(name, os.path.join(place, "__init__.py"), folder) for place in places)
 
 
 _modules: Final = _UserModules()

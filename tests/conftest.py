@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +62,14 @@ def quick_collections() -> None:
     """Keep all that was there before out of the collections after every test: they take a tenth of the time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user of the machine can enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="proxymux-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

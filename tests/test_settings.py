@@ -187,7 +187,7 @@ def test_an_option_that_there_is_not_is_refused(name: str) -> None:
 def test_the_nearest_option_is_named(name: str, meant: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         Settings.read({name: "1"})
-    assert str(refusal.value) == f"{name}: there is no such option; {meant} may be meant"
+    assert str(refusal.value) == f"{name}: there is no such option; did you mean {meant}?"
 
 
 def test_settings_do_not_change() -> None:

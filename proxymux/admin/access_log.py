@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from io import FileIO
@@ -11,13 +10,16 @@ from typing import IO, Final
 
 from proxymux.core.outcome import Record
 from proxymux.errors import ConfigError
+from proxymux.paths import obstacle
 
 #: The path that stands for standard output.
 STDOUT: Final = "-"
 #: Fields of a record that the access log leaves out; the statistics need them.
 _NOT_LOGGED: Final = ("status", "cause")
+#: Fields whose keys are in a line only if there is something to say.
+_OPTIONAL: Final = ("note",)
 #: The keys of a line, in the order in which they are written.
-FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED)
+FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED + _OPTIONAL)
 
 
 def to_json(record: Record) -> str:
@@ -29,6 +31,9 @@ def to_json(record: Record) -> str:
     for name, value in fields.items():
         if isinstance(value, float):
             fields[name] = round(value, 6)
+    for name in _OPTIONAL:
+        if record[name]:
+            fields[name] = record[name]
     return json.dumps(fields)
 
 
@@ -38,17 +43,9 @@ def check_path(path: str) -> None:
     :param path: a file, or ``-`` for standard output.
     :raises ConfigError: naming ``--access-log``, if it cannot be written.
     """
-    folder = os.path.dirname(path) or "."
-    if path == STDOUT or (os.path.isfile(path) and os.access(path, os.W_OK)):
-        return
-    if os.path.isdir(path):
-        raise _cannot_write(path, "it is a folder")
-    if not os.path.isdir(folder):
-        raise _cannot_write(path, f"there is no folder {folder}")
-    if os.path.exists(path):
-        raise _cannot_write(path, "this user may not write it")
-    if not os.access(folder, os.W_OK):
-        raise _cannot_write(path, f"this user may not write in {folder}")
+    reason = None if path == STDOUT else obstacle(path)
+    if reason is not None:
+        raise _cannot_write(path, reason)
 
 
 def _cannot_write(path: str, reason: str | None) -> ConfigError:

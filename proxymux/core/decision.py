@@ -19,6 +19,10 @@ from proxymux.errors import BadAddress, BadResult
 MAX_SECONDS: Final = 100 * 365 * 86400
 #: Rounds of attempts after the first, where the decision does not say; the ancestor's number.
 RETRIES: Final = 10
+#: The most entries of a note, and the most characters of a key and a value.
+MOST_NOTES: Final = 16
+_KEY_LIMIT: Final = 64
+_VALUE_LIMIT: Final = 256
 _NOTHING: Final = b""
 
 
@@ -80,6 +84,7 @@ class Forward:
         has the names of :class:`~proxymux.core.upstream_tls.UpstreamTls`.
     :param bind: the local address to connect from.
     :param tls_terminate: end the client's TLS here first, as :class:`Terminate` does, and forward the decrypted bytes.
+    :param note: up to 16 short texts by their names, for the access log and the record of the session.
     :raises BadResult: if a value is of the wrong type or out of range.
     """
 
@@ -98,6 +103,7 @@ class Forward:
     tls: bool | str | Mapping[str, object] | UpstreamTls = False
     bind: str | None = None
     tls_terminate: str | None = None
+    note: Mapping[str, str] | None = field(default=None, hash=False)
     #: ``remote``, parsed.
     targets: tuple[Target, ...] = field(init=False, repr=False, compare=False)
     #: ``tls``, parsed; None for no TLS.
@@ -130,6 +136,8 @@ class Forward:
             _check_path(self.tls_terminate)
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
+        if self.note is not None:
+            _set(self, "note", _note(self.note))
 
     def reply_to(self, failed: Outcome) -> bytes:
         """The last word to the client when connecting has ``failed``."""
@@ -143,12 +151,16 @@ class Reject:
     """Close the client, after sending it ``close`` if that is not empty.
 
     :param close: the last word to the client; True is none.
+    :param note: as of :class:`Forward`.
     """
 
     close: bytes | Literal[True] = b""
+    note: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         _set(self, "close", b"" if self.close is True else _bytes("close", self.close))
+        if self.note is not None:
+            _set(self, "note", _note(self.note))
 
     @property
     def last_word(self) -> bytes:
@@ -165,14 +177,18 @@ class Reply:
 
     :param reply: sent to the client.
     :param consume: bytes of the buffer to drop, not more than the decider was given.
+    :param note: as of :class:`Forward`; the notes of later decisions are added to it.
     """
 
     reply: bytes = b""
     consume: int = 0
+    note: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         _set(self, "reply", _bytes("reply", self.reply))
         _set(self, "consume", _count("consume", self.consume))
+        if self.note is not None:
+            _set(self, "note", _note(self.note))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +246,10 @@ _FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets", "upstream_
 _KINDS: dict[str, frozenset[str]] = {
     "remote": _FORWARD_KEYS,
     "tls_terminate": frozenset({"tls_terminate"}),
-    "close": frozenset({"close"}),
+    "close": frozenset({"close", "note"}),
     "noop": frozenset({"noop"}),
-    "consume": frozenset({"reply", "consume"}),
-    "reply": frozenset({"reply", "consume"}),
+    "consume": frozenset({"reply", "consume", "note"}),
+    "reply": frozenset({"reply", "consume", "note"}),
 }
 
 
@@ -292,7 +308,7 @@ def _from_dict(result: dict[Any, Any]) -> Decision:
         return Terminate(**result)
     value = result[kind]
     if kind == "close":
-        return Reject(value)
+        return Reject(value, result.get("note"))
     if value is not True:
         raise BadResult(f"noop: {excerpt(value)} is not True")
     return NEED_DATA
@@ -339,6 +355,21 @@ def _count(name: str, value: object) -> int:
 def _check_path(value: object) -> None:
     if not isinstance(value, str) or not value:
         raise BadResult(f"tls_terminate: {excerpt(value)} is not the path of a file or folder")
+
+
+def _note(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping) or len(value) > MOST_NOTES:
+        raise BadResult(f"note: {excerpt(value)} is not a dict of up to {MOST_NOTES} texts")
+    return {_short("key", key, _KEY_LIMIT): _short("value", each, _VALUE_LIMIT) for key, each in value.items()}
+
+
+def _short(kind: str, value: object, limit: int) -> str:
+    if not isinstance(value, str):
+        raise BadResult(f"note: the {kind} {excerpt(value)} is {type(value).__name__}, not str")
+    text = str.__add__(value, "")  # a subclass could override its methods
+    if len(text) > limit:
+        raise BadResult(f"note: the {kind} {excerpt(text)} is longer than {limit} characters")
+    return text
 
 
 def _ip(name: str, value: object) -> str:

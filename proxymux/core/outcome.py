@@ -79,9 +79,9 @@ class Record(NamedTuple):
     outcome: Outcome
     #: One line, see :attr:`Ending.text`.
     reason: str | None
-    #: Bytes from the client.
+    #: Bytes from the client, less those that could not be passed on to the upstream.
     bytes_in: int
-    #: Bytes to the client.
+    #: Bytes to the client, as far as the kernel has taken them.
     bytes_out: int
     decide_seconds: float | None
     connect_seconds: float | None
@@ -91,6 +91,8 @@ class Record(NamedTuple):
     status: str | None = None
     #: The reason without status and details, see :attr:`Ending.reason`.
     cause: str | None = None
+    #: What the decisions have noted; None if nothing.
+    note: dict[str, str] | None = None
 
     def __getitem__(self, key: SupportsIndex | slice | str) -> Any:
         """Return a field by its name, for listeners of ``ended`` that treat the record as a mapping.

@@ -8,6 +8,7 @@ from proxymux.core.token.sealed import Keys, parse_keys
 from proxymux.core.token.verifier import TokenVerifier
 from proxymux.errors import BadKeys, ConfigError
 from proxymux.gateway.settings import SECRET_VARIABLE, GatewaySettings
+from proxymux.paths import exposure
 
 
 class SecretSource:
@@ -72,3 +73,10 @@ def make_verifier(source: SecretSource, settings: GatewaySettings) -> TokenVerif
     if keys is None and not settings.legacy:
         raise ConfigError("--legacy", "off leaves nothing that opens a token; give --key-file")
     return TokenVerifier(secret if settings.legacy else None, settings.digest, keys, settings.audience)
+
+
+def warnings(settings: GatewaySettings) -> list[str]:
+    """What is unwise about the files of the secret and the keys, in one line each: that every user can read one."""
+    files = {"--secret-file": settings.secret_file, "--key-file": settings.key_file}
+    dangers = {option: exposure(path) for option, path in files.items() if path is not None}
+    return [f"{option}: {danger}" for option, danger in dangers.items() if danger is not None]

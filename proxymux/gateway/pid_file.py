@@ -1,4 +1,4 @@
-"""The pid file: says which process to signal, and keeps a second gateway from using the same file."""
+"""Pid files: one says which process to signal, and keeps a second one from using the same file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from proxymux.errors import ConfigError
+from proxymux.paths import obstacle_in
 
 _PROCESSES: Final = Path("/proc")
-#: Words of which the command line of a running gateway has at least one.
+#: Words of which the command line of a process that writes pid files has at least one.
 _OURS: Final = (b"proxymux", b"twistd")
 
 
@@ -26,6 +27,16 @@ class PidFile:
         self._path = Path(path)
         self._pid: int | None = None
 
+    def check(self) -> None:
+        """Check that :meth:`create` would not fail now, and change nothing.
+
+        :raises ConfigError: if it would.
+        """
+        self._refuse_running()
+        reason = "it is a folder" if self._path.is_dir() else obstacle_in(str(self._path.parent))
+        if reason is not None:
+            raise self._not_written(reason)
+
     def create(self) -> None:
         """Write the file.  A file of a process that does not run any more is replaced.
 
@@ -40,9 +51,7 @@ class PidFile:
             finally:
                 draft.unlink()
         except OSError as error:
-            raise ConfigError(
-                self._option, f"{self._path}: {error.strerror}; name a file in a directory that may be written"
-            ) from None
+            raise self._not_written(error.strerror) from None
         self._pid = os.getpid()
 
     def _link(self, draft: Path) -> None:
@@ -50,31 +59,54 @@ class PidFile:
         try:
             os.link(draft, self._path)
         except FileExistsError:
-            owner = self._owner()
-            if owner is not None and owner != os.getpid() and _is_running(owner):
-                raise ConfigError(
-                    self._option, f"{self._path}: process {owner} is running; stop it, or name another file"
-                ) from None
+            self._refuse_running()
             self._path.unlink(missing_ok=True)
             os.link(draft, self._path)
 
     def remove(self) -> None:
         """Remove the file that :meth:`create` made, unless it is another process's by now."""
-        if self._pid is not None and self._pid == os.getpid() == self._owner():
+        if self._pid is not None and self._pid == os.getpid() == _number_in(self._path):
             with contextlib.suppress(OSError):
                 self._path.unlink()
         self._pid = None
 
-    def _owner(self) -> int | None:
-        try:
-            text = self._path.read_text()
-        except (OSError, UnicodeDecodeError):
-            return None
-        return int(text) if text.strip().isdecimal() and len(text) < 20 else None
+    def _refuse_running(self) -> None:
+        owner = running_owner(self._path)
+        if owner is not None:
+            raise ConfigError(
+                self._option, f"{self._path}: process {owner} is running; stop it, or name another file"
+            ) from None
+
+    def _not_written(self, reason: str | None) -> ConfigError:
+        return ConfigError(self._option, f"{self._path}: {reason}; name a file in a directory that may be written")
+
+
+def running_owner(path: Path | str) -> int | None:
+    """The process that a pid file names, if it runs and is, as far as can be seen, one that has written it.
+
+    This process is not it: in a container that is started anew it has the number of the one before.
+    """
+    owner = _number_in(Path(path))
+    return owner if owner is not None and owner != os.getpid() and _is_running(owner) else None
+
+
+def is_left_behind(path: str) -> bool:
+    """True if a file is an empty one, or a pid file whose process does not run any more."""
+    if running_owner(path) is not None or not os.path.isfile(path):
+        return False
+    return _number_in(Path(path)) is not None or not os.path.getsize(path)
+
+
+def _number_in(path: Path) -> int | None:
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.strip().isdecimal() and len(text) < 20 else None
 
 
 def _is_running(pid: int) -> bool:
-    """True if the process runs and is, as far as can be seen, a gateway: process ids are used again."""
+    """True if the process runs and is, as far as can be seen, twistd: process ids are used again."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -97,7 +97,7 @@ class Connection(Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes that the kernel has not taken yet; with TLS as they are encrypted."""
+        """Bytes that the kernel has not taken yet, or never took if the connection is lost; with TLS as encrypted."""
 
     @property
     def peer(self) -> SocketAddress:

@@ -161,7 +161,7 @@ class Exchange:
 
     @property
     def bytes_in(self) -> int:
-        return self._client.count
+        return max(0, self._client.count - self._upstream.connection.unsent)
 
     @property
     def bytes_out(self) -> int:

@@ -40,12 +40,12 @@ class Lingering:
     def __len__(self) -> int:
         return len(self._owners)
 
-    def begin(self, connection: Connection, let_go: Callable[[int], None]) -> None:
+    def begin(self, connection: Connection, let_go: Callable[[], None]) -> None:
         """Send FIN after everything that was sent, and close the connection when the peer does, or at a limit.
 
         :param connection: gets another owner.
-        :param let_go: called once, with the number of bytes that will not be sent: when the kernel has taken all of
-            them, or the connection is lost before.  From then on it lingers, for :data:`LINGER` seconds at most.
+        :param let_go: called once, when the kernel has taken all bytes, or the connection is lost before.  From then on
+            it lingers, for :data:`LINGER` seconds at most.
         """
         _LingeringOwner(self, self._timers, connection, let_go).begin()
 
@@ -82,13 +82,13 @@ class _LingeringOwner:
     __slots__ = ("_connection", "_let_go", "_lingering", "_periods", "_read", "_timer", "_timers", "_unsent")
 
     def __init__(
-        self, lingering: Lingering, timers: Timers, connection: Connection, let_go: Callable[[int], None]
+        self, lingering: Lingering, timers: Timers, connection: Connection, let_go: Callable[[], None]
     ) -> None:
         self._lingering = lingering
         self._timers = timers
         self._connection = connection
         #: None once it was called.
-        self._let_go: Callable[[int], None] | None = let_go
+        self._let_go: Callable[[], None] | None = let_go
         self._unsent = connection.unsent
         self._periods = 1
         self._read = 0
@@ -127,10 +127,10 @@ class _LingeringOwner:
         else:
             self._connection.abort()
 
-    def _call_let_go(self, unsent: int) -> None:
+    def _call_let_go(self) -> None:
         let_go, self._let_go = self._let_go, None
         if let_go is not None:
-            let_go(unsent)
+            let_go()
 
     # Called by the connection
 
@@ -156,11 +156,11 @@ class _LingeringOwner:
         self._timer.cancel()
         self._timer = self._timers.after(LINGER, self._expired)
         self._lingering.add(self)
-        self._call_let_go(0)
+        self._call_let_go()
         if self._connection.is_finished:
             self._connection.close()
 
     def lost(self, reason: Exception | None) -> None:
         self._timer.cancel()
-        self._call_let_go(0 if reason is None else self._unsent)
+        self._call_let_go()
         self._lingering.remove(self)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 from proxymux.core.codecs import Codec, complete, make_codec
 from proxymux.core.events import EVENTS, Events
 from proxymux.errors import BadCodec, ConfigError, RouterError
+from proxymux.fields import in_words
 from proxymux.user_code import describe, find
+
+#: What is wanted for ``--listeners``, for the message where it is not there.
+_LISTENERS: Final = f"the file that defines {in_words(list(EVENTS))}"
 
 
 def load_codec(name: str) -> Codec:
@@ -21,7 +25,7 @@ def load_codec(name: str) -> Codec:
             return make_codec(name)
     except BadCodec as error:
         raise ConfigError("--codec", str(error)) from None
-    found = _find("--codec", name, "the codec")[0]
+    found = _find("--codec", name, "a built-in codec, or package.module:attribute of your own")[0]
     try:
         codec = found() if isinstance(found, type) else found
     except Exception as error:  # the user's constructor may do anything
@@ -39,7 +43,7 @@ def load_listeners(events: Events, name: str) -> None:
     :param name: the value of ``--listeners``: a file or a module.
     :raises ConfigError: if it cannot be loaded, or none of its functions has the name of an event.
     """
-    found, filename = _find("--listeners", name, "functions named after events")
+    found, filename = _find("--listeners", name, _LISTENERS)
     functions = {event: getattr(found, event, None) for event in EVENTS}
     heard = {event: function for event, function in functions.items() if callable(function)}
     if not heard:
@@ -54,7 +58,7 @@ def load_config(name: str) -> object:
     :param name: the value of ``--config-object``.
     :raises ConfigError: if there is no such object.
     """
-    return _find("--config-object", name, "the configuration object")[0]
+    return _find("--config-object", name, "package.module:attribute of the object")[0]
 
 
 def _find(option: str, name: str, wanted: str) -> tuple[object, str]:

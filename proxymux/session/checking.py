@@ -6,6 +6,7 @@ An endpoint is given a reactor whose methods that listen only check that they co
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 from twisted.internet.error import CannotListenError
@@ -47,7 +48,7 @@ class CheckingReactor:
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> None:
         try:
-            UnixPath(address, wantPID).check()
+            UnixPath(os.fsdecode(address), wantPID).check()
         except OSError as error:
             raise CannotListenError(address, None, error) from error
 

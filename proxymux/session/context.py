@@ -33,7 +33,7 @@ class ClientExchange(Protocol):
 
     @property
     def bytes_in(self) -> int:
-        """Bytes that came from the client."""
+        """Bytes that came from the client, as far as they could be passed on."""
 
     @property
     def bytes_out(self) -> int:

@@ -103,18 +103,18 @@ def _plain(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
-def mistake(text: str, error: Exception) -> str:
+def mistake(text: str, error: BaseException | None) -> str:
     """What is wrong with a description, and what is accepted.
 
     :param text: the description.
-    :param error: what Twisted has raised on it.
+    :param error: what Twisted has raised on it, or as it tried to listen.
     """
     parts = EndpointText.read(text)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or parts.private_key}: {error.strerror}; name a file that can be read"
-    if parts.kind == "ssl" and type(error).__module__.startswith("OpenSSL"):
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; name a file that can be read"
+    if parts.kind == "ssl" and (type(error).__module__.startswith("OpenSSL") or "private key" in str(error)):
         files = ", ".join(map(os.path.abspath, dict.fromkeys(parts._pem_files)))
-        return f"{files}: not a private key and its certificate in PEM form ({_openssl_words(error)}); name such files"
+        return f"{files}: no private key with its certificate in PEM form ({_openssl_words(error)}); name such files"
     if isinstance(error, TypeError) and _BARE_COLON.search(text):
         return r"a colon within a value is written with a backslash before it, as in tcp:8000:interface=\:\:1"
     return f"{_reworded(explain(error))}; {_EXAMPLE}"
@@ -128,8 +128,8 @@ def _reworded(reason: str) -> str:
     return reason
 
 
-def _openssl_words(error: Exception) -> str:
+def _openssl_words(error: BaseException | None) -> str:
     """The reasons in an error of pyOpenSSL's, whose text is a list of tuples."""
-    entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    entries = error.args[0] if error is not None and error.args and isinstance(error.args[0], list) else []
     reasons = [entry[2] for entry in entries if isinstance(entry, tuple) and len(entry) == 3 and entry[2]]
     return ", ".join(dict.fromkeys(reasons)) or explain(error)

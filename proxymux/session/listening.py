@@ -33,7 +33,6 @@ from proxymux.net.reactor.twisted_tls import unwrap, wrap
 from proxymux.net.reactor.unix_port import adopt_unix
 from proxymux.net.tls.certificates import pem_files
 from proxymux.net.tls.hello import GivenTls, MakeEngine, ServerTls
-from proxymux.net.wording import explain
 from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
 from proxymux.session.certificates import Certificates
@@ -78,7 +77,11 @@ class Listener:
     @property
     def text(self) -> EndpointText:
         """The description in its parts, without what stands before the endpoint."""
-        return EndpointText.read(split(self.description)[2])
+        return EndpointText.read(self._endpoint_description)
+
+    @property
+    def _endpoint_description(self) -> str:
+        return split(self.description)[2]
 
     def listen(
         self, driver: Driver, begin: Callable[[], SessionRunner], certificates: Certificates
@@ -135,16 +138,16 @@ class Listener:
 
     def problem(self, failure: Failure) -> ConfigError:
         """Make the error for the operator from a failure to listen."""
-        reason: object = explain(failure)
         error = failure.value
-        if isinstance(error, CannotListenError):
-            where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
-            place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
-            cause = error.socketError
-            reason = f"{place}: {getattr(cause, 'strerror', None) or cause}"
+        if not isinstance(error, CannotListenError):
+            return ConfigError("--listen", f"{self.description!r}: {mistake(self._endpoint_description, error)}")
+        where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
+        place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
+        cause = error.socketError
         return ConfigError(
             "--listen",
-            f"{self.description}: cannot listen on {reason}; choose an address that is free and that you may use",
+            f"{self.description}: cannot listen on {place}: {getattr(cause, 'strerror', None) or cause};"
+            " choose an address that is free and that you may use",
         )
 
     def _endpoint(self, reactor: _ListeningReactor | CheckingReactor | _GivenReactor) -> IStreamServerEndpoint:
@@ -155,9 +158,9 @@ class Listener:
         if self.text.kind == "systemd":
             return AdoptedStreamServerEndpoint(reactor, *InheritedSockets.of_process().take(self.text, self))
         try:
-            endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+            endpoint: IStreamServerEndpoint = serverFromString(reactor, self._endpoint_description)
         except Exception as error:
-            raise ConfigError("--listen", f"{self.description!r}: {mistake(description, error)}") from error
+            raise self.problem(Failure(error)) from error
         return endpoint
 
     def backlog_of(self, endpoint_backlog: int) -> int:
@@ -219,7 +222,7 @@ class _ListeningReactor:
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> IListeningPort:
         outer = self._with_header(factory)
-        path = UnixPath(address, wantPID)
+        path = UnixPath(os.fsdecode(address), wantPID)
         try:
             sock = path.listen(self._listener.mode_of(mode), self._listener.backlog_of(backlog))
         except OSError as error:

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from proxymux.core import commands
 from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd, State
-from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Share, in_words
+from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Reply, Share, in_words
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.proxy_protocol import Header
@@ -256,6 +256,8 @@ class SessionRunner:
         waiting.addBoth(settle)
 
     def _decided(self, decision: Decision) -> None:
+        if isinstance(decision, (Forward, Reject, Reply)) and decision.note is not None:
+            self._timings.add_note(decision.note)
         if self._context.tells_all and not isinstance(decision, BadHandshake):
             self._tell(f"{self._decider.name} {in_words(decision)}, having read {self._timings.bytes_in} bytes")
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
@@ -417,9 +419,8 @@ class SessionRunner:
             if self._timer is None and not connection.is_lost:
                 self._timer = self._context.timers.after(CLOSE_LIMIT, self._expired, CLOSE_LIMIT)
 
-    def _let_go(self, unsent: int) -> None:
-        """End the session: the client's connection lingers without it, or is gone before ``unsent`` bytes were sent."""
-        self._timings.bytes_out -= unsent
+    def _let_go(self) -> None:
+        """End the session: the client's connection lingers without it, or is gone."""
         self._take(Input.LET_GO)
 
     def _await(self, command: commands.Await) -> None:
@@ -443,7 +444,8 @@ class SessionRunner:
         self._ended(self)
 
     def _publish(self, ending: Ending) -> None:
-        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, ending)
+        unsent = self._connection.unsent if self._connection is not None else 0
+        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, unsent, ending)
         for observer in self._context.observers:
             observer(record)
         self._context.events.emit("ended", self._context.log, record)

@@ -39,12 +39,12 @@ class Mqtt:
 
     :param version: ``3.1``, ``3.1.1`` or ``5.0``.
     :param client_id: empty if the server is to choose one.
-    :param user_name: None if there is none.
+    :param user: the user name; None if there is none.
     """
 
     version: Version
     client_id: str
-    user_name: str | None = None
+    user: str | None = None
 
 
 def mqtt(data: bytes) -> Mqtt | NeedData | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from twisted.application.service import MultiService
@@ -105,6 +106,11 @@ class Demo(MultiService):
             driver, "router", lambda: RouterDecider(loaded, time.perf_counter, log), settings, log
         )
         self._proxy.setServiceParent(self)
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is unwise about the router, in one line each."""
+        return self._proxy.warnings
 
     def check(self) -> None:
         """Check that the router could start, without listening.

@@ -74,7 +74,7 @@ def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
     """
     from proxymux.core.token.verifier import ReplayCache
     from proxymux.gateway.failure_budget import FailureBudget
-    from proxymux.gateway.keys import SecretSource, make_verifier
+    from proxymux.gateway.keys import SecretSource, make_verifier, warnings
     from proxymux.gateway.token_decider import TokenDecider
     from proxymux.net.driver import make_driver
     from proxymux.tap.wiring import make_log, make_service
@@ -106,6 +106,7 @@ def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
         pid_file=None if settings.gateway_pidfile is None else PidFile("--gateway-pidfile", settings.gateway_pidfile),
         statistics=statistics,
         target_check=target_filter,
+        warnings=warnings(settings),
     )
     target_filter.own = service.bound
     return service

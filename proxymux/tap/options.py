@@ -6,21 +6,29 @@ Importing this module and printing ``--help`` load neither OpenSSL nor the netwo
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, Generic, NoReturn, Protocol, TypeVar
 
+from twisted.copyright import version as twisted_version
 from twisted.python import usage
 
 from proxymux.errors import ProxymuxError
 from proxymux.fields import Setting
 from proxymux.printable import printable
 from proxymux.settings import Settings, nearest
+from proxymux.tap.twistd_options import check_twistd_options
+from proxymux.version import __version__
 
 
 class Startable(Protocol):
     """A service that can check whether it could start."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is unwise about it, in one line each."""
 
     def check(self) -> None:
         """Check that the service could start, without listening.
@@ -85,11 +93,16 @@ class SettingsOptions(usage.Options, Generic[S]):
         :raises SystemExit: for a bad option, after one line on standard error.
         """
         try:
-            super().parseOptions(options)
+            super().parseOptions(None if options is None else self._with_two_dashes(options))
         except usage.UsageError as error:
-            fail(f"{self._reworded(str(error))}; see --help")
+            fail(self._reworded(str(error)))
         except ProxymuxError as error:
             fail(error)
+
+    def opt_version(self) -> None:
+        """Display the version and exit."""
+        print(f"proxymux {__version__} (Twisted {twisted_version})")
+        raise SystemExit(0)
 
     def parseArgs(self, *arguments: str) -> None:
         """Refuse arguments that are not options.
@@ -105,6 +118,8 @@ class SettingsOptions(usage.Options, Generic[S]):
         :raises UsageError: if the options contradict each other.
         :raises ConfigError: naming the option that has a bad value.
         """
+        if self.parent is not None:
+            check_twistd_options(self.parent)
         self.settings = self.read(self._given())
 
     def read(self, given: Mapping[str, object]) -> S:
@@ -131,12 +146,37 @@ class SettingsOptions(usage.Options, Generic[S]):
                 self[each.key] = None  # twistd keeps the options and may show them
         return given
 
+    def _with_two_dashes(self, options: Sequence[str]) -> list[str]:
+        """Return the command line with two dashes where it has one before a whole name, as Go's programs take it."""
+        with_value = [name for name in self.longOpt if name.endswith("=")]
+        read: list[str] = []
+        rest = iter(options)
+        for option in rest:
+            if not option.startswith("-") or option in ("-", "--"):
+                return [*read, option, *rest]
+            go = re.match(r"-([a-z][a-z-]+)(=|$)", option)
+            if go and (go[1] in self.longOpt or f"{go[1]}=" in self.longOpt or go[1][0] not in self.shortOpt):
+                option = f"-{option}"
+            read.append(option)
+            is_long = option.startswith("--")
+            if f"{option[1:]}:" in self.shortOpt or (is_long and any(n.startswith(option[2:]) for n in with_value)):
+                read += itertools.islice(rest, 1)
+        return read
+
     def _reworded(self, problem: str) -> str:
         # getopt's messages begin with "option --name", ours with "--name:".
         message = re.sub(r"^option (--?\S+) ", r"\1: ", problem)
-        unknown = re.match(r"--(\S+): not recognized$", message)
-        suggestion = nearest(unknown[1], [name.removesuffix("=") for name in self.longOpt]) if unknown else ""
-        return f"{message}; --{suggestion}" if suggestion else message
+        unknown = re.match(r"--?(\S+): not recognized$", message)
+        if unknown and self.parent is not None and _is_option_of(self.parent, unknown[1]):
+            return f"{message}; it is twistd's own and stands before {self.parent.subCommand}; see twistd --help"
+        suggestion = nearest(unknown[1], [name.removesuffix("=") for name in self.longOpt], "--") if unknown else ""
+        return f"{message}; {suggestion or 'see --help'}"
+
+
+def _is_option_of(options: usage.Options, name: str) -> bool:
+    if len(name) == 1:
+        return name in options.shortOpt
+    return name in options.longOpt or f"{name}=" in options.longOpt
 
 
 def make_checked(options: usage.Options, make: Callable[[], Made]) -> Made:
@@ -154,6 +194,8 @@ def make_checked(options: usage.Options, make: Callable[[], Made]) -> Made:
     if options.parent is not None:
         _heed_twistd(options.parent, options["access-log"] == "-")
     if options[_CHECK]:
+        for line in service.warnings:
+            print(f"proxymux: {line}", file=sys.stderr)
         print("ok")
         raise SystemExit(0)
     return service

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import (
@@ -82,6 +82,7 @@ def make_service(
     join_pool: JoinPool | None = None,
     target_check: TargetCheck | None = None,
     leases: Leases | None = None,
+    warnings: Iterable[str] = (),
 ) -> ProxyService:
     """Put a service together.
 
@@ -97,6 +98,7 @@ def make_service(
     :param join_pool: joins clients for :class:`Share` decisions; None for services without a pool.
     :param target_check: called with every IP address before it is connected to; None allows all.
     :param leases: the pool's leases; None for services without a pool.
+    :param warnings: what the operator is to be told at the start, one line each.
     :raises ProxymuxError: if ``decider`` does, or the access log cannot be written.
     """
     certificates = Certificates(ServerRules.of(settings), driver.client_tls, driver.timers, log)
@@ -128,6 +130,7 @@ def make_service(
         pid_file=pid_file,
         statistics=statistics,
         leases=leases,
+        warnings=warnings,
     )
 
 

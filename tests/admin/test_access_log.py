@@ -57,6 +57,8 @@ KEYS = [
     "first_byte_seconds",
     "seconds",
 ]
+#: With its key in a line only where there is one.
+NOTE = {"tenant": "blue", "user": "Jos\u00e9 \x1b[31m"}
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -318,3 +320,15 @@ def test_standard_output_that_nobody_reads_is_reported(reports: Reports) -> None
     log = AccessLog("-", Broken(), reports)
     log.write(RECORD)
     assert reports.errors == ["--access-log: -: a record is lost: Broken pipe"]
+
+
+@pytest.mark.parametrize("note", [None, {}])
+def test_a_line_has_no_note_where_nothing_was_noted(note: dict[str, str] | None) -> None:
+    assert list(json.loads(to_json(RECORD._replace(note=note)))) == KEYS
+
+
+def test_what_was_noted_is_the_last_of_the_line() -> None:
+    line = to_json(RECORD._replace(note=NOTE))
+    assert list(json.loads(line)) == [*KEYS, "note"]
+    assert json.loads(line)["note"] == NOTE
+    assert line.isprintable()

@@ -60,6 +60,12 @@ FORMS: list[tuple[object, Decision]] = [
     ({"remote": "db:1", "tls": "db.example"}, Forward("db:1", tls="db.example")),
     ({"remote": "db:1", "bind": "192.0.2.1"}, Forward("db:1", bind="192.0.2.1")),
     ({"remote": "db:1", "bind": "2001:DB8::1"}, Forward("db:1", bind="2001:db8::1")),
+    ({"remote": "db:1", "note": {"tenant": "blue"}}, Forward("db:1", note={"tenant": "blue"})),
+    ({"remote": "db:1", "note": {}}, Forward("db:1", note={})),
+    ({"remote": "db:1", "note": None}, Forward("db:1")),
+    ({"close": b"no", "note": {"why": ""}}, Reject(b"no", note={"why": ""})),
+    ({"close": True, "note": {"why": "late"}}, Reject(note={"why": "late"})),
+    ({"reply": b"go on", "consume": 1, "note": {"user": "me"}}, Reply(b"go on", 1, note={"user": "me"})),
     ({"remote": ["a:1", "b:2"]}, Forward(["a:1", "b:2"])),
     ({"remote": ("a:1", "b:2")}, Forward(["a:1", "b:2"])),
     ({"reply": b"x", "consume": 3}, Reply(b"x", consume=3)),
@@ -567,3 +573,47 @@ def test_any_result_is_a_decision_or_a_bad_result(result: object) -> None:
         assert from_result(decision) is decision
         return
     assert len(refusal.splitlines()) == 1
+
+
+class Odd(str):
+    """A text that is not what it says."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("note", "problem"),
+    [
+        ("blue", "note: 'blue' is not a dict of up to 16 texts"),
+        ([("tenant", "blue")], "note: [('tenant', 'blue')] is not a dict of up to 16 texts"),
+        ({str(number): "" for number in range(17)}, "is not a dict of up to 16 texts"),
+        ({1: "blue"}, "note: the key 1 is int, not str"),
+        ({"tenant": b"blue"}, "note: the value b'blue' is bytes, not str"),
+        ({"tenant": None}, "note: the value None is NoneType, not str"),
+        ({"k" * 65: ""}, "is longer than 64 characters"),
+        ({"tenant": "v" * 257}, "is longer than 256 characters"),
+        ({"tenant": Odd("v" * 257)}, "is longer than 256 characters"),
+    ],
+)
+@pytest.mark.parametrize("result", [{"remote": "db:1"}, {"close": b"no"}, {"reply": b"x", "consume": 1}])
+def test_a_note_is_a_few_short_texts(result: dict[str, Any], note: object, problem: str) -> None:
+    with pytest.raises(BadResult) as caught:
+        from_result({**result, "note": note})
+    assert problem in str(caught.value)
+
+
+def test_a_note_may_be_as_long_as_that_and_is_kept_as_it_was() -> None:
+    note = {f"{number:064}": "v" * 256 for number in range(16)}
+    decision = from_result({"remote": "db:1", "note": note})
+    expected = dict(note)
+    note.clear()
+    assert isinstance(decision, Forward)
+    assert decision.note == expected
+    assert hash(decision) == hash(Forward("db:1"))
+    assert decision != Forward("db:1")
+
+
+def test_waiting_has_no_note() -> None:
+    with pytest.raises(BadResult, match="'note' has no place"):
+        from_result({"noop": True, "note": {"tenant": "blue"}})

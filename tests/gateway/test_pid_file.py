@@ -25,9 +25,12 @@ def pid_file(path: Path) -> PidFile:
 
 
 def complaint(path: Path) -> str:
+    """What both the check and the start say."""
     with pytest.raises(ConfigError) as refusal:
         pid_file(path).create()
     text = str(refusal.value)
+    with pytest.raises(ConfigError, match=f"^--gateway-pidfile: {path}: "):
+        pid_file(path).check()
     assert text.startswith(f"--gateway-pidfile: {path}: ")
     assert len(text.splitlines()) == 1
     return text
@@ -64,6 +67,7 @@ def gone() -> int:
 
 def test_it_holds_the_number_and_nothing_else_while_it_is_there(path: Path) -> None:
     file = pid_file(path)
+    file.check()
     assert not path.exists()
     file.create()
     assert path.read_bytes() == str(os.getpid()).encode()
@@ -161,6 +165,12 @@ def test_a_folder_that_is_not_there_is_a_complaint(tmp_path: Path) -> None:
     assert "No such file or directory" in complaint(tmp_path / "nowhere" / "gateway.pid")
 
 
+def test_the_check_changes_nothing(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    pid_file(path).check()
+    assert path.read_text() == str(os.getpid())
+
+
 def test_a_folder_in_its_place_is_a_complaint(path: Path) -> None:
     path.mkdir()
     complaint(path)
@@ -182,7 +192,8 @@ def test_a_draft_that_is_a_link_is_not_followed(path: Path) -> None:
     precious.write_text("precious")
     draft = path.with_name(f"gateway.pid.{os.getpid()}")
     draft.symlink_to(precious)
-    complaint(path)
+    with pytest.raises(ConfigError):
+        pid_file(path).create()
     assert precious.read_text() == "precious"
 
 

@@ -147,6 +147,8 @@ class Scene:
         for voice in self.voices:
             await voice.done
         await as_time_passes(clock, until(lambda: sockets() <= self.before, "the proxy to close its sockets"))
+        if self.is_draining:
+            await until(lambda: self.drained, "the ports to be closed")
         assert self.proxy.is_free_of_sessions()
         assert len(self.proxy.records) == 1
         assert self.proxy.errors == []

@@ -26,7 +26,7 @@ class Scene:
     def linger(self, count: int) -> list[MemoryConnection]:
         connections = [MemoryConnection() for _ in range(count)]
         for each in connections:
-            self.lingering.begin(each, lambda _: None)
+            self.lingering.begin(each, lambda: None)
         return connections
 
     def wait(self, name: str) -> None:

@@ -228,6 +228,28 @@ async def test_a_client_that_resets_while_it_does_not_read_resets_a_sending_upst
     assert (await proxy.record()).outcome == "client_aborted"
 
 
+@pytest.mark.parametrize("sleeper", ["client", "upstream"])
+@in_reactor
+async def test_only_what_could_be_passed_on_counts(join: Join, sleeper: str) -> None:
+    proxy, client, upstream = await join(receive_buffer=4096)
+    await upstream.send(b"!")
+    assert await client.receive(1) == b"!"
+    source, sink = (upstream, client) if sleeper == "client" else (client, upstream)
+    assert await source.send_until_stalled(noise(OFFERED)) < OFFERED
+    [session] = proxy.service.sessions
+    exchange = session._exchange
+    read = exchange._upstream.count if sleeper == "client" else exchange._client.count
+    unsent = exchange.client.unsent if sleeper == "client" else exchange._upstream.connection.unsent
+    assert 0 < unsent < read
+    sink.reset()
+    for _ in range(3):  # however it waits for a client to have read
+        await settle()
+        proxy.clock.advance(10)
+    record = await proxy.record()
+    count = record.bytes_out if sleeper == "client" else record.bytes_in - 5
+    assert count == read - unsent
+
+
 @in_reactor
 async def test_a_client_that_resets_after_its_half_close_resets_a_sending_upstream(join: Join) -> None:
     proxy, client, upstream = await join()

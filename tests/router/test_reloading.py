@@ -174,6 +174,35 @@ def test_a_module_may_become_a_package(write: Write) -> None:
     assert answer(reload(router)) == "new"
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"), [("acme", "./router.py"), ("acme/inner", "./router.py"), ("acme", "acme.routes")]
+)
+def test_a_folder_may_become_a_package(write: Write, folder: str, name: str) -> None:
+    """Python takes a folder without ``__init__.py`` for a package, too."""
+    package = folder.replace("/", ".")
+    source = returning(f"getattr({package}, 'WORD', 'old')", f"import {package}")
+    write(source)
+    write(source, "acme/routes.py")
+    write("", f"{folder}/nothing.py")
+    assert answer(load(name)) == "old"
+    write(word("new"), f"{folder}/__init__.py")
+    assert answer(reload(name)) == "new"
+    os.unlink(f"{folder}/__init__.py")
+    assert answer(reload(name)) == "old"
+
+
+def test_a_package_in_several_places_stays_if_one_is_elsewhere(write: Write, tmp_path: Path) -> None:
+    write(word("old"), "elsewhere/acme/others.py")
+    path = write(word("old"), "app/acme/words.py")
+    sys.path += [str(tmp_path / "app"), str(tmp_path / "elsewhere")]
+    router = write(returning("acme.words.WORD, acme.others.WORD", "import acme.words, acme.others"), "app/router.py")
+    load(router)
+    before = sys.modules["acme"]
+    rewrite(path, word("new"))
+    assert answer(reload(router)) == ("new", "old")
+    assert sys.modules["acme"] is before
+
+
 def test_a_folder_of_a_package_that_lies_higher_is_read_again(write: Write, tmp_path: Path) -> None:
     """``from acme.sub import words`` must not find what the package, which stays, has as an attribute."""
     package = write("STATE = object()\n", "acme/__init__.py")
@@ -329,6 +358,17 @@ def test_a_failure_leaves_every_module_as_it_was(write: Write, source: str, whic
     write("", "acme/more.py")
     write(returning("words.WORD", "from acme import words", "import acme.more"), "acme/routes.py")
     assert answer(reload("acme.routes")) == "new"
+
+
+def test_a_package_without_init_that_a_failure_has_brought_in_goes_again(write: Write) -> None:
+    router = write(returning("1"))
+    load(router)
+    before = modules()
+    write(word("new"), "acme/inner/words.py")
+    write("import acme.inner.words\n1 / 0\n")
+    with pytest.raises(RouterError, match="ZeroDivisionError"):
+        reload(router)
+    assert modules() == before
 
 
 def test_a_failure_after_the_run_leaves_every_module_as_it_was(write: Write) -> None:

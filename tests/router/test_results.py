@@ -382,3 +382,60 @@ async def test_a_negotiation_may_be_longer_than_the_buffer(start: Start) -> None
     client.close()
     record = await proxy.record()
     assert (record.outcome, record.bytes_in) == ("rejected", 1000 * steps + 1)
+
+
+# Notes
+
+
+@in_reactor
+async def test_what_decisions_note_is_in_the_record(start: Start) -> None:
+    decisions = {
+        b"hello": Reply(b"who?", consume=5, note={"step": "1", "tenant": "?"}),
+        b"blue": Reject(b"no", note={"tenant": "blue"}),
+    }
+    proxy = start(decisions.get)
+    client = await proxy.connect()
+    await client.send(b"hello")
+    assert await client.receive(4) == b"who?"
+    await client.send(b"blue")
+    assert await client.read_all() == b"no"
+    record = await proxy.record()
+    assert record.note == {"step": "1", "tenant": "blue"}
+    assert record["note"] == record.note
+
+
+@in_reactor
+async def test_a_forwards_note_is_of_that_client_alone(start: Start, net: Net) -> None:
+    target = net.upstream()
+    decisions = {b"blue": {"remote": target.remote, "note": {"tenant": "blue"}}, b"none": {"remote": target.remote}}
+    proxy = start(decisions.get)
+    for said in (b"blue", b"none"):
+        client = await proxy.connect()
+        await client.send(said)
+        client.finish()
+        await gets(target, said)
+        assert await client.read_all() == b"done"
+    assert [record.note for record in await proxy.ended(2)] == [{"tenant": "blue"}, None]
+
+
+@in_reactor
+async def test_of_many_notes_the_last_are_kept(start: Start) -> None:
+    proxy = start(
+        lambda data: Reply(b"", consume=1, note={str(data[0]): "x"}) if data[0] < 20 else Reject(note={"0": "last"})
+    )
+    client = await proxy.connect()
+    await client.send(bytes(range(21)))
+    assert await client.read_all() == b""
+    note = (await proxy.record()).note
+    assert note is not None
+    assert list(note) == [*map(str, range(5, 20)), "0"]
+
+
+@in_reactor
+async def test_a_bad_note_is_an_error_of_the_router(start: Start) -> None:
+    proxy = start(lambda data: {"close": b"no", "note": {"tenant": 7}})
+    client = await proxy.connect()
+    await client.send(b"x")
+    assert await client.read_all() == b""
+    assert (await proxy.record()).outcome == "router_error"
+    assert "note: the value 7 is int, not str" in proxy.errors[0]

@@ -82,6 +82,6 @@ def test_files_that_hold_no_key_are_named(tmp_path: Path, content: str) -> None:
     certificate = tmp_path / "certificate.pem"
     certificate.write_text("junk")
     said = refused(f"ssl:0:privateKey={key}:certKey={certificate}")
-    assert said.startswith(f"{key}, {certificate}: not a private key and its certificate in PEM form (")
+    assert said.startswith(f"{key}, {certificate}: no private key with its certificate in PEM form (")
     assert said.endswith("; name such files")
     assert "[" not in said

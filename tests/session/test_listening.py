@@ -157,7 +157,10 @@ async def test_a_key_that_does_not_fit_its_certificate_ends_start_up(
     _, _, certificate = authority.issue("other.example").file.read_text().partition("-----END PRIVATE KEY-----")
     (tmp_path / "key").write_text(key)
     (tmp_path / "certificate").write_text(certificate)
-    with pytest.raises(ConfigError, match=r"^--listen: .*do not match"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^--listen: .*: no private key with its certificate.*match\)",
+    ):
         start(lambda data: None, listen=f"{prefix}ssl:0:privateKey={tmp_path}/key:certKey={tmp_path}/certificate")
 
 

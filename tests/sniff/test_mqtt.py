@@ -219,3 +219,9 @@ def test_whatever_is_put_into_a_packet_is_read_from_it(
     value = Mqtt(version, client_id, user_name)
     needed = found.count(NEED_DATA)
     assert found == [NEED_DATA] * needed + [value] * (len(data) + 1 - needed)
+
+
+def test_the_parts_have_these_names() -> None:
+    found = mqtt(will(0))
+    assert isinstance(found, Mqtt)
+    assert (found.version, found.client_id, found.user) == ("3.1.1", "c", "alice")

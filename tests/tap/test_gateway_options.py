@@ -370,3 +370,31 @@ def test_an_application_file_is_told_what_is_wrong(given: dict[str, Any], option
     with pytest.raises(ConfigError) as refusal:
         Gateway(**{"secret": SECRET, "addr": "127.0.0.1:0", **given})
     assert refusal.value.option == option
+
+
+@pytest.mark.parametrize("option", ["--secret-file", "--key-file"])
+def test_a_file_of_secrets_that_everybody_can_read_gets_a_warning(
+    capsys: pytest.CaptureFixture[str], public_folder: Path, option: str
+) -> None:
+    file = public_folder / "file"
+    file.write_text(f"k1 {KEY}\n")
+    for mode, said in (
+        (0o640, ""),
+        (0o644, f"proxymux: {option}: {file} can be read by every user (mode 0644); chmod o-rwx it\n"),
+    ):
+        file.chmod(mode)
+        with pytest.raises(SystemExit) as end:
+            makeService(parse(option, str(file), "--addr", "127.0.0.1:0", "--check"))
+        assert (end.value.code, *capsys.readouterr()) == (0, "ok\n", said)
+        assert KEY not in said
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_a_pid_file_that_cannot_be_written_is_one_line(complaint: Callable[..., str], check: list[str]) -> None:
+    text = complaint("--secret", "s", "--addr", "127.0.0.1:0", "--gateway-pidfile", "no/pid", *check, start=True)
+    assert re.search(r"^proxymux: --gateway-pidfile: .*/no/pid: there is no folder .*/no; ", text)
+
+
+@pytest.mark.parametrize("arguments", [["-secret", "s"], ["-secret=s"]])
+def test_gos_way_to_give_the_secret_is_understood(arguments: list[str]) -> None:
+    assert settings(*arguments).secret == "s"

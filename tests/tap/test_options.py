@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from twisted.python import usage
 
+import proxymux
 from proxymux.admin.text_log import TextLog
 from proxymux.router.settings import RouterSettings
 from proxymux.tap.router import Options, makeService
+from tests.services.certificates import Credentials
 
 ROUTER = "def proxy(data):\n    return {'close': data}\n"
 
@@ -231,6 +233,31 @@ def test_the_demo_needs_no_router_and_listens_on_loopback() -> None:
     assert parse("--demo").settings.endpoints == ("tcp:0:interface=127.0.0.1",)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-port", "0", "-host", "127.0.0.1"], {"port": 0, "host": "127.0.0.1"}),
+        (["-port=0", "-host=127.0.0.1"], {"port": 0, "host": "127.0.0.1"}),
+        (["-allow", "10.0.0.0/8", "-max-buffer", "5"], {"max_buffer": 5}),
+        (["-p0", "-h127.0.0.1"], {"port": 0, "host": "127.0.0.1"}),
+        (["--host", "-port", "-p", "1"], {"host": "-port", "port": 1}),
+        (["-h", "-port", "-p", "1"], {"host": "-port", "port": 1}),
+        (["--access-log", "-", "-port", "1"], {"access_log": "-", "port": 1}),
+        (["--host=x", "-port", "1"], {"host": "x", "port": 1}),
+    ],
+)
+def test_a_whole_name_may_have_one_dash_as_in_go(arguments: list[str], expected: dict[str, object]) -> None:
+    read = settings(*arguments)
+    assert {name: getattr(read, name) for name in expected} == expected
+
+
+def test_version_is_that_of_proxymux(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse("--version")
+    assert not end.value.code
+    assert capsys.readouterr().out.startswith(f"proxymux {proxymux.__version__} (Twisted ")
+
+
 # What is wrong with them
 
 BAD: list[tuple[str, str]] = [
@@ -270,7 +297,9 @@ def test_a_bad_value_is_one_line_that_names_the_option_and_what_is_accepted(
 ) -> None:
     text = complaint("--router", "router.py", option, value)
     assert text.startswith(f"proxymux: {option}: ")
-    assert re.search(r" is accepted|; .* is$|; .* are$| is not an address or CIDR such as| may be meant$", text)
+    assert re.search(
+        r" is accepted|; .* is$|; .* are$| is not an address or CIDR such as|did you mean .*\?$| may be meant$", text
+    )
     assert len(text) < 400
 
 
@@ -297,6 +326,18 @@ def test_a_command_line_that_makes_no_sense_is_one_line(complaint: Complain, arg
     text = complaint(*arguments)
     assert text.startswith(f"proxymux: {option}: ")
     assert text.endswith("; see --help")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--lisen", "--lisen: not recognized; did you mean --listen?"),
+        ("-lisen", "--lisen: not recognized; did you mean --listen?"),
+        ("--max-conections=5", "--max-conections: not recognized; did you mean --max-connections?"),
+    ],
+)
+def test_an_option_near_one_that_there_is_names_it(complaint: Complain, given: str, said: str) -> None:
+    assert complaint("--router", "router.py", given) == f"proxymux: {said}"
 
 
 @pytest.mark.parametrize(
@@ -385,6 +426,22 @@ def test_check_of_the_demo_ends_as_well(capsys: pytest.CaptureFixture[str]) -> N
     assert tuple(capsys.readouterr()) == ("ok\n", "")
 
 
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+def test_check_warns_of_a_private_key_that_everybody_can_read(
+    capsys: pytest.CaptureFixture[str], public_folder: Path, own: Credentials
+) -> None:
+    key = public_folder / "key.pem"
+    key.write_bytes(own.file.read_bytes())
+    for mode, warned in ((0o600, False), (0o644, True)):
+        key.chmod(mode)
+        with pytest.raises(SystemExit) as end:
+            makeService(parse("--router", "router.py", "--listen", f"ssl:0:privateKey={key}", "--check"))
+        out, err = capsys.readouterr()
+        assert (end.value.code, out) == (0, "ok\n"), err
+        said = f"proxymux: --listen: {key} can be read by every user (mode 0644); chmod o-rwx it\n"
+        assert err == (said if warned else "")
+
+
 def test_check_leaves_no_unix_socket(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     with pytest.raises(SystemExit) as end:
         makeService(parse("--router", "router.py", "--listen", f"unix:{folder}/socket", "--check"))
@@ -462,6 +519,11 @@ def twistd(folder: Path) -> Run:
         (["--router", "router.py", "--backlog", "99999999999"], "--backlog: "),
         (["--nonsense"], "--nonsense: "),
         (["--router", "router.py", "stray"], "stray: "),
+        (
+            ["--router", "router.py", "--pidfile", "x"],
+            "--pidfile: not recognized; it is twistd's own and stands before",
+        ),
+        (["-n", "--router", "router.py"], "-n: not recognized; it is twistd's own and stands before proxymux; "),
         ([], "--router: missing; "),
     ],
 )

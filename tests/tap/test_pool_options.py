@@ -144,6 +144,24 @@ def test_what_is_no_codec_is_one_line(capsys: pytest.CaptureFixture[str], name: 
 # Listeners
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "remedy"),
+    [
+        ("--listeners", "nofile.py", "name the file that defines connected, "),
+        ("--listeners", "nothing_of_the_kind", "name the file that defines connected, "),
+        ("--codec", "./nofile.py:codec", "name a built-in codec, or package.module:attribute"),
+        ("--config-object", "nofile.py", "name package.module:attribute of the object"),
+    ],
+)
+def test_what_is_not_there_is_asked_for_as_what_it_is(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, remedy: str
+) -> None:
+    text = complaint(capsys, option, value)
+    assert text.startswith(f"proxymux: {option}: {value}: ")
+    assert remedy in text
+    assert "proxy(data)" not in text
+
+
 @pytest.mark.parametrize("name", ["listeners_of_ours", "listeners_of_ours.py", "./listeners_of_ours.py"])
 def test_listeners_are_functions_of_a_module_or_a_file(folder: Path, name: str) -> None:
     (folder / "listeners_of_ours.py").write_text(
@@ -160,7 +178,7 @@ def test_listeners_are_functions_of_a_module_or_a_file(folder: Path, name: str) 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (None, "no_listeners.py: No such file or directory; name the file that defines functions named"),
+        (None, "no_listeners.py: No such file or directory; name the file that defines connected, "),
         ("def helper():\n    pass\n", "no_listeners.py: it defines none of connected, request, "),
         ("def request(:\n", "no_listeners.py:1: "),
         ("1 / 0\n", "no_listeners.py:1: ZeroDivisionError"),

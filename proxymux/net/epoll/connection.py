@@ -44,6 +44,7 @@ class EpollConnection:
     """
 
     __slots__ = (
+        "_dropped",
         "_error",
         "_flushed",
         "_hub",
@@ -100,6 +101,8 @@ class EpollConnection:
         #: The hub has reported an error that reading has not met yet.
         self._is_failing = False
         self.when_lost: Callable[[], None] | None = None
+        #: Bytes that were to be sent and never will be.
+        self._dropped = 0
         self._error: OSError | None = None
         self._flushed: Callable[[], None] | None = None
         self._producer: Producer | None = None
@@ -133,7 +136,7 @@ class EpollConnection:
 
     @property
     def unsent(self) -> int:
-        return self.send_buffer.unsent if self.send_buffer is not None else 0
+        return self._dropped + (self.send_buffer.unsent if self.send_buffer is not None else 0)
 
     # Reading
 
@@ -259,6 +262,7 @@ class EpollConnection:
 
     def send(self, data: bytes) -> None:
         if self.is_lost or self.is_broken:
+            self._dropped += len(data)
             return
         if self.send_buffer is None:
             try:
@@ -266,7 +270,7 @@ class EpollConnection:
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                self.break_off(error)
+                self.break_off(error, len(data))
                 return
             if sent == len(data):
                 return
@@ -296,9 +300,13 @@ class EpollConnection:
             flushed, self._flushed = self._flushed, None
             flushed()
 
-    def break_off(self, error: OSError) -> None:
-        """Take note that sending has failed with ``error``, and read what the peer had sent before."""
+    def break_off(self, error: OSError, dropped: int = 0) -> None:
+        """Take note that sending has failed with ``error``, and read what the peer had sent before.
+
+        :param dropped: the number of bytes that were to be sent and are not in the send buffer.
+        """
         self.is_broken = True
+        self._dropped += dropped
         self._error = error
         self._drop_send_buffer()
         self._flushed = None
@@ -412,5 +420,6 @@ class EpollConnection:
 
     def _drop_send_buffer(self) -> None:
         if self.send_buffer is not None:
+            self._dropped += self.send_buffer.unsent
             self.send_buffer.drop()
             self.send_buffer = None

@@ -137,7 +137,7 @@ class EpollFlow(Flow):
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                sink.break_off(error)
+                sink.break_off(error, count)
                 return
             if sent != count:
                 if sink.send_buffer is None:
@@ -193,6 +193,6 @@ class EpollFlow(Flow):
                 sink.send_buffer = SendBuffer(sink.sock, pipe)
                 return
             except OSError as error:
-                sink.break_off(error)
+                sink.break_off(error, pipe.held)
                 return
         self._hub.rearm(self._fd)

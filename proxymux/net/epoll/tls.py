@@ -249,6 +249,10 @@ class TlsSendBuffer(SendBuffer):
     def __len__(self) -> int:
         return super().__len__() + self._plain_size
 
+    @property
+    def unsent(self) -> int:
+        return super().unsent + self._plain_size
+
     def add(self, data: bytes) -> None:
         self._plain.append(data)
         self._plain_size += len(data)

@@ -50,6 +50,8 @@ class TransportConnection(Protocol):
         self.is_lost = False
         self.is_finished = False
         self._early = b""
+        #: Bytes that were to be sent when the connection was lost.
+        self._dropped = 0
         self.when_lost: Callable[[], None] | None = None
         self._timers = timers
         self._deadline: Timer | None = None
@@ -135,12 +137,10 @@ class TransportConnection(Protocol):
 
     @property
     def unsent(self) -> int:
-        if self.is_lost:
-            return 0
         # A plug-in's transport may lack the attributes, which were tried with Twisted 24.11 and 26.10.
         transport: object = self._below_tls()
         buffered = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-        return buffered + int(getattr(transport, "_tempDataLen", 0))
+        return self._dropped + buffered + int(getattr(transport, "_tempDataLen", 0))
 
     @property
     def is_reset(self) -> bool:
@@ -166,7 +166,9 @@ class TransportConnection(Protocol):
         self.close()
 
     def send(self, data: bytes) -> None:
-        if self._tls is not None:
+        if self.is_lost:
+            self._dropped += len(data)
+        elif self._tls is not None:
             self._tls.send(data)
         else:
             self.transport.write(data)
