@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.token import explain_status
+from proxymux.net.clock import monotonic
 
 _OPEN: Final = b"200"
 
@@ -43,7 +44,7 @@ class GatewayRefused(ConnectError):
 class GatewayClientEndpoint:
     """Connects to the target of a token through a gateway.
 
-    :param reactor: for the timeout.
+    :param reactor: has the time for the timeout; of Twisted's reactors that is the monotonic clock's.
     :param gateway: a client endpoint that connects to the gateway.
     :param token: is sent to the gateway.
     :param timeout: seconds from the connection to the gateway until its status.
@@ -52,7 +53,7 @@ class GatewayClientEndpoint:
     def __init__(
         self, reactor: IReactorTime, gateway: IStreamClientEndpoint, token: str | bytes, timeout: float = 30.0
     ) -> None:
-        self._reactor = reactor
+        self._clock = monotonic(reactor)
         self._gateway = gateway
         self._token = token.encode("ascii") if isinstance(token, str) else token
         self._timeout = timeout
@@ -66,7 +67,7 @@ class GatewayClientEndpoint:
         :returns: a Deferred of the protocol, which may be cancelled.  It fails with :class:`GatewayRefused`, with
             TimeoutError, or as the gateway's endpoint does.
         """
-        handshake = _GatewayHandshake(self._reactor, self._token, protocolFactory, self._timeout)
+        handshake = _GatewayHandshake(self._clock, self._token, protocolFactory, self._timeout)
         handshake.connecting = self._gateway.connect(_HandshakeFactory(handshake))
         handshake.connecting.addErrback(handshake.not_connected)
         return handshake.done
@@ -86,6 +87,7 @@ class _HandshakeFactory(Factory):
 class _GatewayHandshake(Protocol):
     """Sends the token and reads the status; afterwards passes everything to the user's protocol.
 
+    :param clock: measures ``timeout``.
     :param token: without its line end.
     :param factory: builds the user's protocol.
     :param timeout: seconds from the connection until the status.
@@ -95,9 +97,9 @@ class _GatewayHandshake(Protocol):
     #: The connect to the gateway.
     connecting: Deferred[IProtocol]
 
-    def __init__(self, reactor: IReactorTime, token: bytes, factory: IProtocolFactory, timeout: float) -> None:
+    def __init__(self, clock: IReactorTime, token: bytes, factory: IProtocolFactory, timeout: float) -> None:
         self.done: Deferred[IProtocol] = Deferred(self._cancelled)
-        self._reactor = reactor
+        self._clock = clock
         self._token = token
         self._factory = factory
         self._timeout = timeout
@@ -106,7 +108,7 @@ class _GatewayHandshake(Protocol):
         self._inner: IProtocol | None = None
 
     def connectionMade(self) -> None:
-        self._timer = self._reactor.callLater(self._timeout, self._expired)
+        self._timer = self._clock.callLater(self._timeout, self._expired)
         self.transport.write(self._token + b"\n")
 
     def dataReceived(self, data: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Protocol
 
 import setproctitle
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.logfile import LogFile
 
 from proxymux.net.reactor.twistd import twistd_log_file
@@ -51,12 +51,14 @@ class Process:
     """Passes signals on to the services of this process, and shows them in the process title.
 
     :param reactor: the process runs it.
+    :param clock: measures how long the title may be out of date.
     """
 
     _of_reactor: ClassVar[dict[Reactor, Process]] = {}
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, clock: IReactorTime) -> None:
         self._reactor = reactor
+        self._clock = clock
         self._services: list[RunningService] = []
         self._is_stopping = False
         self._is_installed = False
@@ -64,10 +66,10 @@ class Process:
         self._showing: IDelayedCall | None = None
 
     @classmethod
-    def of(cls, reactor: Reactor) -> Process:
+    def of(cls, reactor: Reactor, clock: IReactorTime) -> Process:
         """The process of ``reactor``, made at the first call: services that run in one reactor share it."""
         if reactor not in cls._of_reactor:
-            cls._of_reactor[reactor] = cls(reactor)
+            cls._of_reactor[reactor] = cls(reactor, clock)
         return cls._of_reactor[reactor]
 
     def add(self, service: RunningService) -> None:
@@ -92,7 +94,7 @@ class Process:
     def show(self) -> None:
         """Update the process title in :data:`_SHOW_AFTER` seconds: one for each connection would cost too much."""
         if self._showing is None:
-            self._showing = self._reactor.callLater(_SHOW_AFTER, self._show)
+            self._showing = self._clock.callLater(_SHOW_AFTER, self._show)
 
     def _show(self) -> None:
         self._showing = None

@@ -16,6 +16,7 @@ from proxymux.admin.access_log import AccessLog
 from proxymux.admin.statistics import Statistics
 from proxymux.core.events import Events
 from proxymux.core.target import Target
+from proxymux.coroutines import ended
 from proxymux.errors import ConfigError, ProxymuxError
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
@@ -203,7 +204,8 @@ class ProxyService(Service):
     def stopService(self) -> Deferred[None]:
         """Drain for ``drain_timeout`` seconds, end the sessions that are left, and release everything."""
         super().stopService()
-        return self.drain(self._context.settings.drain_timeout).addCallback(self._stopped)
+        drained = self.drain(self._context.settings.drain_timeout)
+        return drained.addCallback(lambda _: ended()).addCallback(self._stopped)
 
     def _stopped(self, _: None) -> None:
         if self.leases is not None:

@@ -47,6 +47,7 @@ from proxymux.core.events import Events
 from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client, Notes
 from proxymux.core.outcome import Outcome
+from proxymux.coroutines import OwnLoop, RunCoroutine, run
 from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.net.connection import Connection
@@ -63,6 +64,8 @@ from proxymux.settings import Settings
 
 #: The client that routers are given, if a test does not name another.
 CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
+#: The most seconds that :func:`decide` waits for a router.
+TIMEOUT: Final = 5.0
 #: The most bytes for which :func:`every_split` yields every possible split.
 _MAX_EXHAUSTIVE: Final = 10
 
@@ -74,7 +77,7 @@ AnyRouter = str | ModuleType | Router | Callable[..., Any] | object
 
 
 class StillDeciding(AssertionError):
-    """The router waits for a Deferred that only a running reactor could fire."""
+    """The router waits for what only a running reactor could bring about, or for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +105,36 @@ class Conversation:
         return replace(self, decision=decision)
 
 
-def decide(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Forward | Reject | Terminate | NeedData:
+def decide(
+    router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT
+) -> Forward | Reject | Terminate | NeedData:
     """Return what ``router`` decides about a client that sends ``chunks``.
+
+    An async router may await what asyncio has: it is run in a loop of its own, unless this is called in one.
 
     :param router: a name as on the command line, or a module, an object with the functions, or a ``proxy`` function.
     :param chunks: what the router is given one after the other, as if each had come in a segment of its own.
+    :param timeout: the most seconds that it may wait.
     :raises DecisionFailed: with the message that the running proxy would log.
-    :raises StillDeciding: if the router waits for a Deferred that does not fire; use :func:`decide_later` then.
+    :raises StillDeciding: if the router waits for a Deferred that does not fire, or for longer than ``timeout``; use
+        :func:`decide_later` then.
     """
-    return converse(router, *chunks, client=client).decision
+    return converse(router, *chunks, client=client, timeout=timeout).decision
 
 
-def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Conversation:
+def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT) -> Conversation:
     """As :func:`decide`, and return the bytes that were sent, too."""
     results: list[Any] = []
-    converse_later(router, *chunks, client=client).addBoth(results.append)
-    if not results:
-        raise StillDeciding("the router awaits something; test it with decide_later and a reactor")
+    loop = OwnLoop(timeout)
+    try:
+        converse_later(as_decider(router, loop.run), *chunks, client=client).addBoth(results.append)
+        if not results:
+            raise StillDeciding(
+                f"the router awaits something that does not happen without a reactor, or takes more than {timeout:g} s;"
+                " test it with decide_later and a reactor, or with another timeout"
+            )
+    finally:
+        loop.close()
     if isinstance(results[0], Failure):
         results[0].raiseException()
     conversation: Conversation = results[0]
@@ -190,8 +206,11 @@ def every_split(data: bytes) -> Iterator[tuple[bytes, ...]]:
     yield tuple(data[place : place + 1] for place in range(len(data)))
 
 
-def as_decider(router: AnyRouter) -> RouterDecider:
-    """Return the decider that calls ``router``, which is given as for :func:`decide`."""
+def as_decider(router: AnyRouter, run_coroutine: RunCoroutine = run) -> RouterDecider:
+    """Return the decider that calls ``router``, which is given as for :func:`decide`.
+
+    :param run_coroutine: runs what the router's functions return to be awaited.
+    """
     if isinstance(router, RouterDecider):
         return router
     if isinstance(router, str):
@@ -201,7 +220,7 @@ def as_decider(router: AnyRouter) -> RouterDecider:
         code = getattr(router, "__code__", None)
         filename = code.co_filename if code is not None else getattr(router, "__file__", name)
         router = from_object(router, name, filename)
-    return RouterDecider(router, time.perf_counter, Logger("proxymux"))
+    return RouterDecider(router, time.perf_counter, Logger("proxymux"), run_coroutine)
 
 
 async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: Client) -> Conversation:

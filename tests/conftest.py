@@ -17,6 +17,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
+from proxymux.net.clock import monotonic
+
 pytest_plugins = ["tests.services.fixtures", "tests.services.tls"]
 # So that what they assert says as much as what a test does.
 pytest.register_assert_rewrite("tests.services", "tests.net.scenes", "tests.core.sessions", "tests.core.proxy_protocol")
@@ -50,7 +52,7 @@ def _left_behind(readers: set[Any], writers: set[Any], sockets: set[str]) -> lis
     from twisted.internet import reactor
 
     gc.collect()
-    left = [f"delayed call {call}" for call in reactor.getDelayedCalls()]
+    left = [f"delayed call {call}" for clock in (reactor, monotonic(reactor)) for call in clock.getDelayedCalls()]
     left += [f"reader {each}" for each in set(reactor.getReaders()) - readers]
     left += [f"writer {each}" for each in set(reactor.getWriters()) - writers]
     left += [f"open {each}" for each in open_sockets() - sockets]
@@ -97,7 +99,7 @@ def clean_reactor() -> Iterator[None]:
         pytest_twisted.blockon(deferLater(reactor, 0.005))
         left = _left_behind(readers, writers, sockets)
     globalLogPublisher.removeObserver(observe)
-    for call in reactor.getDelayedCalls():
+    for call in (*reactor.getDelayedCalls(), *monotonic(reactor).getDelayedCalls()):
         call.cancel()
     assert not left, "\n".join(["the test left behind:", *left])
     assert not failures, "\n".join(["the test logged:", *(event["log_failure"].getTraceback() for event in failures)])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -390,3 +391,80 @@ def test_a_router_that_waits_for_what_it_needs_acts_alike_for_every_split() -> N
     expected = converse(by_name, b"alice hi").in_effect()
     for chunks in every_split(b"alice hi"):
         assert converse(by_name, *chunks).in_effect() == expected
+
+
+# asyncio
+
+
+async def sleeps(data: bytes) -> Any:
+    await asyncio.sleep(0.001)
+    return {"close": b"after a sleep"} if len(data) == 3 else None
+
+
+def test_a_router_that_uses_asyncio_is_decided_on_at_once() -> None:
+    for chunks in every_split(b"abc"):
+        assert decide(sleeps, *chunks) == Reject(b"after a sleep")
+
+
+def test_all_calls_of_a_conversation_are_in_one_loop() -> None:
+    loops: list[object] = []
+
+    async def proxy(data: bytes) -> Any:
+        loops.append(asyncio.get_running_loop())
+        return {"close": b""} if len(data) == 2 else None
+
+    decide(proxy, b"a", b"b")
+    assert len(loops) == 2
+    assert loops[0] is loops[1]
+
+
+def test_a_router_may_await_threads_and_deferreds_of_asyncio() -> None:
+    async def proxy(data: bytes) -> Any:
+        upper = await asyncio.to_thread(data.upper)
+        loop = asyncio.get_running_loop()
+        lower = await Deferred.fromFuture(loop.run_in_executor(None, data.lower))
+        return {"close": upper + lower}
+
+    assert decide(proxy, b"aB") == Reject(b"ABab")
+
+
+def test_a_deferred_that_nobody_fires_is_not_waited_for() -> None:
+    async def proxy(data: bytes) -> Any:
+        await asyncio.sleep(0)
+        await Deferred()
+
+    with pytest.raises(StillDeciding, match="decide_later"):
+        decide(proxy, b"x", timeout=1e6)
+
+
+def test_what_takes_too_long_is_cancelled() -> None:
+    cancelled: list[bool] = []
+
+    async def proxy(data: bytes) -> Any:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(0)
+            cancelled.append(True)
+
+    with pytest.raises(StillDeciding, match=r"takes more than 0\.01 s"):
+        decide(proxy, b"x", timeout=0.01)
+    assert cancelled == [True]
+
+
+def test_in_a_loop_of_asyncios_it_is_decided_on_later() -> None:
+    async def test() -> None:
+        with pytest.raises(StillDeciding):
+            decide(sleeps, b"abc")
+        assert await decide_later(sleeps, b"abc").asFuture(asyncio.get_running_loop()) == Reject(b"after a sleep")
+
+    asyncio.run(test())
+
+
+def test_what_it_raises_is_raised() -> None:
+    async def proxy(data: bytes) -> Any:
+        await asyncio.sleep(0)
+        raise ValueError("no")
+
+    with pytest.raises(DecisionFailed, match="proxy raised ValueError: no"):
+        decide(proxy, b"x")

@@ -47,7 +47,11 @@ def _parser() -> argparse.ArgumentParser:
         "--sample", metavar="FILE", nargs="+", action="extend", default=[], help="files of recorded first bytes"
     )
     check.add_argument(
-        "--timeout", metavar="S", type=_seconds, default=30.0, help="seconds for one async decision [default: 30]"
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=5.0,
+        help="seconds that an async router may take for all splits of a sample together [default: 5]",
     )
     check.set_defaults(run=_check)
     _add_connect(commands)
@@ -133,14 +137,21 @@ def _seconds(text: str) -> float:
 
 
 def _check(options: argparse.Namespace) -> None:
-    # Here for start-up time, and so that the other commands install no reactor.
-    from twisted.internet.task import react
+    # Here for start-up time, and so that the other commands install no reactor.  A router may want asyncio's.
+    from twisted.internet import asyncioreactor
+
+    asyncioreactor.install()
+
+    from twisted.internet.task import deferLater, react
 
     from proxymux.cli.check import check_router
+    from proxymux.net.clock import monotonic
 
     def run(reactor: Reactor) -> Deferred[None]:
-        checking = check_router(reactor, options.router, options.sample, options.timeout, sys.stdout, sys.stderr)
-        return checking.addCallback(_exit)
+        clock = monotonic(reactor)
+        arguments = (options.router, options.sample, options.timeout, sys.stdout, sys.stderr)
+        running: Deferred[None] = deferLater(clock, 0, lambda: None)  # asyncio's loop does not run before
+        return running.addCallback(lambda _: check_router(clock, *arguments)).addCallback(_exit)
 
     react(run)
 

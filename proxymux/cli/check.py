@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Final
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,18 +14,23 @@ from proxymux.printable import printable
 from proxymux.router.router_decider import RouterDecider
 from proxymux.testing import Conversation, as_decider, converse_later, every_split
 
+#: Seconds between two lines of progress.
+_PROGRESS_PAUSE: Final = 0.2
+#: Goes to the beginning of a terminal's line and erases it.
+_ERASE: Final = "\r\033[K"
+
 
 def check_router(
     clock: IReactorTime, router: str, samples: Sequence[str], timeout: float, out: IO[str], err: IO[str]
 ) -> Deferred[bool]:
     """Load a router and try it on samples.
 
-    :param clock: for ``timeout``.
+    :param clock: for ``timeout`` and for the progress.
     :param router: as ``--router`` has it.
     :param samples: names of files of recorded first bytes.
-    :param timeout: seconds for one conversation.
+    :param timeout: the most seconds that the router may keep waiting, for all splits of a sample together.
     :param out: for the decisions.
-    :param err: for files that cannot be read, and a router that cannot be loaded.
+    :param err: for files that cannot be read, a router that cannot be loaded, and on a terminal for the progress.
     :returns: True if the router loads and acts alike for every split of each sample.
     """
     return ensureDeferred(_check(clock, router, samples, timeout, out, err))
@@ -50,7 +55,7 @@ async def _check(
             print(f"proxymux: --sample: {printable(problem)}", file=err)
             good = False
             continue
-        good = await _Sample(clock, decider, name, data, timeout, out).check() and good
+        good = await _Sample(clock, decider, name, data, timeout, out, err).check() and good
     return good
 
 
@@ -58,7 +63,14 @@ class _Sample:
     """One sample, and the router's conversations over its splits."""
 
     def __init__(
-        self, clock: IReactorTime, decider: RouterDecider, name: str, data: bytes, timeout: float, out: IO[str]
+        self,
+        clock: IReactorTime,
+        decider: RouterDecider,
+        name: str,
+        data: bytes,
+        timeout: float,
+        out: IO[str],
+        err: IO[str],
     ) -> None:
         self._clock = clock
         self._decider = decider
@@ -66,8 +78,12 @@ class _Sample:
         self._data = data
         self._timeout = timeout
         self._out = out
+        self._terminal = err if err.isatty() else None
+        self._deadline = self._told_at = clock.seconds()
+        self._is_late = False
 
     async def check(self) -> bool:
+        self._deadline = self._clock.seconds() + self._timeout
         whole = await self._converse((self._data,))
         self._say(f"{self._name} ({len(self._data)} bytes): {_tell(whole)}")
         if isinstance(whole, str):
@@ -75,7 +91,11 @@ class _Sample:
         count = 0
         for chunks in every_split(self._data):
             count += 1
+            self._tell_progress(count)
             found = await self._converse(chunks)
+            if self._is_late:
+                self._say(f"  {found}; {count - 1} splits were tried before")
+                return False
             if isinstance(found, str) or found.in_effect() != whole.in_effect():
                 self._show_difference(chunks, found, whole)
                 return False
@@ -90,18 +110,29 @@ class _Sample:
     async def _converse(self, chunks: tuple[bytes, ...]) -> Conversation | str:
         """The router's conversation with a client that sends ``chunks``, or why it failed."""
         conversation = converse_later(self._decider, *chunks)
-        timer = self._clock.callLater(self._timeout, conversation.cancel)
+        left = max(0.0, self._deadline - self._clock.seconds())
+        timer = self._clock.callLater(left, self._expired, conversation)
         try:
             return await conversation
-        except DecisionFailed as error:
-            return str(error)
-        except CancelledError:
-            return f"no decision within {self._timeout:g} s"
+        except (DecisionFailed, CancelledError) as error:
+            return f"no decision within {self._timeout:g} s, which is --timeout" if self._is_late else str(error)
         finally:
             if timer.active():
                 timer.cancel()
 
+    def _expired(self, conversation: Deferred[Conversation]) -> None:
+        self._is_late = True
+        conversation.cancel()
+
+    def _tell_progress(self, count: int) -> None:
+        now = self._clock.seconds()
+        if self._terminal is not None and now - self._told_at >= _PROGRESS_PAUSE:
+            self._told_at = now
+            print(f"{_ERASE}  {self._name}: split {count}", end="", file=self._terminal, flush=True)
+
     def _say(self, line: str) -> None:
+        if self._terminal is not None:
+            print(_ERASE, end="", file=self._terminal, flush=True)
         print(printable(line), file=self._out)
 
 

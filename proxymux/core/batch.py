@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from proxymux.core.outcome import Outcome
+from proxymux.core.setup import Setup
 from proxymux.core.slots import Slot, Work
 
 
@@ -68,7 +69,19 @@ class Batch(Work):
     :param is_last: no further request of the client is served after this batch.
     """
 
-    __slots__ = ("data", "expected", "is_begun", "is_last", "listener", "replies", "sender", "sent_at", "slot")
+    __slots__ = (
+        "data",
+        "expected",
+        "is_begun",
+        "is_last",
+        "listener",
+        "name",
+        "replies",
+        "sender",
+        "sent_at",
+        "setup",
+        "slot",
+    )
 
     def __init__(
         self,
@@ -89,6 +102,8 @@ class Batch(Work):
         #: The number of replies that are still to come.
         self.replies = replies
         self.is_last = is_last
+        #: The setup that the slot has to be in; a Change if the batch itself changes the client's.
+        self.setup: Setup = None
         #: A part of the replies was sent to the client.
         self.is_begun = False
         #: The client's side; None before the batch is submitted and after it is withdrawn.
@@ -99,6 +114,9 @@ class Batch(Work):
         self.sent_at = 0.0
         #: Set if the event ``request`` has listeners.
         self.listener: ReplyListener | None = None
+
+        #: Only set with ``alone``: what the request is called that wants it.
+        self.name: str
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self.data)} bytes, {self.replies} replies to come>"

@@ -42,6 +42,7 @@ class Pipeline:
         "_ending",
         "_is_output_full",
         "_is_unserved",
+        "_problem",
         "_reactions",
         "_requests",
         "_rules",
@@ -65,6 +66,8 @@ class Pipeline:
         self.is_paused = False
         #: The client's outcome after its last reply; None is ``completed``.
         self._ending: Ending | None = None
+        #: The first request that was refused for want of an upstream, in one line; empty if none was.
+        self._problem = ""
         self._enter(State.OPEN)
 
     def __repr__(self) -> str:
@@ -105,6 +108,7 @@ class Pipeline:
             self._turns.add(item)
             if isinstance(item, Answer):
                 self._ending = item.ending
+                self._problem = self._problem or item.problem
             elif item.alone:
                 self._enter(State.CLAIMING)
             if item.is_last:
@@ -209,7 +213,7 @@ class Pipeline:
     def _given(self, batch: Batch) -> list[Order]:
         """End the pipeline: the client has an upstream alone, and an exchange passes its bytes from here on."""
         self._enter(State.HANDED_OVER)
-        return [pipeline_orders.HandOver(batch)]
+        return [pipeline_orders.HandOver(batch, self._problem)]
 
     def _reply(self, data: bytes) -> list[Order]:
         self._turns.outstanding[0].is_begun = True
@@ -277,6 +281,8 @@ class Pipeline:
 
     def _end(self, cause: Cause, outcome: Outcome | None = None, reason: str | None = None) -> list[Order]:
         self._enter(State.ENDED)
+        if self._problem and self._problem != reason:
+            reason = f"{reason}; {self._problem}" if reason else self._problem
         return [*self._turns.drop(), pipeline_orders.End(cause, outcome, reason)]
 
 

@@ -51,6 +51,8 @@ class PipelineRules:
     batches: bool
     is_ordered: bool
     may_have_own: Callable[[], bool]
+    #: Called with the name of a request that was refused for want of an upstream, and the reason in one line.
+    note_refusal: Callable[[str, str], None] = field(default=lambda name, problem: None)
     #: Returns the next number in the order of all clients' batches.
     next_sequence: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
 
@@ -146,9 +148,13 @@ class Withdraw:
 
 @dataclass(slots=True)
 class HandOver:
-    """Join the client to the upstream in the slot of ``batch``, and send the batch's data there first."""
+    """Join the client to the upstream in the slot of ``batch``, and send the batch's data there first.
+
+    :param problem: what was refused to the client before, in one line; empty if nothing was.
+    """
 
     batch: Batch
+    problem: str = ""
 
 
 @dataclass(slots=True)

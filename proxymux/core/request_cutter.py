@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import Kind, Request
+from proxymux.core.codecs import Kind, Request, SpecialRequest
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline_orders import PipelineRules
+from proxymux.core.setup import UNCHANGED, Change, Setup, settled
 from proxymux.errors import BadMessage
 
 #: Once a batch has this many replies to come, the next request begins another batch.
@@ -28,11 +29,13 @@ class Answer:
     :param data: the reply; may be empty.
     :param is_last: no further request of the client is served after this answer.
     :param ending: with ``is_last``, the client's outcome; None is ``completed``.
+    :param problem: what was refused for want of an upstream, in one line; empty if nothing was.
     """
 
     data: bytes
     is_last: bool = False
     ending: Ending | None = None
+    problem: str = ""
 
 
 class RequestCutter:
@@ -41,11 +44,13 @@ class RequestCutter:
     :param rules: the rules of the client's pool.
     """
 
-    __slots__ = ("_kept", "_rules", "kept_size", "scanner")
+    __slots__ = ("_kept", "_rules", "_setup", "kept_size", "scanner")
 
     def __init__(self, rules: PipelineRules) -> None:
-        self.scanner = rules.codec.requests()
+        self.scanner = rules.codec.requests_for(rules.may_have_own)
         self._rules = rules
+        #: The setup that the client has asked for.
+        self._setup: Setup = None
         #: The bytes of an unfinished request, as they came.
         self._kept: list[bytes] = []
         self.kept_size = 0
@@ -76,7 +81,7 @@ class RequestCutter:
         if len(requests) == 1 and not self._kept:
             request = requests[0]
             if request.end == len(data) and request.kind is _PLAIN:
-                return self._set_sequence(Batch(data, [(request.hint, request.count)], request.count))
+                return self._complete(Batch(data, [(request.hint, request.count)], request.count))
         items = self._cut(data, requests)
         if problem is not None and not (items and _ends_cutting(items[-1])):
             self.drop()
@@ -118,26 +123,52 @@ class RequestCutter:
         return items
 
     def _batch(self, data: bytes, expected: list[tuple[object, int]], replies: int, is_last: bool = False) -> Batch:
-        return self._set_sequence(Batch(self._take_kept(data), expected, replies, is_last=is_last))
+        return self._complete(Batch(self._take_kept(data), expected, replies, is_last=is_last))
 
-    def _set_sequence(self, batch: Batch) -> Batch:
-        """Give ``batch`` its place in the order of all clients' batches, where the pool keeps that order."""
+    def _complete(self, batch: Batch) -> Batch:
+        """Give ``batch`` the client's setup, and where the pool keeps an order of all clients' batches its place."""
+        if self._setup is not None:
+            batch.setup = self._setup = settled(self._setup)
         if self._rules.is_ordered:
             batch.sequence = self._rules.next_sequence()
         return batch
 
     def _unshared(self, request: Request, data: bytes, start: int) -> Batch | Answer:
-        """Return the item for a request that does not go to a shared upstream."""
-        if request.kind is not Kind.OWN:
-            self.drop()
-            return Answer(request.answer, request.kind is Kind.QUIT)
-        if self._rules.may_have_own():
-            return self._set_sequence(Batch(self._take_kept(data[start:]), [], 0, alone=True))
+        """Return the item for a request that does not go to a shared upstream, or not as it is."""
+        if request.kind is Kind.OWN:
+            return self._own(request, data, start)
         self.drop()
-        refusal = self._rules.codec.failure(_NO_SPARE_UPSTREAM)
-        if refusal and not self._rules.codec.ends_at_own:
-            return Answer(refusal)
-        return Answer(refusal, True, Ending(Outcome.PROTOCOL_ERROR, _NO_SPARE_UPSTREAM))
+        if not isinstance(request, SpecialRequest):
+            return Answer(request.answer, request.kind is Kind.QUIT)
+        if request.kind is Kind.REPLACED:
+            return self._replaced(request)
+        if request.setup is not UNCHANGED:
+            self._setup = request.setup
+        is_last = request.kind is Kind.QUIT
+        if not request.problem:
+            return Answer(request.answer, is_last)
+        return self._refused(request.name, request.problem, request.answer, is_last)
+
+    def _own(self, request: Request, data: bytes, start: int) -> Batch | Answer:
+        codec = self._rules.codec
+        name = request.name if isinstance(request, SpecialRequest) else f"a request of {codec.name}"
+        if self._rules.may_have_own():
+            batch = Batch(self._take_kept(data[start:]), [], 0, alone=True)
+            batch.name = name
+            return self._complete(batch)
+        self.drop()
+        refusal = codec.failure(_NO_SPARE_UPSTREAM)
+        return self._refused(name, _NO_SPARE_UPSTREAM, refusal, codec.ends_at_own or not refusal)
+
+    def _refused(self, name: str, problem: str, answer: bytes, is_last: bool) -> Answer:
+        self._rules.note_refusal(name, problem)
+        return Answer(answer, is_last, Ending(Outcome.PROTOCOL_ERROR, problem) if is_last else None, problem)
+
+    def _replaced(self, request: SpecialRequest) -> Batch:
+        batch = Batch(request.data, [(request.hint, 1)], 1)
+        if request.setup is not UNCHANGED:
+            self._setup = Change(settled(self._setup), request.setup)
+        return self._complete(batch)
 
     def _take_kept(self, data: bytes) -> bytes:
         """Remove the kept bytes, and return them followed by ``data``."""

@@ -8,9 +8,12 @@ from typing import Final
 from proxymux.core.batch import Batch
 from proxymux.core.pipeline_orders import Follow, Order, Withdraw
 from proxymux.core.request_cutter import Answer
+from proxymux.core.setup import Change
 
-#: Bytes of waiting requests above which reading from the client pauses.
+#: Bytes of waiting items above which reading from the client pauses.
 PLENTY: Final = 1 << 16
+#: What an answer that waits counts for beside its bytes: a client can have thousands of them by few bytes.
+_ANSWER: Final = 100
 
 
 class Turns:
@@ -18,7 +21,7 @@ class Turns:
 
     A batch is outstanding from when it is submitted until all its replies have come; replies come in the order of the
     batches.  An answer is sent when nothing is outstanding.  A batch is submitted when nothing is outstanding, or at
-    once where batches are pipelined, unless it wants a slot alone.
+    once where batches are pipelined, unless it wants a slot alone, or its setup depends on the reply to the one before.
     """
 
     __slots__ = ("_waiting_bytes", "claim", "outstanding", "waiting")
@@ -30,7 +33,7 @@ class Turns:
         self.outstanding: deque[Batch] = deque()
         #: The batch that wants a slot alone, outstanding or not; further bytes of the client are added to its data.
         self.claim: Batch | None = None
-        #: Bytes of the waiting batches, without those of the claim.
+        #: Bytes of the waiting items, without those of the claim.
         self._waiting_bytes = 0
 
     @property
@@ -46,11 +49,12 @@ class Turns:
     def add(self, item: Batch | Answer) -> None:
         """Append an item."""
         self.waiting.append(item)
-        if isinstance(item, Batch):
-            if item.alone:
-                self.claim = item
-            else:
-                self._waiting_bytes += len(item.data)
+        if isinstance(item, Answer):
+            self._waiting_bytes += _ANSWER + len(item.data)
+        elif item.alone:
+            self.claim = item
+        else:
+            self._waiting_bytes += len(item.data)
 
     def next(self, pipelined: bool) -> list[Order]:
         """Remove the items whose turn has come, up to the first batch, and return the orders for them.
@@ -64,7 +68,7 @@ class Turns:
         while waiting:
             first = waiting[0]
             if isinstance(first, Batch):
-                if outstanding and (first.alone or not pipelined):
+                if outstanding and (first.alone or not pipelined or type(outstanding[-1].setup) is Change):
                     break
                 waiting.popleft()
                 orders.append(Follow(first, outstanding[-1]) if outstanding else first)
@@ -75,6 +79,7 @@ class Turns:
             if outstanding:
                 break
             waiting.popleft()
+            self._waiting_bytes -= _ANSWER + len(first.data)
             if first.data:
                 orders.append(first.data)
         return orders

@@ -11,12 +11,13 @@ import select
 from collections.abc import Callable
 from typing import Protocol
 
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.target import Target
 from proxymux.errors import ConfigError
 from proxymux.net.accept_gate import AcceptGate
+from proxymux.net.clock import monotonic
 from proxymux.net.connection import Connection
 from proxymux.net.epoll.driver import EpollDriver
 from proxymux.net.epoll.hub import BUFFER_SIZE
@@ -40,8 +41,12 @@ class Driver(Protocol):
         """Twisted's reactor, in which every driver runs."""
 
     @property
+    def clock(self) -> IReactorTime:
+        """Measures all limits and durations, and makes delayed calls: the monotonic clock, or a test's."""
+
+    @property
     def timers(self) -> Timers:
-        """The timers of the connections."""
+        """The timers of the connections, which are coarse and cheap."""
 
     @property
     def lingering(self) -> Lingering:
@@ -90,18 +95,21 @@ def make_driver(
     settings: Settings,
     log: Logger,
     buffer_size: int = BUFFER_SIZE,
+    clock: IReactorTime | None = None,
 ) -> Driver:
     """The driver that the operator chooses with ``--relay``.
 
     ``auto`` is ``fd`` where the system has epoll.
 
     :param buffer_size: bytes of one read.
+    :param clock: measures all limits and durations; None is the monotonic clock.
     :raises ConfigError: if it is ``fd`` and the system has no epoll.
     """
     relay, socket_options = settings.relay, SocketOptions.of(settings)
     if relay == "fd" and not hasattr(select, "epoll"):
         raise ConfigError("--relay", "fd: this system has no epoll; auto or transport is accepted")
-    driver = ReactorDriver(reactor, log, socket_options, ClientContexts(ClientRules.of(settings)))
+    client_tls = ClientContexts(ClientRules.of(settings))
+    driver = ReactorDriver(reactor, clock or monotonic(reactor), log, socket_options, client_tls)
     if relay == "transport" or not hasattr(select, "epoll"):
         return driver
     return EpollDriver(driver, log, socket_options, buffer_size)

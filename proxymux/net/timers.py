@@ -1,4 +1,4 @@
-"""The timers of a service: one timer wheel for all its connections, driven by one delayed call of the reactor."""
+"""The timers of a service: one timer wheel for all its connections, driven by one delayed call of the clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from proxymux.core.wheel import TICK, Timer, Wheel
 
-#: Seconds that the reactor's call is made early, less than the wheel tolerates, lest rounding makes it a tick late.
+#: Seconds that the clock's call is made early, less than the wheel tolerates, lest rounding makes it a tick late.
 _SLACK: Final = TICK * 1e-5
 
 
@@ -40,20 +40,21 @@ class Timers:
         return timer
 
     def stop(self) -> None:
-        """Leave no delayed call in the reactor, as soon as no timer is set."""
+        """Leave no delayed call on the clock, as soon as no timer is set."""
         self._is_stopping = True
         self._schedule()
 
     def _schedule(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        call, self._call = self._call, None
         due = self._wheel.next_due
         # Also for a slot whose timers are all cancelled: setting and cancelling timers in turn must not cost a delayed
         # call each.
         if due is not None and (self._wheel.count or not self._is_stopping):
             self._called_at = due
             self._call = self._clock.callLater(max(0.0, due - _SLACK - self.seconds()), self._turn)
+        # The old one after the new one: a clock has no alarm while it has no call.
+        if call is not None:
+            call.cancel()
 
     def _turn(self) -> None:
         self._call = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall
@@ -226,8 +227,15 @@ class DetachedExchange:
         assert slot is not None
         self._stop_timers()
         self._connection.unregister_producer()
+        self._pool.own_use.note_pin(order.batch.name, slot)
         options = self._options
-        piped = JoinOptions(order.batch.data, self._connection.is_finished, None, options.idle_timeout, options.ended)
+        notes = [order.problem] if order.problem else []
+        notes.append(f"{order.batch.name} took upstream {slot.number} alone")
+
+        def ended(end: RelayEnd, connection: Connection) -> None:
+            options.ended(replace(end, reason="; ".join(filter(None, [end.reason, *notes]))), connection)
+
+        piped = JoinOptions(order.batch.data, self._connection.is_finished, None, options.idle_timeout, ended)
         upstream = self._pool.hand_over(slot)
         upstream.when_lost = self._return_slot
         self._piped = self._join(self._connection, upstream, piped)

@@ -1,13 +1,16 @@
-"""Loads what a pool takes from user code: a codec, event listeners, the configuration object."""
+"""Loads what a pool takes from files and user code: a codec, event listeners, the configuration object, users."""
 
 from __future__ import annotations
 
 from typing import Final, TypeGuard
 
 from proxymux.core.codecs import Codec, complete, make_codec
+from proxymux.core.codecs.resp.credentials import Credentials, parse_credentials
 from proxymux.core.events import EVENTS, Events
-from proxymux.errors import BadCodec, ConfigError, RouterError
+from proxymux.errors import BadCodec, BadKeys, ConfigError, RouterError
 from proxymux.fields import in_words
+from proxymux.paths import exposure
+from proxymux.pool.settings import PoolSettings
 from proxymux.user_code import describe, find
 
 #: What is wanted for ``--listeners``, for the message where it is not there.
@@ -35,6 +38,26 @@ def load_codec(name: str) -> Codec:
     if _is_codec(codec, missing):
         return complete(codec)
     raise ConfigError("--codec", f"{name}: it has no {missing[0]}; see docs/pool.rst for what a codec has")
+
+
+def load_credentials(path: str) -> Credentials:
+    """Read an ``--auth-file``.
+
+    :raises ConfigError: if it cannot be read or has a bad line.
+    """
+    try:
+        with open(path, "rb") as file:
+            return parse_credentials(file)
+    except BadKeys as error:
+        raise ConfigError("--auth-file", f"{path}: {error}") from None
+    except OSError as error:
+        raise ConfigError("--auth-file", f"{path}: {error.strerror}; name a readable file of users") from None
+
+
+def warnings(settings: PoolSettings) -> list[str]:
+    """What is unwise about the settings, in one line each: an auth file that every user can read."""
+    danger = None if settings.auth_file is None else exposure(settings.auth_file)
+    return [] if danger is None else [f"--auth-file: {danger}"]
 
 
 def load_listeners(events: Events, name: str) -> None:

@@ -50,7 +50,7 @@ def exclusive_mode(settings: PoolSettings, codec: Codec, driver: Driver, events:
     targets = _parse_targets(settings)
     leasing = _make_leasing(settings, targets, pipelined=False, exclusive=True)
     leases = ExclusiveLeases(driver.timers, Connector(driver, settings), leasing)
-    observed = ObservedRelay(driver.reactor, driver.timers, settings.raw_gap / 1000, events, log)
+    observed = ObservedRelay(driver.clock, driver.timers, settings.raw_gap / 1000, events, log)
     return PoolMode(Forward(targets), leases, leases, PipedRelay(driver.join, observed.join, events).join)
 
 
@@ -60,7 +60,7 @@ def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Ev
     is_fifo = settings.chosen_mode == "fifo"
     pipelined = not codec.gap and (settings.async_ or (is_fifo and codec.pipelines))
     pool = Pool(
-        driver.reactor,
+        driver.clock,
         driver.timers,
         Connector(driver, settings),
         codec,
@@ -101,7 +101,9 @@ class DetachedRelay:
     def __init__(self, pool: Pool, join: Join, pipelined: bool, batches: bool) -> None:
         self._pool = pool
         self._join = join
-        self._rules = PipelineRules(pool.codec, pipelined, batches, pool.is_ordered, pool.leasing.spare_alone)
+        self._rules = PipelineRules(
+            pool.codec, pipelined, batches, pool.is_ordered, pool.leasing.spare_alone, pool.own_use.note_refusal
+        )
 
     def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:
         return DetachedExchange(self._pool, client, options, self._join, Pipeline(self._rules)).begin()

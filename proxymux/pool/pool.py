@@ -20,6 +20,7 @@ from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
 from proxymux.pool.leases import LeasingRunner
 from proxymux.pool.opening import Openings
+from proxymux.pool.own_use import OwnUseLog
 from proxymux.pool.response import Response
 from proxymux.pool.settings import PoolSettings
 from proxymux.pool.upstream import Upstream, UpstreamRules
@@ -55,6 +56,7 @@ class Pool:
         self.leasing = leasing
         self.now = timers.seconds
         self.runner = LeasingRunner(timers, leasing, self)
+        self.own_use = OwnUseLog(self.now, log)
         self._openings = Openings(connector, self, events, log)
         self._events = events
         self._request_listeners = events.listeners("request")
@@ -90,7 +92,7 @@ class Pool:
             upstream.close("")
 
     def lines(self) -> list[str]:
-        return self.runner.lines()
+        return self.runner.lines() + self.own_use.lines()
 
     def state(self) -> dict[str, float]:
         return self.runner.state()
@@ -123,6 +125,8 @@ class Pool:
         batch.sender = None
         if batch.slot is None:
             self.leasing.withdraw(batch)
+        elif batch.alone and batch.slot in self._upstreams:
+            self._upstreams[batch.slot].close("the client left that had it alone")
         elif self.codec.gap and batch.slot in self._upstreams:
             self._upstreams[batch.slot].close("the client left, and its reply could be taken for another's")
 
@@ -167,7 +171,7 @@ class Pool:
             batch.sender.failed(batch, outcome, reason)
 
     def closing(self, upstream: Upstream, reason: str) -> None:
-        log = self._log.info if reason else self._log.debug
+        log = self._log.debug if not reason else self._log.warn if upstream.slot.is_opening else self._log.info
         log(
             "upstream {number} ({target}) closed: {reason}",
             number=upstream.slot.number,
@@ -192,10 +196,7 @@ class Pool:
 
     def connected(self, slot: Slot, connection: Connection) -> None:
         upstream = self._upstreams[slot] = Upstream(self.rules, self, slot, connection)
-        if self.codec.silent_first:
-            upstream.await_silence()
-        else:
-            self.opened(upstream)
+        upstream.begin()
 
     def not_connected(self, slot: Slot) -> None:
         self.runner.carry_out(self.leasing.failed(slot, self.now()))
@@ -209,8 +210,7 @@ class Pool:
     def _give(self, slot: Slot, batch: Batch) -> None:
         batch.slot = slot
         if batch.alone:
-            assert batch.sender is not None
-            batch.sender.given(batch)
+            self._upstreams[slot].prepare(batch)
             return
         if self._request_listeners and batch.listener is None:
             batch.listener = response = Response(self._log)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from proxymux.core.codecs import CODEC_NAMES
 from proxymux.core.target import parse_target
 from proxymux.errors import ConfigError
-from proxymux.fields import Count, Duration, Flag, OptionalChoice, OptionalText, Text, Values, Whatever
+from proxymux.fields import AbsoluteFile, Count, Duration, Flag, OptionalChoice, OptionalText, Text, Values, Whatever
 from proxymux.settings import Settings
 
 Mode = Literal["proxy", "fifo", "funnel"]
@@ -62,6 +62,10 @@ class PoolSettings(Settings):
     queue_limit: Count = Count(1024, "requests, or clients in proxy mode, that may wait")
     queue_timeout: Duration = Duration(30, "that they may wait")
     request_timeout: Duration = Duration(60, "until a reply must be whole, in fifo and funnel mode")
+    auth_file: AbsoluteFile = AbsoluteFile(
+        None, "file of the user whom upstreams log in as, and of those whom clients log in as, with the codec resp"
+    )
+    database: Count = Count(0, "database that all clients share, with the codec resp", low=0)
     config_object: OptionalText = OptionalText(
         None, "package.module:ATTR, the ancestor's configuration object", metavar="NAME"
     )
@@ -75,6 +79,9 @@ class PoolSettings(Settings):
             raise ConfigError("--mode", f"fifo has one target, not {len(self.target)}; funnel is accepted")
         if self.send_proxy is not None and self.chosen_mode != "proxy":
             raise ConfigError("--send-proxy", "is for proxy mode: a connection that clients share is no one client's")
+        for option, is_given in (("--auth-file", self.auth_file is not None), ("--database", self.database != 0)):
+            if is_given and (self.codec != "resp" or self.chosen_mode == "proxy"):
+                raise ConfigError(option, "is for --codec resp, in fifo and funnel mode")
         if not self.listen:
             raise ConfigError("--listen", f"missing; {SETUP_HINT}")
 

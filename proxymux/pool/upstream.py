@@ -12,12 +12,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from proxymux.core.batch import Batch
 from proxymux.core.codecs import Codec
 from proxymux.core.outcome import Outcome
+from proxymux.core.setup import Setup, settled
 from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.errors import BadMessage
 from proxymux.net.connection import EARLY, UNOWNED, Connection
 from proxymux.net.timers import Timers
 from proxymux.net.wording import explain
+from proxymux.pool.setting_up import PreambleListener, SettingUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,10 @@ class Upstream:
         self._now = rules.timers.seconds
         self._listener = listener
         self._scanner = rules.codec.replies()
+        #: The setup that the next batch finds.
+        self.setup: Setup = None
+        setups = rules.codec.setups
+        self._setting_up = None if setups is None else SettingUp(setups, self)
         #: Batches that were given to this upstream and are not completely answered, in their order.
         self._outstanding: deque[Batch] = deque()
         #: Those of them whose bytes are not yet passed to the connection, see :meth:`_flush`.
@@ -102,10 +108,23 @@ class Upstream:
         connection.register_producer(self)
         connection.resume()
 
+    def begin(self) -> None:
+        """Have the upstream reported as opened: at once, after the gap of silence, or when the login is accepted."""
+        if self._setting_up is not None:
+            self._setting_up.open(lambda: self._listener.opened(self))
+        elif self._rules.codec.silent_first:
+            # Bytes that come before the gap has passed, a greeting, close it instead.
+            self._gap_call = self._rules.clock.callLater(self._rules.gap, self._stayed_silent)
+        else:
+            self._listener.opened(self)
+
     # Sending
 
     def send(self, batch: Batch) -> None:
-        """Send ``batch``, in one write with the other batches of this turn."""
+        """Send ``batch``, in one write with the other batches of this turn; before it what puts us into its setup."""
+        if batch.setup is not self.setup:
+            assert self._setting_up is not None
+            self._setting_up.before(batch)
         rules = self._rules
         now = batch.sent_at = self._now()
         for hint, count in batch.expected:
@@ -117,6 +136,26 @@ class Upstream:
         if self._timer is None:
             self._timer = rules.timers.after(rules.request_timeout, self._check_request_timeout)
         self.used_at = now
+
+    def prepare(self, batch: Batch) -> None:
+        """Give this upstream to the sender of ``batch``, which wants it alone, once it is in the batch's setup.
+
+        The upstream must have nothing outstanding.
+        """
+        setup = settled(batch.setup)
+        if setup is self.setup:
+            self._give(batch)
+        else:
+            assert self._setting_up is not None
+            self._setting_up.enter(
+                setup,
+                lambda: self._give(batch),
+                lambda reason: self._listener.fail(batch, Outcome.UPSTREAM_ABORTED, reason),
+            )
+
+    def _give(self, batch: Batch) -> None:
+        if batch.sender is not None:
+            batch.sender.given(batch)
 
     def hand_over(self) -> Connection:
         """Give the connection away to one client; this upstream does not use it any more."""
@@ -201,11 +240,13 @@ class Upstream:
         """Report ``batch`` as answered; ``data`` is the last part of its replies."""
         self._outstanding.popleft()
         self.used_at = self._now()
-        self._has_answered = True
         batch.replies = 0
         if batch.listener is not None:
             batch.listener.add(data)
             batch.listener.succeed()
+            if isinstance(batch.listener, PreambleListener):
+                return
+        self._has_answered = True
         if self._scanner.must_close:
             batch.is_last = True  # the client's connection has to end too: that may be what marks the end of the reply
             self.close("the upstream said that it closes")
@@ -238,10 +279,6 @@ class Upstream:
             self._gap_call.reset(self._rules.gap)
         elif self._outstanding:
             self._gap_call = self._rules.clock.callLater(self._rules.gap, self._gap_passed)
-
-    def await_silence(self) -> None:
-        """Open the upstream after the gap; bytes that come before, a greeting, close it instead."""
-        self._gap_call = self._rules.clock.callLater(self._rules.gap, self._stayed_silent)
 
     def _stayed_silent(self) -> None:
         self._gap_call = None
@@ -292,7 +329,9 @@ class Upstream:
         self._listener.closing(self, reason)
         self._stop_timers()
         # Unsent batches are only requeued if this upstream has ever answered; a broken one would get them for ever.
-        unsent = [batch for batch in self._unflushed if batch.replies] if self._has_answered else []
+        # Those of our own are not needed any more.
+        waiting = [batch for batch in self._unflushed if batch.replies] if self._has_answered else []
+        unsent = [batch for batch in waiting if not isinstance(batch.listener, PreambleListener)]
         sent = [batch for batch in self._outstanding if batch not in unsent] if unsent else self._outstanding
         self._outstanding, self._unflushed = deque(), []
         for batch in sent:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -14,6 +15,7 @@ from zope.interface import implementer
 from proxymux.core.decision import Decision, from_result
 from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client
+from proxymux.coroutines import REMEDY, RunCoroutine, lacks_asyncio, run
 from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
 from proxymux.router.loading import Hook, Router
@@ -34,14 +36,18 @@ class RouterDecider:
     :param router: has the functions.
     :param monotonic: a clock in seconds, for how long a function blocks.
     :param log: for error callbacks that raise and functions that block.
+    :param run_coroutine: runs what the functions return to be awaited.
     """
 
     undecided_reply: bytes | None = None
 
-    def __init__(self, router: Router, monotonic: Callable[[], float], log: Logger) -> None:
+    def __init__(
+        self, router: Router, monotonic: Callable[[], float], log: Logger, run_coroutine: RunCoroutine = run
+    ) -> None:
         self._router = router
         self._monotonic = monotonic
         self._log = log
+        self._run_coroutine = run_coroutine
         self._warned_at: float | None = None
         self.name = router.name
         self.place = router.proxy.place
@@ -97,7 +103,7 @@ class RouterDecider:
         try:
             result = hook(*arguments)
             if isinstance(result, Awaitable):
-                waiting = ensureDeferred(self._awaited(hook, read, result))
+                waiting = self._run_coroutine(self._awaited(hook, read, result))
                 return waiting.addErrback(self._failed_awaiting, hook)
         except BaseException as error:  # SystemExit too: a router must not end the process
             raise self._failed(hook, error) from None
@@ -108,10 +114,11 @@ class RouterDecider:
         return self._read(hook, read, result)
 
     def _failed_awaiting(self, failure: Failure, hook: Hook) -> NoReturn:
-        failure.trap(DecisionFailed, GeneratorExit)
-        if isinstance(failure.value, GeneratorExit):
-            raise self._failed(hook, failure.value)
-        failure.raiseException()
+        failure.trap(DecisionFailed, GeneratorExit, CancelledError)
+        if isinstance(failure.value, DecisionFailed):
+            failure.raiseException()
+        assert failure.value is not None
+        raise self._failed(hook, failure.value)
 
     async def _awaited(self, hook: Hook, read: Callable[[object], _T], result: Awaitable[object]) -> _T:
         try:
@@ -133,9 +140,9 @@ class RouterDecider:
     def _failed(self, hook: Hook, error: BaseException) -> DecisionFailed:
         place = place_of(error, self._router.filename) or place_of(error, hook.place.rpartition(":")[0]) or hook.place
         details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        return DecisionFailed(
-            f"{place}: {hook.name} raised {describe(error)}", details, isinstance(error, CancelledError)
-        )
+        remedy = f"; {REMEDY}" if lacks_asyncio(error) else ""
+        is_cancelled = isinstance(error, (CancelledError, asyncio.CancelledError))
+        return DecisionFailed(f"{place}: {hook.name} raised {describe(error)}{remedy}", details, is_cancelled)
 
     def _note_slow(self, hook: Hook, taken: float) -> None:
         self.slow += 1

@@ -10,8 +10,9 @@ import os
 import socket
 
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IProtocolFactory
 
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.session.inherited import check_listening
 from proxymux.session.unix_path import UnixPath
 
@@ -27,12 +28,12 @@ class CheckingReactor:
     ``adoptStreamPort`` raises :class:`NotAdopted` where it could.
     """
 
-    def __init__(self, clock: IReactorTime, reuse: bool) -> None:
-        self._clock = clock
+    def __init__(self, reactor: Reactor, reuse: bool) -> None:
+        self._reactor = reactor
         self._reuse = reuse
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._clock, name)
+        return getattr(self._reactor, name)
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
         bound_socket(interface, port, self._reuse).close()

@@ -20,7 +20,6 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
-    IReactorTime,
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, ServerFactory
@@ -30,6 +29,7 @@ from proxymux.core.admission import Networks
 from proxymux.errors import BadCertificate, ConfigError
 from proxymux.net.driver import Driver
 from proxymux.net.reactor.twisted_tls import unwrap, wrap
+from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.reactor.unix_port import adopt_unix
 from proxymux.net.tls.certificates import pem_files
 from proxymux.net.tls.hello import GivenTls, MakeEngine, ServerTls
@@ -95,15 +95,15 @@ class Listener:
         endpoint = self._endpoint(_ListeningReactor(driver, self, begin, certificates))
         return endpoint.listen(ArrivalFactory(driver.timers, begin, self._tls(certificates)))
 
-    def check(self, clock: IReactorTime, certificates: Certificates) -> None:
+    def check(self, reactor: Reactor, certificates: Certificates) -> None:
         """Bind the address and release it again, without listening.
 
         :raises ConfigError: if :meth:`listen` would fail now.
         """
-        self._endpoint(_GivenReactor(clock))
+        self._endpoint(_GivenReactor(reactor))
         self._tls(certificates)
         problems: list[Failure] = []
-        self._endpoint(CheckingReactor(clock, self.reuse)).listen(Factory()).addErrback(problems.append)
+        self._endpoint(CheckingReactor(reactor, self.reuse)).listen(Factory()).addErrback(problems.append)
         if problems and not problems[0].check(NotAdopted):
             raise self.problem(problems[0])
 
@@ -117,13 +117,13 @@ class Listener:
         except BadCertificate as problem:
             raise ConfigError("--listen", f"{self.description}: {problem}") from None
 
-    def make_engine_again(self, clock: IReactorTime) -> MakeEngine:
+    def make_engine_again(self, reactor: Reactor) -> MakeEngine:
         """Read the files of an endpoint that does TLS itself once more.
 
         :returns: what makes the engines of its connections from now on.
         :raises Exception: whatever the endpoint raises.
         """
-        given = _GivenReactor(clock)
+        given = _GivenReactor(reactor)
         self._endpoint(given).listen(Factory())
         if given.make_engine is None:
             raise ConfigError("--listen", f"{self.description}: the endpoint has no TLS any more")
@@ -266,12 +266,12 @@ class _ListeningReactor:
 class _GivenReactor:
     """The reactor, but its methods that listen take the TLS of the endpoint, and do nothing else."""
 
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
         self.make_engine: MakeEngine | None = None
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._clock, name)
+        return getattr(self._reactor, name)
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
         self.make_engine = unwrap(factory)[1]

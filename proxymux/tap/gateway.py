@@ -20,6 +20,7 @@ from proxymux.tap.options import SettingsOptions, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+    from twisted.internet.interfaces import IReactorTime
 
     from proxymux.net.reactor.twisted_types import Reactor
     from proxymux.service import ProxyService
@@ -67,9 +68,10 @@ def Gateway(settings: GatewaySettings) -> ProxyService:
     return service
 
 
-def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
+def make_gateway(reactor: Reactor, settings: GatewaySettings, clock: IReactorTime | None = None) -> ProxyService:
     """Put a gateway service together.
 
+    :param clock: measures all limits and durations; None is the monotonic clock.
     :raises ProxymuxError: if there is neither a secret nor a key, or they cannot be read.
     """
     from proxymux.core.token.verifier import ReplayCache
@@ -80,7 +82,7 @@ def make_gateway(reactor: Reactor, settings: GatewaySettings) -> ProxyService:
     from proxymux.tap.wiring import make_log, make_service
 
     log = make_log(settings)
-    driver = make_driver(reactor, settings, log, settings.buffer)
+    driver = make_driver(reactor, settings, log, settings.buffer, clock)
     target_filter = TargetFilter(TargetRules(settings.allow_target, settings.deny_target))
     replay_cache, budget, statistics = ReplayCache(), FailureBudget(settings.max_failures), Statistics()
     source = SecretSource(settings.secret, settings.secret_file)

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from proxymux.pool.ancestor import read_pool_settings
-from proxymux.pool.loading import load_codec, load_config, load_listeners
+from proxymux.pool.loading import load_codec, load_config, load_credentials, load_listeners, warnings
 from proxymux.pool.settings import PoolSettings
 from proxymux.tap.keywords import takes
 from proxymux.tap.options import SettingsOptions, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+    from twisted.internet.interfaces import IReactorTime
     from twisted.logger import Logger
 
     from proxymux.net.reactor.twisted_types import Reactor
@@ -34,7 +35,7 @@ class Options(SettingsOptions[PoolSettings]):
         " as many of them as --max-connections every client has one for itself (proxy); with one, clients take turns"
         " (fifo); else a request takes the one that is least busy (funnel). Without options it reads the ancestor's"
         " environment variables. Signals: QUIT waits for every connection to end, TERM and INT for --drain-timeout, a"
-        " second one ends them now; HUP reloads the deny files; USR1 reopens log files."
+        " second one ends them now; HUP reloads the deny files and the auth file; USR1 reopens log files."
     )
 
     def read(self, given: Mapping[str, object]) -> PoolSettings:
@@ -76,28 +77,42 @@ def Multiplexer(settings: PoolSettings) -> ProxyService:
     return service
 
 
-def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = None) -> ProxyService:
+def make_pool(
+    reactor: Reactor, settings: PoolSettings, log: Logger | None = None, clock: IReactorTime | None = None
+) -> ProxyService:
     """Put a pool service together.
 
     :param log: the service's logger; None makes one for twistd's log, with the level of the settings.
+    :param clock: measures all limits and durations; None is the monotonic clock.
     :raises ProxymuxError: if the codec or the event listeners cannot be loaded.
     """
+    from proxymux.core.codecs.resp import RespCodec
     from proxymux.net.driver import make_driver
     from proxymux.pool.fixed_decider import FixedDecider
     from proxymux.pool.modes import exclusive_mode, shared_mode
     from proxymux.tap.wiring import make_events, make_log, make_service
 
     log = log or make_log(settings)
-    driver = make_driver(reactor, settings, log)
+    driver = make_driver(reactor, settings, log, clock=clock)
     events = make_events(log)
     make_mode = exclusive_mode if settings.chosen_mode == "proxy" else shared_mode
-    mode = make_mode(settings, load_codec(settings.codec), driver, events, log)
+    codec = load_codec(settings.codec)
+    mode = make_mode(settings, codec, driver, events, log)
     if settings.listeners is not None:
         load_listeners(events, settings.listeners)
+    setups = codec.setups if isinstance(codec, RespCodec) else None
+    if setups is not None:
+        setups.database = settings.database
+
+    def make_decider() -> FixedDecider:
+        if setups is not None and settings.auth_file is not None:
+            setups.credentials = load_credentials(settings.auth_file)
+        return FixedDecider(f"pool ({settings.chosen_mode})", mode.decision)
+
     return make_service(
         driver,
         "pool",
-        lambda: FixedDecider(f"pool ({settings.chosen_mode})", mode.decision),
+        make_decider,
         settings.of_sessions,
         log,
         events=events,
@@ -106,4 +121,5 @@ def make_pool(reactor: Reactor, settings: PoolSettings, log: Logger | None = Non
         join_pool=mode.join_pool,
         leases=mode.leases,
         ipv6_only=settings.ipv6_only,
+        warnings=warnings(settings),
     )

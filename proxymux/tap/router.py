@@ -19,6 +19,7 @@ from proxymux.tap.options import SettingsOptions, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+    from twisted.internet.interfaces import IReactorTime
 
     from proxymux.net.reactor.twisted_types import Reactor
     from proxymux.service import ProxyService
@@ -93,9 +94,10 @@ def Router(settings: RouterSettings) -> ProxyService:
     return service
 
 
-def make_router(reactor: Reactor, settings: RouterSettings) -> ProxyService:
+def make_router(reactor: Reactor, settings: RouterSettings, clock: IReactorTime | None = None) -> ProxyService:
     """Put a router service together.
 
+    :param clock: measures all limits and durations; None is the monotonic clock.
     :raises ProxymuxError: if the router or its shadow cannot be loaded, or SSL_CERT_FILE names no certificates.
     """
     from proxymux.net.driver import make_driver
@@ -105,5 +107,5 @@ def make_router(reactor: Reactor, settings: RouterSettings) -> ProxyService:
 
     check_trust_store(os.environ)
     log = make_log(settings)
-    driver = make_driver(reactor, settings, log)
-    return make_service(driver, "router", lambda: make_decider(settings, driver.reactor, log), settings, log)
+    driver = make_driver(reactor, settings, log, clock=clock)
+    return make_service(driver, "router", lambda: make_decider(settings, driver.clock, log), settings, log)

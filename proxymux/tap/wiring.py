@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from twisted.internet.defer import ensureDeferred
 from twisted.logger import (
     FilteringLogObserver,
     Logger,
@@ -21,6 +20,7 @@ from proxymux.admin.statistics import Statistics
 from proxymux.admin.text_log import TextLog
 from proxymux.core.admission import Admission
 from proxymux.core.events import EventListener, Events
+from proxymux.coroutines import REMEDY, lacks_asyncio, run
 from proxymux.gateway.pid_file import PidFile
 from proxymux.interfaces import IDecider
 from proxymux.net.connector import Connector
@@ -51,16 +51,17 @@ def make_events(log: Logger) -> Events:
 
     def report(listener: EventListener, error: BaseException) -> None:
         name = getattr(listener, "__qualname__", repr(listener))
-        log.error("listener {name} raised {error}", name=name, error=describe(error))
+        remedy = f"; {REMEDY}" if lacks_asyncio(error) else ""
+        log.error("listener {name} raised {error}{remedy}", name=name, error=describe(error), remedy=remedy)
 
     def spawn(listener: EventListener, awaitable: Awaitable[object]) -> None:
         async def await_and_report() -> None:
             try:
                 await awaitable
-            except Exception as error:
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # the latter two would end the reactor
                 report(listener, error)
 
-        ensureDeferred(await_and_report())
+        run(await_and_report())
 
     return Events(report, spawn)
 
@@ -104,7 +105,7 @@ def make_service(
     certificates = Certificates(ServerRules.of(settings), driver.client_tls, driver.timers, log)
     context = Context(
         service=name,
-        clock=driver.reactor,
+        clock=driver.clock,
         timers=driver.timers,
         lingering=driver.lingering,
         wall=time.time,
@@ -123,7 +124,7 @@ def make_service(
         context,
         driver,
         [Listener(each, settings, reuse, ipv6_only) for each in settings.endpoints],
-        Process.of(driver.reactor),
+        Process.of(driver.reactor, driver.clock),
         decider,
         certificates,
         access_log=_access_log(settings, log),

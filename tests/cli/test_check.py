@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pytest
 from twisted.internet.task import Clock
@@ -41,6 +43,13 @@ class Checked:
         return self.out.splitlines()
 
 
+class Terminal(io.StringIO):
+    """Standard error, where it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Check:
     """Runs a check on a clock of its own."""
 
@@ -58,8 +67,8 @@ class Check:
         path.write_text(source)
         return str(path)
 
-    def __call__(self, source: str, *samples: str, seconds: float = 0) -> Checked:
-        out, err = io.StringIO(), io.StringIO()
+    def __call__(self, source: str, *samples: str, seconds: float = 0, terminal: bool = False) -> Checked:
+        out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
         results: list[bool] = []
         checking = check_router(self.clock, self.router(source), samples, 30.0, out, err)
         checking.addCallback(results.append)
@@ -172,15 +181,49 @@ def test_an_async_router_is_waited_for(check: Check) -> None:
     assert check(source, check.sample(b"alice abc")).good is True
 
 
+NEVER = "from twisted.internet.defer import Deferred\ndef proxy(data):\n    return Deferred()\n"
+#: Takes a second for each decision.
+SLOW = """\
+from twisted.internet.task import deferLater
+
+async def proxy(data):
+    await deferLater(proxy.clock, 1)
+    return {'close': b''}
+"""
+
+
 def test_a_router_that_never_answers_fails_at_the_timeout(check: Check) -> None:
-    source = "from twisted.internet.defer import Deferred\ndef proxy(data):\n    return Deferred()\n"
     sample = check.sample(b"abc")
-    checked = check(source, sample, seconds=29)
+    checked = check(NEVER, sample, seconds=29)
     assert checked.good is None
     check.clock.advance(1)
-    checked = check(source, sample, seconds=31)
+    checked = check(NEVER, sample, seconds=31)
     assert checked.good is False
-    assert "fails" in checked.lines[1]
+    assert checked.lines[1:] == [f"{sample} (3 bytes): fails: no decision within 30 s, which is --timeout"]
+
+
+def test_the_timeout_is_for_all_splits_together(check: Check) -> None:
+    sample = check.sample(b"abcdefgh")
+    sys.modules["acme_clock"] = cast("ModuleType", check.clock)
+    try:
+        checked = check(SLOW.replace("proxy.clock", "__import__('acme_clock')"), sample, seconds=31)
+    finally:
+        del sys.modules["acme_clock"]
+    assert checked.good is False
+    assert checked.lines[2:] == ["  no decision within 30 s, which is --timeout; 29 splits were tried before"]
+
+
+def test_on_a_terminal_the_progress_is_shown_and_erased(check: Check) -> None:
+    sample = check.sample(b"abc")
+    sys.modules["acme_clock"] = cast("ModuleType", check.clock)
+    try:
+        checked = check(SLOW.replace("proxy.clock", "__import__('acme_clock')"), sample, seconds=31, terminal=True)
+    finally:
+        del sys.modules["acme_clock"]
+    assert checked.good is True
+    erase = "\r\033[K"
+    progress = "".join(f"{erase}  {sample}: split {number}" for number in (1, 2, 3, 4))
+    assert checked.err == f"{erase}{progress}{erase}"
 
 
 def test_a_router_that_raises_fails_with_the_line(check: Check) -> None:
@@ -382,3 +425,31 @@ def test_what_a_router_raises_is_printable_on_a_stream_that_takes_only_ascii(run
     assert ended.stdout.splitlines()[1] == (
         "one (8 bytes): fails: router.py:2: proxy raised ValueError: \\x1b[31m\\xff ."
     )
+
+
+ASYNCIO = """\
+import asyncio
+
+async def proxy(data):
+    await asyncio.sleep(WAIT)
+    return {'close': b'who is ' + data} if len(data) == 3 else None
+"""
+
+
+def test_a_router_that_uses_asyncio_is_checked(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "router.py").write_text(ASYNCIO.replace("WAIT", "0.001"))
+    (tmp_path / "one").write_bytes(b"bob")
+    ended = run("check", "router.py", "--sample", "one", "--timeout", "60")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[1:] == [
+        "one (3 bytes): rejects with 10 bytes, the client is sent b'who is bob'",
+        "  split-invariant: all 4 splits tried act alike",
+    ]
+
+
+def test_one_that_never_answers_is_a_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "router.py").write_text(ASYNCIO.replace("WAIT", "600"))
+    (tmp_path / "one").write_bytes(b"bob")
+    ended = run("check", "router.py", "--sample", "one", "--timeout", "0.1")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.splitlines()[1:] == ["one (3 bytes): fails: no decision within 0.1 s, which is --timeout"]

@@ -203,7 +203,7 @@ def test_what_cannot_follow_waits_for_its_turn() -> None:
 def test_it_waits_before_what_came_after_it() -> None:
     pipeline = make("resp", pipelined=True)
     first = sent(pipeline, b"A\r\n")
-    [follow] = pipeline.take(Input.RECEIVED, b"B\r\nCLIENT SETINFO lib-name x\r\nC\r\n")
+    [follow] = pipeline.take(Input.RECEIVED, b"B\r\nCLIENT SETNAME x\r\nC\r\n")
     assert isinstance(follow, Follow)
     pipeline.take(Input.HELD_UP, follow.batch)
     assert done(pipeline, first) == [follow.batch]
@@ -237,8 +237,19 @@ def test_one_that_has_no_reply_is_done_before_its_turn() -> None:
 
 def test_an_answer_of_our_own_waits_for_its_turn() -> None:
     pipeline = make("resp")
-    batch = sent(pipeline, b"GET a\r\nCLIENT SETINFO lib-name x\r\n")
+    batch = sent(pipeline, b"GET a\r\nCLIENT SETNAME x\r\n")
     assert done(pipeline, batch, b"$-1\r\n") == [b"$-1\r\n", b"+OK\r\n"]
+
+
+def test_answers_that_wait_are_not_without_bounds() -> None:
+    pipeline = make("resp")
+    batch = sent(pipeline, b"GET a\r\n")
+    most = PLENTY // 100
+    count = next(count for count in range(most) if pipeline.take(Input.RECEIVED, b"*0\r\nRESET\r\n"))
+    assert pipeline.is_paused
+    *replies, resume = done(pipeline, batch, b"$-1\r\n")
+    assert b"".join(each for each in replies if isinstance(each, bytes)) == b"$-1\r\n" + b"+RESET\r\n" * (count + 1)
+    assert resume == Resume()
 
 
 def test_what_is_no_request_is_answered_in_its_turn_and_ends_the_client() -> None:
@@ -520,8 +531,8 @@ def test_who_gets_none_is_told_so() -> None:
 
 def test_where_there_is_none_to_spare_the_client_may_go_on_after_the_refusal() -> None:
     pipeline = make("resp", own=False)
-    refusal, batch = pipeline.take(Input.RECEIVED, b"MULTI\r\nGET a\r\n")
-    assert refusal == b"-ERR this command needs an upstream of its own, and there is none to spare\r\n"
+    refusal, batch = pipeline.take(Input.RECEIVED, b"MONITOR\r\nGET a\r\n")
+    assert refusal == b"-ERR MONITOR needs an upstream of its own, and there is none to spare\r\n"
     assert isinstance(batch, Batch)
     assert state_of(pipeline) is State.OPEN
 

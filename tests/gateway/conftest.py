@@ -59,7 +59,7 @@ def gateway(net: Net, relay: str, tmp_path: Any) -> Iterator[StartGateway]:
         own = ["--listen", listen, "--relay", relay, "--gateway-pidfile", "off", "--log-level", "debug", *files]
         options.parseOptions([*own, *arguments])
         clock, names = Clock(), Names()
-        made = RunningGateway(net, SimpleNamespace(), ClockedReactor(clock, names), clock, names)
+        made = RunningGateway(net, SimpleNamespace(), ClockedReactor(names), clock, names)
 
         @implementer(ILogObserver)
         def observe(event: LogEvent) -> None:
@@ -68,7 +68,7 @@ def gateway(net: Net, relay: str, tmp_path: Any) -> Iterator[StartGateway]:
 
         globalLogPublisher.addObserver(observe)
         running.append((made, observe))
-        made.service = make_gateway(cast("Reactor", made.reactor), options.settings)
+        made.service = make_gateway(cast("Reactor", made.reactor), options.settings, clock)
         made.events.on("ended", lambda logger, record: made.records.append(record))
         made.events.on("connect_failed", lambda logger, target, reason: made.failed_attempts.append((target, reason)))
         made.service.check()

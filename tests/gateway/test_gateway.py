@@ -43,6 +43,25 @@ async def test_an_address_that_failed_too_often_waits_and_another_does_not(gatew
     await finish(good, upstream)
 
 
+@pytest.mark.parametrize("step", [-3600, 3600])
+@in_reactor
+async def test_who_has_to_wait_waits_as_long_when_the_time_of_day_is_set(
+    gateway: StartGateway, net: Net, step: float
+) -> None:
+    target = net.upstream()
+    proxy = gateway("--max-failures", "1")
+    client = await proxy.shows(b"bad")
+    assert await told(client) == b"401"
+    proxy.clock.advance(55)
+    proxy.reactor.time_of_day.advance(step)
+    good = await proxy.shows(old(target.remote), b"rest")
+    proxy.clock.advance(4.8)
+    await settle()
+    assert not good.has_something()
+    proxy.clock.advance(0.4)
+    await finish(good, await served(good, target, b"rest"))
+
+
 @in_reactor
 async def test_who_would_wait_longer_than_the_deadline_is_400(gateway: StartGateway) -> None:
     proxy = gateway("--max-failures", "1")

@@ -9,7 +9,7 @@ from tests.services.fixtures import RELAYS, StartPool
 from tests.services.peers import MEGABYTE, Net, in_reactor, noise, settle, together, until
 from tests.services.pools import clients, is_silent, pass_time, state, waits
 
-REFUSAL = b"-ERR this command needs an upstream of its own, and there is none to spare\r\n"
+NONE_TO_SPARE = "needs an upstream of its own, and there is none to spare"
 
 
 @pytest.fixture(params=RELAYS)
@@ -139,31 +139,104 @@ async def test_one_upstream_is_left_for_those_who_share(start_pool: StartPool, n
     target = net.upstream()
     pool = start_pool(target, target, codec="resp")
     one, two = await clients(pool, 2)
-    await one.send(b"AUTH secret\r\n")
+    await one.send(b"SUBSCRIBE a\r\n")
     await settle()
-    await two.send(b"AUTH secret\r\nGET a\r\n")
-    assert await two.receive(len(REFUSAL)) == REFUSAL
+    await two.send(b"SUBSCRIBE a\r\nGET a\r\n")
+    refusal = f"-ERR SUBSCRIBE {NONE_TO_SPARE}\r\n".encode()
+    assert await two.receive(len(refusal)) == refusal
     own, shared = await target.accept(), await target.accept()
-    assert await own.receive(13) == b"AUTH secret\r\n"
+    assert await own.receive(13) == b"SUBSCRIBE a\r\n"
     assert await shared.receive(7) == b"GET a\r\n"
 
 
-@pytest.mark.parametrize("command", [b"SUBSCRIBE a", b"MULTI", b"AUTH b", b"SELECT 1", b"BLPOP a 0", b"HELLO 3"])
+@pytest.mark.parametrize("command", ["SUBSCRIBE a", "WATCH a", "BLPOP a 0", "CLIENT ID"])
 @in_reactor
-async def test_fifo_refuses_what_needs_an_upstream_of_its_own(start_pool: StartPool, net: Net, command: bytes) -> None:
+async def test_fifo_refuses_what_needs_an_upstream_of_its_own(start_pool: StartPool, net: Net, command: str) -> None:
     target = net.upstream()
     pool = start_pool(target, codec="resp")
     client, other = await clients(pool, 2)
-    await client.send(b"GET a\r\n" + command + b"\r\nGET b\r\n")
+    await client.send(f"GET a\r\n{command}\r\nGET b\r\n".encode())
     upstream = await target.accept()
     assert await upstream.receive(7) == b"GET a\r\n"
     await upstream.send(b"+a\r\n")
-    assert await client.receive(4 + len(REFUSAL)) == b"+a\r\n" + REFUSAL
+    name = command if command.startswith("CLIENT") else command.partition(" ")[0]
+    refusal = f"-ERR {name} {NONE_TO_SPARE}\r\n".encode()
+    assert await client.receive(4 + len(refusal)) == b"+a\r\n" + refusal
     assert await upstream.receive(7) == b"GET b\r\n"
     await upstream.send(b"+b\r\n")
     assert await client.receive(4) == b"+b\r\n"
     await other.send(b"GET c\r\n")
     assert await upstream.receive(7) == b"GET c\r\n"
+    client.close()
+    record = await pool.record()
+    assert (record.outcome, record.reason) == (Outcome.COMPLETED, f"{name} {NONE_TO_SPARE}")
+
+
+@pytest.mark.parametrize("piece", [1, 1000])
+@in_reactor
+async def test_nothing_of_a_refused_transaction_is_done(start_pool: StartPool, net: Net, piece: int) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="resp")
+    [client] = await clients(pool, 1)
+    data = b"MULTI\r\nINCR a\r\nINCR a\r\nEXEC\r\nGET a\r\n"
+    for at in range(0, len(data), piece):
+        await client.send(data[at : at + piece])
+    upstream = await target.accept()
+    assert await upstream.receive(7) == b"GET a\r\n"
+    await upstream.send(b"$-1\r\n")
+    client.finish()
+    lines = (await client.read_all()).decode().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["-ERR", "-ERR", "-ERR", "-EXECABORT", "$-1"]
+    assert await is_silent(upstream)
+
+
+@pytest.mark.parametrize("command", ["SELECT 5", "AUTH b", "HELLO 3 AUTH a b", "CLIENT REPLY OFF"])
+@in_reactor
+async def test_what_others_depend_on_ends_its_client_where_it_is_refused(
+    start_pool: StartPool, net: Net, command: str
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="resp")
+    [client] = await clients(pool, 1)
+    await client.send(f"GET a\r\n{command}\r\nSET a 1\r\n".encode())
+    upstream = await target.accept()
+    assert await upstream.receive(7) == b"GET a\r\n"
+    await upstream.send(b"+a\r\n")
+    first, second = (await client.read_all()).decode().splitlines()
+    assert (first, NONE_TO_SPARE in second) == ("+a", True)
+    client.close()
+    record = await pool.record()
+    assert record.outcome is Outcome.PROTOCOL_ERROR
+    assert record.reason == second.removeprefix("-ERR ")
+    assert await is_silent(upstream)
+
+
+@in_reactor
+async def test_refusals_and_pins_are_counted_and_told_of_once_a_minute(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="resp")
+    people = await clients(pool, 3)
+    await people[0].send(b"MONITOR\r\n")
+    own = await target.accept()
+    for client in people[1:]:
+        await client.send(b"MULTI\r\n")
+        assert (await client.receive(10)).startswith(b"-ERR MULTI")
+
+    def told() -> list[str]:
+        return [line for level, line in pool.lines if level == "warn"]
+
+    pin = "MONITOR: a client has upstream 1 alone until it leaves (1 so far)"
+    refusal = f"MULTI {NONE_TO_SPARE}; each --target more is one more"
+    assert told() == [pin, f"MULTI was refused (1 so far): {refusal}"]
+    assert pool.service.leases.lines()[1:] == ["upstreams taken alone: MONITOR 1", "refused an upstream: MULTI 2"]
+    await pass_time(pool, 61)
+    await people[2].send(b"EXEC\r\nMULTI\r\n")
+    await until(lambda: len(told()) == 3, "another warning")
+    assert told()[2] == f"MULTI was refused (3 so far): {refusal}"
+    people[0].close()
+    await own.read_all()
+    own.close()
+    assert (await pool.record()).reason == "MONITOR took upstream 1 alone"
 
 
 @in_reactor

@@ -72,18 +72,26 @@ class Names:
 
 
 class ClockedReactor:
-    """The reactor, with the time of a clock that stands still until a test moves it."""
+    """The reactor, at a time of day that only a test sets.
 
-    def __init__(self, clock: Clock, names: Names) -> None:
+    Nothing of ours may wait for it: that has a clock of its own, which only the test moves, too.
+    """
+
+    def __init__(self, names: Names) -> None:
         from twisted.internet import reactor
 
         self._reactor = reactor
-        self.callLater = clock.callLater
-        self.seconds = clock.seconds
+        self.time_of_day = Clock()
+        self.seconds = self.time_of_day.seconds
         self.nameResolver = names
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+    def callLater(self, delay: float, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """A call in the next turn is one, whatever the time; Twisted's ports close in one."""
+        due = self.time_of_day if delay else self._reactor
+        return due.callLater(delay, function, *arguments, **named)
 
     def callWhenRunning(self, *_: Any) -> None:
         """Signals stay pytest's."""
@@ -286,6 +294,7 @@ def services(net: Net) -> Iterator[list[Running]]:
     for running in services:
         pytest_twisted.blockon(ensureDeferred(running.stop()))
         assert not running.clock.getDelayedCalls()
+        assert not running.reactor.time_of_day.getDelayedCalls()
         assert running.is_free_of_sessions()
         numbers = [record.session for record in running.records]
         assert sorted(numbers) == list(range(1, len(numbers) + 1)), "not one record a session"
@@ -312,7 +321,7 @@ def start(net: Net, relay: str, services: list[Running]) -> Start:
             proxy_inactivity_error=inactivity_error,
         )
         clock, names = Clock(), Names()
-        running = Running(net, router, ClockedReactor(clock, names), clock, names)
+        running = Running(net, router, ClockedReactor(names), clock, names)
         log = Logger("proxymux", observer=running)
         filename = getattr(getattr(proxy, "__code__", None), "co_filename", __file__)
 
@@ -320,7 +329,7 @@ def start(net: Net, relay: str, services: list[Running]) -> Start:
             return RouterDecider(from_object(router, "router", filename), clock.seconds, log)
 
         shared = Settings.read({"listen": listen, "relay": relay, **settings})
-        driver = make_driver(cast("Reactor", running.reactor), shared, log)
+        driver = make_driver(cast("Reactor", running.reactor), shared, log, clock=clock)
         running.start(make_service(driver, "router", decider, shared, log))
         services.append(running)
         return running
@@ -339,11 +348,11 @@ def start_pool(net: Net, relay: str, services: list[Running]) -> StartPool:
         **given: Any,
     ) -> Running:
         clock, names = Clock(), Names()
-        running = Running(net, SimpleNamespace(), ClockedReactor(clock, names), clock, names)
+        running = Running(net, SimpleNamespace(), ClockedReactor(names), clock, names)
         where = [target if isinstance(target, str) else target.remote for target in targets]
         settings = PoolSettings.read({**config, "target": where, "listen": listen, "relay": relay, **given})
         log = Logger("proxymux", observer=running)
-        running.start(make_pool(cast("Reactor", running.reactor), settings, log))
+        running.start(make_pool(cast("Reactor", running.reactor), settings, log, clock))
         services.append(running)
         return running
 

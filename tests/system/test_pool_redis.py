@@ -130,21 +130,23 @@ def test_two_transactions_at_once_do_not_mix(start: Start, upstream: int) -> Non
         assert (other.ask("GET", "a"), other.ask("GET", "b")) == (b"10", None)
 
 
-def test_fifo_refuses_a_transaction_and_goes_on(start: Start, upstream: int) -> None:
+def test_fifo_refuses_a_transaction_as_a_whole_and_goes_on(start: Start, upstream: int) -> None:
     proxy = funnel(start, upstream, 1)
     with Connection(proxy.port) as connection:
-        connection.send(("SET", "k", "1"), ("MULTI",), ("INCR", "k"), ("EXEC",))
+        connection.send(("SET", "k", "1"), ("MULTI",), ("INCR", "k"), ("INCR", "k"), ("EXEC",), ("GET", "k"))
         assert connection.read() == b"OK"
         assert "upstream of its own" in str(connection.read())
-        assert connection.read() == 2
-        assert "EXEC without MULTI" in str(connection.read())
+        assert ["refused" in str(connection.read()) for _ in range(2)] == [True, True]
+        assert "EXECABORT" in str(connection.read())
+        assert connection.read() == b"1"
+    assert proxy.records(1)[0]["reason"] == "MULTI needs an upstream of its own, and there is none to spare"
 
 
 def test_the_last_upstream_is_not_given_away(start: Start, upstream: int) -> None:
     proxy = funnel(start, upstream, 2)
     with Connection(proxy.port) as one, Connection(proxy.port) as two:
         assert one.ask("MULTI") == b"OK"
-        assert "none to spare" in str(two.ask("MULTI"))
+        assert "none to spare" in str(two.ask("MONITOR"))
         assert two.ask("ECHO", "still here") == b"still here"
 
 

@@ -52,6 +52,8 @@ OWN: dict[str, tuple[list[str], str]] = {
     "--queue-limit": (["requests", "clients"], "1024"),
     "--queue-timeout": (["seconds"], "30"),
     "--request-timeout": (["seconds"], "60"),
+    "--auth-file": (["upstreams", "clients", "resp"], ""),
+    "--database": (["database", "resp"], "0"),
     "--config-object": (["package.module:ATTR"], ""),
     "--listeners": (["file or module", "events"], ""),
     "--async": (["funnel"], ""),
@@ -104,6 +106,39 @@ def test_help_has_every_option_with_its_unit_and_default(
         assert word in line
     if default:
         assert f"[default: {default}" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "No such file or directory; name a readable file of users"),
+        ("client app\n", "line 1: a line is: upstream USER PASSWORD, or: client USER PASSWORD"),
+        ("", "it names nobody; a line is: upstream USER PASSWORD, or: client USER PASSWORD"),
+    ],
+)
+def test_an_auth_file_that_is_of_no_use_ends_the_start(
+    text: str | None, problem: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "auth"
+    if text is not None:
+        path.write_text(text)
+    said = complaint(capsys, "--codec", "resp", "--mode", "fifo", "--auth-file", "auth")
+    assert said == f"proxymux: --auth-file: {path}: {problem}"
+
+
+def test_an_auth_file_that_everybody_can_read_gets_a_warning(
+    public_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = public_folder / "auth"
+    path.write_text("client app sesame\n")
+    for mode, said in (
+        (0o640, ""),
+        (0o644, f"proxymux: --auth-file: {path} can be read by every user (mode 0644); chmod o-rwx it\n"),
+    ):
+        path.chmod(mode)
+        with pytest.raises(SystemExit) as end:
+            makeService(parse("--codec", "resp", "--mode", "fifo", "--auth-file", str(path), "--check"))
+        assert (end.value.code, *capsys.readouterr()) == (0, "ok\n", said)
 
 
 # Codecs

@@ -10,14 +10,26 @@ Offsets are into the ``data`` argument of the call that returns them, also for a
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from proxymux.core.excerpt import excerpt
+from proxymux.core.setup import UNCHANGED, Setup, Setups
 from proxymux.errors import BadCodec
 
-__all__ = ["Codec", "CodecBase", "Kind", "ReplyScanner", "Request", "RequestScanner", "complete", "make_codec"]
+__all__ = [
+    "Codec",
+    "CodecBase",
+    "Kind",
+    "ReplyScanner",
+    "Request",
+    "RequestScanner",
+    "SpecialRequest",
+    "complete",
+    "make_codec",
+]
 
 #: The default limit of a codec for a message's body, or for one value in it, in bytes.
 BODY_LIMIT: Final = 512 * 1024 * 1024
@@ -36,6 +48,8 @@ class Kind(enum.Enum):
     OWN = "own"
     #: Any upstream may get the request; it has one reply, after which the client's connection is closed.
     LAST = "last"
+    #: Any upstream may get :attr:`SpecialRequest.data` in the place of the request; it has one reply.
+    REPLACED = "replaced"
     #: No upstream gets the request; the pool replies with ``Request.answer``, which may be empty, in its turn.
     REFUSED = "refused"
     #: No upstream gets the request; the pool replies with ``Request.answer`` in its turn, and closes the client.
@@ -59,6 +73,22 @@ class Request:
     hint: object = None
     count: int = 1
     answer: bytes = b""
+
+
+@dataclass(slots=True)
+class SpecialRequest(Request):
+    """A request of which there is more to say.  Such requests are rare, so the others need not carry it.
+
+    :param name: what an OWN or refused request is called in logs and counts, which is one of a small fixed set.
+    :param data: the bytes that an upstream gets in the place of a REPLACED request.
+    :param setup: of a REPLACED request: the client's setup from here on, if the reply is no error.
+    :param problem: why a REFUSED or QUIT request that wanted an upstream of its own was refused; else empty.
+    """
+
+    name: str = ""
+    data: bytes = b""
+    setup: Setup = UNCHANGED
+    problem: str = ""
 
 
 class RequestScanner(Protocol):
@@ -129,7 +159,8 @@ class ReplyScanner(Protocol):
 class Codec(Protocol):
     """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
-    A user's codec may leave out ``pipelines``, ``silent_first`` and ``ends_at_own``: see :func:`complete`.
+    A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``setups`` and ``requests_for``: see
+    :func:`complete`.
     """
 
     #: The name for ``--codec`` and :func:`make_codec`.
@@ -146,8 +177,19 @@ class Codec(Protocol):
     #: is closed after the refusal, as its next request cannot be found.
     ends_at_own: bool
 
+    @property
+    def setups(self) -> Setups | None:
+        """The states of a connection that requests depend on; None if there is one only."""
+
     def requests(self) -> RequestScanner:
         """Make the scanner for a new client."""
+
+    def requests_for(self, may_have_own: Callable[[], bool]) -> RequestScanner:
+        """Make the scanner for a new client of a pool.
+
+        :param may_have_own: returns False if an OWN request would be refused now, for want of an upstream.  A codec in
+            whose protocol other requests depend on such a one refuses it, and them, itself.
+        """
 
     def replies(self) -> ReplyScanner:
         """Make the scanner for a new upstream."""
@@ -166,6 +208,13 @@ class CodecBase:
     pipelines = False
     silent_first = False
     ends_at_own = False
+    setups: Setups | None = None
+    if TYPE_CHECKING:
+
+        def requests(self) -> RequestScanner: ...
+
+    def requests_for(self, may_have_own: Callable[[], bool]) -> RequestScanner:
+        return self.requests()
 
 
 class _Completed:
@@ -177,7 +226,9 @@ class _Completed:
         self.pipelines = bool(getattr(codec, "pipelines", CodecBase.pipelines))
         self.silent_first = bool(getattr(codec, "silent_first", codec.gap))
         self.ends_at_own = bool(getattr(codec, "ends_at_own", CodecBase.ends_at_own))
+        self.setups = getattr(codec, "setups", None)
         self.requests = codec.requests
+        self.requests_for = getattr(codec, "requests_for", lambda _: codec.requests())
         self.replies = codec.replies
         self.failure = codec.failure
 
@@ -187,11 +238,12 @@ def complete(codec: Codec) -> Codec:
 
     ``pipelines`` and ``ends_at_own`` default to False: each request waits for the reply before it, and the scanner is
     expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
-    not show where a reply ends, a greeting looks like any reply.
+    not show where a reply ends, a greeting looks like any reply.  ``setups`` defaults to None, and ``requests_for`` to
+    ``requests``.
 
     :param codec: a codec that has all other members.
     """
-    optional = ("pipelines", "silent_first", "ends_at_own")
+    optional = ("pipelines", "silent_first", "ends_at_own", "setups", "requests_for")
     return codec if all(hasattr(codec, name) for name in optional) else _Completed(codec)
 
 

@@ -35,6 +35,7 @@ class EpollDriver:
 
     def __init__(self, transports: ReactorDriver, log: Logger, socket_options: SocketOptions, buffer_size: int) -> None:
         self.reactor = transports.reactor
+        self.clock = transports.clock
         self.timers = transports.timers
         self.lingering = transports.lingering
         self.gate = transports.gate

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
 from proxymux.core.target import InetTarget, Target
@@ -27,17 +27,24 @@ from proxymux.net.tls.client import ClientContexts
 class ReactorDriver:
     """A :class:`~proxymux.net.driver.Driver` whose connections are transports of ``reactor``.
 
+    :param clock: measures all limits and durations.
     :param log: where pauses of accepting are reported.
     :param socket_options: of every TCP connection.
     :param client_tls: of TLS to upstreams.
     """
 
     def __init__(
-        self, reactor: Reactor, log: Logger, socket_options: SocketOptions, client_tls: ClientContexts
+        self,
+        reactor: Reactor,
+        clock: IReactorTime,
+        log: Logger,
+        socket_options: SocketOptions,
+        client_tls: ClientContexts,
     ) -> None:
         self.reactor = reactor
+        self.clock = clock
         self.client_tls = client_tls
-        self.timers = Timers(reactor, log)
+        self.timers = Timers(clock, log)
         self.lingering = Lingering(self.timers)
         self.gate = AcceptGate(self.timers, self.lingering, lambda problem: log.warn("{problem}", problem=problem))
         self._socket_options = socket_options

@@ -25,7 +25,6 @@ from twisted.internet.interfaces import (
     IReactorSocket,
     IReactorTCP,
     IReactorThreads,
-    IReactorTime,
     IReactorUNIX,
     IReadWriteDescriptor,
 )
@@ -46,7 +45,6 @@ class ListeningSocket(Protocol):
 
 class Reactor(
     IReactorCore,
-    IReactorTime,
     IReactorThreads,
     IReactorFDSet,
     IReactorTCP,
@@ -54,7 +52,7 @@ class Reactor(
     IReactorSocket,
     IReactorPluggableNameResolver,
 ):
-    """The reactor of the process."""
+    """The reactor of the process, without its time: that is the time of day; see :mod:`proxymux.net.clock`."""
 
 
 class Transport(INegotiated, IConsumer, IPushProducer, IReadWriteDescriptor):

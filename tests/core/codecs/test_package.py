@@ -82,7 +82,7 @@ def test_a_failure_is_a_reply_of_the_protocol(name: str) -> None:
 
 
 def test_the_kinds_are_these() -> None:
-    assert [kind.name for kind in Kind] == ["PLAIN", "SILENT", "OWN", "LAST", "REFUSED", "QUIT"]
+    assert [kind.name for kind in Kind] == ["PLAIN", "SILENT", "OWN", "LAST", "REPLACED", "REFUSED", "QUIT"]
 
 
 def test_no_codec_is_loaded_before_it_is_asked_for() -> None:

@@ -50,14 +50,20 @@ def test_a_run_of_plain_commands_is_one_request() -> None:
 OWN = """
     subscribe a|PSUBSCRIBE a|SSUBSCRIBE a|UNSUBSCRIBE|PUNSUBSCRIBE|SUNSUBSCRIBE|MULTI|WATCH a|BLPOP a 0|BRPOP a 0
     BLMOVE a b LEFT LEFT 0|BRPOPLPUSH a b 0|BLMPOP 0 1 a LEFT|BZPOPMIN a 0|BZPOPMAX a 0|BZMPOP 0 1 a MIN|WAIT 1 0
-    WAITAOF 1 1 0|AUTH secret|SELECT 0|HELLO|HELLO 3|MONITOR|CLIENT|CLIENT ID|Client Reply Off|CLIENT SETNAME x
-    CLIENT TRACKING ON|CLIENT GETNAME|CLIENT NO-EVICT on|READONLY|READWRITE|ASKING|SYNC|PSYNC ? -1|DEBUG SLEEP 0
-    FAILOVER|RESET|SHUTDOWN|REPLCONF ACK 1|SCRIPT DEBUG YES|XREAD BLOCK 0 STREAMS s $|xread count 1 block 0 streams s $
-    XREADGROUP GROUP g c COUNT 1 BLOCK 0 STREAMS s >|XREADGROUP GROUP g c block 0
+    WAITAOF 1 1 0|AUTH secret|SELECT 1|HELLO 3 AUTH a b|MONITOR|CLIENT|CLIENT ID|Client Reply Off|CLIENT FOO
+    CLIENT TRACKING ON|CLIENT REPLY|CLIENT REPLY SKIP|CLIENT INFO|SELECT|SELECT 00|SELECT x|AUTH|READONLY
+    READWRITE|ASKING|SYNC|PSYNC ? -1|DEBUG SLEEP 0
+    FAILOVER|SHUTDOWN|REPLCONF ACK 1|SCRIPT DEBUG YES|XREAD BLOCK 0 STREAMS s $|xread count 1 block 0 streams s $
+    XREADGROUP GROUP g c COUNT 1 BLOCK 0 STREAMS s >|XREADGROUP GROUP g c block 0|HIMPORT PREPARE a f
+    XREADGROUP GROUP streams c1 BLOCK 0 STREAMS s >|XREADGROUP GROUP g streams block 0 streams s >
+    XREADGROUP BLOCK 0 GROUP streams streams STREAMS s >|XREADGROUP NOACK GROUP streams c COUNT 1 block 1 STREAMS s >
+    XREADGROUP GROUP g c CLAIM 5 BLOCK 0 STREAMS s >
 """
 PLAIN = """
     GET a|set a b|COMMAND|COMMAND DOCS|INFO|PING|CONFIG GET save|EXEC|DISCARD|UNWATCH|CLIENT LIST|CLIENT KILL 1.2.3.4:5
+    SELECT 0|HELLO|CLIENT GETNAME|CLIENT REPLY on|CLIENT NO-EVICT OFF|CLIENT NO-TOUCH|CLIENT SETINFO|CLIENT UNBLOCK 1
     client pause 0|CLIENT UNPAUSE|SCRIPT LOAD x|SCRIPT|XREAD COUNT 1 STREAMS s 0|XREAD STREAMS block 0|XREAD|EVAL x 0
+    XREADGROUP GROUP block c STREAMS s >|XREADGROUP GROUP g block STREAMS s >|XREADGROUP GROUP streams block STREAMS a >
     XREADGROUP GROUP g c STREAMS s >|ECHO SUBSCRIBE|PUBLISH a b|SUBSCRIBER|XSUBSCRIBE|SELECT0
 """
 #: XREAD whose options go on beyond the words that are looked at.
@@ -99,11 +105,6 @@ def test_a_name_after_which_the_client_leaves() -> None:
     assert scanner.is_between
     assert resp.requests().feed(b"quit\r\n\0" + GET) == [Request(6, Kind.QUIT, answer=OK)]
     assert resp.requests().feed(ODD + command(b"QUIT") + b"*x\r\n")[1].kind is Kind.QUIT
-
-
-def test_what_a_client_library_is_called_costs_no_upstream() -> None:
-    said = Said(command(b"CLIENT", b"SETINFO", b"LIB-NAME", b"redis-py"), Kind.REFUSED, None, OK)
-    check_requests(resp, said, said, Said(GET))
 
 
 def test_what_redis_passes_over_is_sent_to_nobody() -> None:

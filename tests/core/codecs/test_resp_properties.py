@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from proxymux.core.codecs import Kind, make_codec
 from proxymux.core.codecs.resp import RespCodec
+from proxymux.core.codecs.resp.credentials import Credentials
+from proxymux.core.codecs.resp.requests import RespRequests
 from tests.core.codecs.checks import (
     Said,
     assert_replies,
@@ -26,6 +28,17 @@ from tests.core.codecs.checks import (
 resp = make_codec("resp")
 #: Small enough to be met.
 tight = RespCodec(bulk_limit=6)
+
+
+class Stingy(RespCodec):
+    """Has no upstream to spare."""
+
+    def requests(self) -> RespRequests:
+        return self.requests_for(lambda: False)
+
+
+stingy, asking = Stingy(), RespCodec()
+asking.setups.credentials = Credentials(None, {b"a": (b"b",)})
 ALPHABET = b"*$+-:%~|>_#,(=!019\r\nabC \0\"'"
 
 
@@ -47,7 +60,9 @@ other = st.sampled_from(
     [
         Said(command([b"Select", b"1"]), Kind.OWN),
         Said(command([b"XREAD", b"BLOCK", b"0", b"STREAMS", b"s", b"0"]), Kind.OWN),
-        Said(command([b"client", b"setinfo", b"a", b"b"]), Kind.REFUSED, None, b"+OK\r\n"),
+        Said(command([b"client", b"setname", b"a"]), Kind.REFUSED, None, b"+OK\r\n"),
+        Said(command([b"client", b"setinfo", b"a", b"b"]), Kind.REPLACED),
+        Said(b"hello 3\r\n", Kind.REPLACED),
         Said(b"*0\r\n", Kind.REFUSED),
         Said(b"PING\r\n"),
         Said(b"multi\n", Kind.OWN),
@@ -68,6 +83,54 @@ def test_requests_are_found_however_they_are_cut(said: list[Said], at: list[int]
 def test_any_bytes_are_the_same_requests_however_they_are_cut(data: bytes, at: list[int]) -> None:
     check_any_requests(resp, data, at)
     check_any_requests(tight, data, at)
+
+
+lines = st.sampled_from(
+    b"MULTI|EXEC|DISCARD|WATCH a|UNWATCH|GET a|SET a MULTI|RESET|AUTH a b|AUTH b|HELLO 3|HELLO 2 AUTH a b|SELECT 0"
+    b"|SELECT 5|CLIENT SETNAME a|CLIENT GETNAME|get 'a'".split(b"|")
+)
+#: Commands that depend on those before them, as arrays or as lines.
+dependent = st.lists(
+    st.one_of(lines.map(lambda line: command(line.split())), lines.map(lambda line: line + b"\r\n")), max_size=14
+)
+
+
+@quick
+@given(dependent, places)
+def test_what_depends_on_what_came_before_is_the_same_however_it_is_cut(commands: list[bytes], at: list[int]) -> None:
+    for codec in (resp, stingy, asking):
+        check_any_requests(codec, b"".join(commands), at)
+
+
+@quick
+@given(spoilt(dependent.map(lambda commands: b"".join(commands)[:300]), ALPHABET), places)
+def test_so_it_is_if_it_is_spoilt(data: bytes, at: list[int]) -> None:
+    for codec in (stingy, asking):
+        check_any_requests(codec, data, at)
+
+
+@quick
+@given(dependent)
+def test_nothing_of_a_refused_transaction_passes(commands: list[bytes]) -> None:
+    scanner = stingy.requests()
+    is_refused = False
+    for each in commands:
+        came = scanner.feed(each)
+        is_end = any(name in each for name in (b"EXEC", b"DISCARD", b"RESET"))
+        if is_refused and came:
+            assert came[0].kind is Kind.REFUSED
+        is_refused = (is_refused or (b"MULTI" in each and b"SET" not in each)) and not is_end
+
+
+@quick
+@given(dependent)
+def test_nothing_passes_before_a_login(commands: list[bytes]) -> None:
+    scanner = asking.requests()
+    for each in commands:
+        [request] = scanner.feed(each)
+        if b"AUTH" in each and b"a" in each:
+            return
+        assert request.kind is Kind.REFUSED
 
 
 def read_by_hiredis(data: bytes) -> list[Any] | None:

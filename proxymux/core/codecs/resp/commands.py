@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxymux.core.codecs import Kind
+from proxymux.core.setup import UNCHANGED, Setup
 
 #: Lengths of bulk strings up to this one are looked up in :data:`LENGTHS`, which takes a third of the time of parsing.
 SMALL: Final = 4096
@@ -26,24 +27,31 @@ def number_in(line: bytes) -> int | None:
 
 #: The most words of a command that are examined, its name included.
 WORDS: Final = 32
-#: Bytes of the longest word that is examined; longer words count as empty.  The longest command name has 20.
-WORD_LIMIT: Final = 32
-
-#: The kind of a command, and the reply to it if no upstream gets it.
-Verdict = tuple[Kind, bytes]
-PLAIN: Final[Verdict] = (Kind.PLAIN, b"")
-OWN: Final[Verdict] = (Kind.OWN, b"")
-QUIT: Final[Verdict] = (Kind.QUIT, b"+OK\r\n")
-_ANSWERED_OK: Final[Verdict] = (Kind.REFUSED, b"+OK\r\n")
+#: Bytes of the longest word that is examined, which may be a password.
+WORD_LIMIT: Final = 512
+#: Stands for a longer word.  It is no name, no option and no password.
+TOO_LONG: Final = b"\0"
 
 
-def _client(words: Sequence[bytes]) -> Verdict:
-    """CLIENT: all subcommands but the administrator's concern the connection itself."""
-    which = words[1] if len(words) > 1 else b""
-    if which == b"SETINFO":
-        # Client libraries send it on every new connection.  On a shared upstream it would be wrong for the others.
-        return _ANSWERED_OK
-    return PLAIN if which in (b"LIST", b"KILL", b"PAUSE", b"UNPAUSE") else OWN
+class Verdict(NamedTuple):
+    """What becomes of a command; see :class:`~proxymux.core.codecs.SpecialRequest`."""
+
+    kind: Kind
+    answer: bytes = b""
+    name: str = ""
+    data: bytes = b""
+    setup: Setup = UNCHANGED
+    problem: str = ""
+
+
+PLAIN: Final = Verdict(Kind.PLAIN)
+OWN: Final = Verdict(Kind.OWN)
+QUIT: Final = Verdict(Kind.QUIT, b"+OK\r\n")
+
+
+def answered(reply: bytes) -> Verdict:
+    """The verdict that a command is answered here, by ``reply`` without its CRLF."""
+    return Verdict(Kind.REFUSED, reply + b"\r\n")
 
 
 def _script(words: Sequence[bytes]) -> Verdict:
@@ -51,27 +59,39 @@ def _script(words: Sequence[bytes]) -> Verdict:
     return OWN if b"DEBUG" in words[1:2] else PLAIN
 
 
+#: The options of XREAD and XREADGROUP, and how many words each is with its values.  Redis takes them in any order.
+_XREAD_OPTIONS: Final = {b"GROUP": 3, b"COUNT": 2, b"CLAIM": 2, b"NOACK": 1}
+
+
 def _xread(words: Sequence[bytes]) -> Verdict:
     """XREAD and XREADGROUP: they block with the option BLOCK, which stands before STREAMS.
 
-    Options may be repeated, so BLOCK may stand behind the words that are examined; such a command is OWN, too.
+    A group, a consumer and a stream may have the names of options.  BLOCK may stand behind the words that are examined;
+    such a command is OWN, too.
     """
-    if b"STREAMS" not in words:
-        return OWN if len(words) >= WORDS or b"BLOCK" in words else PLAIN
-    return OWN if b"BLOCK" in words[: words.index(b"STREAMS")] else PLAIN
+    at = 1
+    while at < len(words) and words[at] != b"STREAMS":
+        if words[at] == b"BLOCK":
+            return OWN
+        at += _XREAD_OPTIONS.get(words[at], 1)
+    return OWN if at >= len(words) >= WORDS else PLAIN
 
 
-#: The commands that are not PLAIN, by their names: a verdict, or a function that finds it by the words.
+#: The commands that are not PLAIN, by their names: a verdict, or a function that finds it by the words.  Of those that
+#: are PLAIN here :class:`~proxymux.core.codecs.resp.client.RespClient` finds it, by what the client has said before.
 SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
     # These change the state of their connection.
     b"ASKING": OWN,
-    b"AUTH": OWN,
-    b"HELLO": OWN,
+    b"AUTH": PLAIN,
+    b"CLIENT": PLAIN,
+    b"HELLO": PLAIN,
+    b"HIMPORT": OWN,
     b"MULTI": OWN,
     b"READONLY": OWN,
     b"READWRITE": OWN,
-    b"RESET": OWN,
-    b"SELECT": OWN,
+    b"RESET": PLAIN,
+    b"SCRIPT": _script,
+    b"SELECT": PLAIN,
     b"WATCH": OWN,
     # These have more than one reply, or none.
     b"MONITOR": OWN,
@@ -100,9 +120,6 @@ SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
     b"WAITAOF": OWN,
     b"XREAD": _xread,
     b"XREADGROUP": _xread,
-    # These depend on their subcommand.
-    b"CLIENT": _client,
-    b"SCRIPT": _script,
     # An upstream would close the connection that others share.
     b"QUIT": QUIT,
 }
@@ -112,11 +129,19 @@ SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
 HTTP_NAMES: Final = frozenset((b"POST", b"HOST:"))
 
 
+#: The name of an inline command with quotes, for logs.
+QUOTED: Final = "a command with quotes"
+#: The commands on which those after them depend: who goes on after a refusal would be misunderstood, so the client is
+#: closed.  After SELECT others go to another database, after AUTH to another user's rights, after SCRIPT DEBUG they are
+#: to be undone, after CLIENT REPLY they have no replies; and a command with quotes may be any of these.
+CLOSING: Final = frozenset(("AUTH", "CLIENT REPLY", "HELLO", "SCRIPT", "SELECT", QUOTED))
+
+
 def verdict(words: Sequence[bytes]) -> Verdict:
-    """Return the kind of a command, and the reply to it if no upstream gets it.
+    """Return the verdict on a command that only depends on its words.
 
     :param words: the command's name and first arguments, at most :data:`WORDS`, in upper case; those longer than
-        :data:`WORD_LIMIT` are empty.
+        :data:`WORD_LIMIT` are :data:`TOO_LONG`.
     """
     rule = SPECIAL.get(words[0], PLAIN)
-    return rule if isinstance(rule, tuple) else rule(words)
+    return rule if isinstance(rule, Verdict) else rule(words)

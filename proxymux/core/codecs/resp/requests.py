@@ -8,23 +8,25 @@ command, argument by argument.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from itertools import islice
 from typing import Final
 
-from proxymux.core.codecs import LINE_LIMIT, Kind, Request
+from proxymux.core.codecs import LINE_LIMIT, Kind, Request, SpecialRequest
 from proxymux.core.codecs.pieces import Block, PartialLine
+from proxymux.core.codecs.resp.client import RespClient
 from proxymux.core.codecs.resp.commands import (
     HTTP_NAMES,
     LENGTHS,
-    OWN,
     SMALL,
     SPECIAL,
+    TOO_LONG,
     WORD_LIMIT,
     WORDS,
     Verdict,
     number_in,
-    verdict,
 )
+from proxymux.core.setup import UNCHANGED
 from proxymux.errors import BadMessage
 
 #: The most arguments of a command, its name included (the limit of Redis).
@@ -40,9 +42,19 @@ _BULK: Final = 36  # $
 #: In an inline command Redis takes a NUL for the end of the words, and quotes as a shell does.
 _CONTROL: Final = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")
 _QUOTE: Final = re.compile(rb"[\"']")
-_EMPTY: Final[Verdict] = (Kind.REFUSED, b"")
+_EMPTY: Final = Verdict(Kind.REFUSED)
 #: Names of the commands that the fast scan has to examine.
 _EXCEPTIONAL: Final = HTTP_NAMES | SPECIAL.keys()
+
+
+class _Everything:
+    """The names of all commands."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+_EVERYTHING: Final = _Everything()
 
 
 def _bad(problem: str) -> BadMessage:
@@ -53,12 +65,16 @@ class RespRequests:
     """Finds the commands of one client.
 
     :param bulk_limit: the most bytes of an argument.
+    :param client: judges the commands, by what the client has said before.
     """
 
     interim = b""
 
-    def __init__(self, bulk_limit: int) -> None:
+    def __init__(self, bulk_limit: int, client: RespClient) -> None:
         self._bulk_limit = bulk_limit
+        self._client = client
+        #: Names of the commands that are judged; the others are PLAIN.
+        self._examined: Container[bytes] = _EVERYTHING if client.is_watchful else _EXCEPTIONAL
         self._lengths = LENGTHS if bulk_limit >= SMALL else dict(islice(LENGTHS.items(), bulk_limit + 1))
         # True while a request is unfinished, and after QUIT.
         self._is_busy = False
@@ -87,7 +103,7 @@ class RespRequests:
                     if lengths.get(pieces[place]) != len(pieces[place + 1]):
                         break
                 else:
-                    if pieces[2].upper() not in _EXCEPTIONAL:
+                    if pieces[2].upper() not in self._examined:
                         return [Request(len(data))]
         requests: list[Request] = []
         try:
@@ -131,7 +147,7 @@ class RespRequests:
                     break
             if not after:
                 break
-            if pieces[at + 2].upper() not in _EXCEPTIONAL:
+            if pieces[at + 2].upper() not in self._examined:
                 run += 1
             else:
                 if run:
@@ -139,7 +155,7 @@ class RespRequests:
                     _add_plain(requests, end, run)
                 end += _byte_count(pieces[at:after])
                 self._words = [
-                    word.upper() if len(word) <= WORD_LIMIT else b"" for word in pieces[at + 2 : after : 2][:WORDS]
+                    word if len(word) <= WORD_LIMIT else TOO_LONG for word in pieces[at + 2 : after : 2][:WORDS]
                 ]
                 self._end_command(end, requests)
                 first, run = after, 0
@@ -193,10 +209,10 @@ class RespRequests:
         self._block.left = length + 2
         # Only the SPECIAL commands need more words than the name.
         words = self._words
-        self._is_word = not words or (len(words) < WORDS and words[0] in SPECIAL)
+        self._is_word = not words or (len(words) < WORDS and words[0].upper() in SPECIAL)
         if self._is_word:
-            words.append(b"")
             self._is_word = length <= WORD_LIMIT
+            words.append(b"" if self._is_word else TOO_LONG)
 
     def _skip_argument(self, data: bytes, at: int) -> int:
         """Return the offset up to which the argument at ``at`` reaches, and keep it if it is one of the words."""
@@ -204,7 +220,7 @@ class RespRequests:
         if self._is_word:
             # Without the CRLF after the argument.
             came = data[at : at + max(0, block.left - 2)]
-            self._words[-1] += came.upper()
+            self._words[-1] += came
         end = block.skip(data, at)
         if end < 0:
             raise _bad("no CRLF after a bulk string")
@@ -215,32 +231,37 @@ class RespRequests:
         line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
         if _CONTROL.search(line):
             raise _bad("a control character in an inline command")
-        words = line.upper().split()
+        words = line.split()
         if not words:
             self._add_by_verdict(_EMPTY, end, requests)
         elif _QUOTE.search(line):
             # Splitting quoted words is left to the upstream.
-            self._add_by_verdict(OWN, end, requests)
+            self._add_by_verdict(self._client.judge_quoted(), end, requests)
         else:
-            self._words = [word if len(word) <= WORD_LIMIT else b"" for word in words[:WORDS]]
+            self._words = [word if len(word) <= WORD_LIMIT else TOO_LONG for word in words[:WORDS]]
             self._end_command(end, requests)
 
     def _end_command(self, end: int, requests: list[Request]) -> None:
         """Append the command whose words are ``_words`` and whose last byte has come."""
         words = self._words
-        if words[0] in HTTP_NAMES:
+        if words[0].upper() in HTTP_NAMES:
             raise BadMessage("RESP: an HTTP request")
         self._words = []
-        self._add_by_verdict(verdict(words), end, requests)
+        client = self._client
+        self._add_by_verdict(client.judge(words), end, requests)
+        self._examined = _EVERYTHING if client.is_watchful else _EXCEPTIONAL
 
     def _add_by_verdict(self, what: Verdict, end: int, requests: list[Request]) -> None:
         """Append a request that ends at ``end``, with the kind and the answer of the verdict."""
-        kind, answer = what
         self._is_busy = False
+        kind = what.kind
         if kind is Kind.PLAIN:
             _add_plain(requests, end, 1)
-            return
-        requests.append(Request(end, kind, answer=answer))
+        elif what.name or what.setup is not UNCHANGED or kind is Kind.REPLACED:
+            special = SpecialRequest(end, kind, None, 1, what.answer, what.name, what.data, what.setup, what.problem)
+            requests.append(special)
+        else:
+            requests.append(Request(end, kind, answer=what.answer))
         if kind is Kind.QUIT:
             self._has_quit = self._is_busy = True
 
