@@ -33,7 +33,7 @@ _REQUESTS = (b"PING\r\n", b"PI", _LARGE, b"MULTI\r\n", b"QUIT\r\n", b"*x\r\n")
 def _samples(pipeline: Pipeline) -> list[tuple[enum.Enum, Any]]:
     """What may happen to a pipeline now."""
     found: list[tuple[enum.Enum, Any]] = [(what, None) for what in _NO_VALUE]
-    found += [(what, "why") for what in (Input.CLIENT_LOST, Input.IDLE)]
+    found += [(what, "why") for what in (Input.CLIENT_LOST, Input.IDLE, Input.DISMISSED)]
     found += [(Input.RECEIVED, data) for data in _REQUESTS]
     outstanding = pipeline._turns.outstanding
     if outstanding:

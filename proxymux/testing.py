@@ -365,3 +365,6 @@ class _MemoryConnector:
 
     def cancel(self) -> None:
         """Do nothing: :meth:`start` has connected already."""
+
+    def heard(self, data: bytes, is_finished: bool) -> None:
+        """Do nothing, likewise."""

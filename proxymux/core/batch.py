@@ -37,9 +37,10 @@ class Sender(Protocol):
         """
 
     def unsent(self, batch: Batch) -> None:
-        """The slot of the batch is about to be closed before any byte of the batch was sent.
+        """The slot of the batch is about to be closed, and the batch may be sent on another.
 
-        The sender has to requeue the batch now, or submit it again after :meth:`go_on`.
+        No byte of it was sent, or it is repeated.  The sender has to requeue it now, or submit it again after
+        :meth:`go_on`.
         """
 
     def go_on(self) -> None:
@@ -74,6 +75,7 @@ class Batch(Work):
         "expected",
         "is_begun",
         "is_last",
+        "is_repeated",
         "listener",
         "name",
         "replies",
@@ -106,6 +108,8 @@ class Batch(Work):
         self.setup: Setup = None
         #: A part of the replies was sent to the client.
         self.is_begun = False
+        #: The batch was sent before, on an upstream that closed without a reply.
+        self.is_repeated = False
         #: The client's side; None before the batch is submitted and after it is withdrawn.
         self.sender: Sender | None = None
         #: The slot on which the batch is or was sent; None before it has one.

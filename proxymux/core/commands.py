@@ -181,6 +181,20 @@ class Connect:
 
 
 @dataclass(slots=True)
+class Tell:
+    """Tell who provides the upstream what the client has done while it waits for one.
+
+    Given only in services that may decide before the client's first byte.
+
+    :param data: all that the client has sent, as far as it was read.
+    :param is_finished: the client has sent FIN.
+    """
+
+    data: bytes
+    is_finished: bool
+
+
+@dataclass(slots=True)
 class Join:
     """Join the client and the upstream by the relay.
 
@@ -282,6 +296,7 @@ Command = (
     Ask
     | Send
     | Connect
+    | Tell
     | Join
     | JoinPool
     | StartTls

@@ -45,6 +45,11 @@ class Intake:
         self.shown, self.has_unseen = len(view), False
         return view
 
+    @property
+    def kept(self) -> bytes:
+        """All bytes that are kept."""
+        return self._kept
+
     def replace(self, data: bytes) -> None:
         """Put ``data`` in the place of the bytes that the decider was given."""
         self._kept = data + self._kept[self.shown :]

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Final
 
 from proxymux.core.outcome import Outcome
-from proxymux.core.slots import DEPTH, Dismiss, Give, Open, Order, Slot, Work
+from proxymux.core.reach import Reach
+from proxymux.core.slots import BARRED, FULL, GIVEN, STEP, Abandon, Dismiss, Give, Open, Order, Slot, Work
 from proxymux.core.target import Target
 from proxymux.core.wheel import ROUNDING
 from proxymux.core.work_queue import WorkQueue
+
+_rank: Final = attrgetter("rank")
 
 
 class Leasing:
@@ -51,8 +56,8 @@ class Leasing:
         self.queue = WorkQueue(queue_limit)
         #: The number of slots that are taken by one client alone.
         self._taken_count = 0
-        #: Slots that are open, being opened or taken: those that must not be opened now.
-        self._in_use: set[Slot] = set()
+        #: Which slots may be opened.
+        self._reach = Reach(self.slots)
         #: Open slots that can take work and have nothing outstanding; the one that has been idle longest is first.
         self._idle: deque[Slot] = deque()
 
@@ -65,48 +70,51 @@ class Leasing:
         """
         orders: list[Order] = []
         queue = self.queue
+        is_piling_up = False
         # Give slots to work from the head of the queue, until there is none for the first.
         while queue and (slot := self._choose(queue[0], now)) is not None:
             work = queue.take()
-            self._give(slot, work)
+            is_piling_up = is_piling_up or STEP <= slot.rank < FULL
+            self._give(slot, work, now)
             orders.append(Give(slot, work))
         # Dismiss work that has waited too long, all work if no target can be connected to, and work over the limit.
         while queue and queue[0].queued_at + self._queue_timeout <= now + ROUNDING:
             orders.append(
                 Dismiss(queue.take(), Outcome.QUEUE_TIMEOUT, f"waited {self._queue_timeout:g} s (--queue-timeout)")
             )
-        if not self._in_use and self._is_down(now):
+        if self._reach.is_down(now):
             while queue:
                 orders.append(Dismiss(queue.take(), Outcome.UNREACHABLE, "no target can be connected to"))
         if newest is not None and newest.is_queued and queue.waiting > self._queue_limit:
             queue.take_out(newest)
             orders.append(Dismiss(newest, Outcome.QUEUE_FULL, f"more than {self._queue_limit} wait (--queue-limit)"))
-        # Open a slot for each item of work that is left, less the slots that are already being opened.
-        if len(self._in_use) < len(self.slots) and queue and not self._exclusive:
-            wanted = queue.waiting - sum(slot.is_opening for slot in self.slots)
-            closed = [slot for slot in self.slots if self._may_open(slot, now)]
-            orders += [self._open(slot) for slot in closed[: max(0, wanted)]]
+        if self._exclusive:
+            orders += [Abandon(slot) for slot in self._reach.hopeless(now)]
+        elif self._reach.unopened and (queue or is_piling_up):
+            orders += self._open_more(now, is_piling_up)
         return orders
+
+    def _open_more(self, now: float, is_piling_up: bool) -> list[Order]:
+        """Open a slot for each item of work that waits, less those that are being opened and not slow.
+
+        :param is_piling_up: a batch was given to a slot that has others: open at least one.
+        """
+        self._reach.note_slow(now)
+        wanted = max(self.queue.waiting - self._reach.count_under_way(now), is_piling_up)
+        return [self._open(slot, now) for slot in self._reach.closed_slots(now)[: max(0, wanted)]]
 
     def _choose(self, work: Work, now: float) -> Slot | None:
         """Return the slot that ``work`` gets now, or None if it has to wait."""
         if self._idle:
             return self._idle[0]
         if self._exclusive:
-            return next((slot for slot in self.slots if self._may_open(slot, now)), None)
+            return self._reach.best(now)
         if work.alone or not self._pipelined:
             return None
-        if len(self._in_use) < len(self.slots) and any(self._may_open(slot, now) for slot in self.slots):
-            return None  # wait for another slot to be opened, before several batches share one
-        slot = self._single or min(self.slots, key=Slot.busyness)
-        return slot if slot.busyness() < DEPTH else None
-
-    def _may_open(self, slot: Slot, now: float) -> bool:
-        return slot not in self._in_use and slot.retry_at <= now + ROUNDING
-
-    def _is_down(self, now: float) -> bool:
-        """True if no slot is open, opening or taken, and all are within their backoff."""
-        return not self._in_use and not any(slot.retry_at <= now + ROUNDING for slot in self.slots)
+        if self._reach.unopened and self.queue.waiting < self._queue_limit and self._reach.is_near(now):
+            return None  # wait until another slot is open, before several batches share one
+        slot = self._single or min(self.slots, key=_rank)
+        return slot if slot.rank < FULL else None
 
     # Queries
 
@@ -124,17 +132,17 @@ class Leasing:
         return self._exclusive or len(self.slots) - self._taken_count - self.queue.alone > 1
 
     def next_look(self, now: float) -> float | None:
-        """Return the time at which :meth:`go_on` has to be called: when the next work times out or a backoff ends.
+        """Return when :meth:`go_on` has to be called: work times out, a backoff ends, or a connect becomes slow.
 
-        :returns: in the clock's seconds; None if no work waits.
+        :returns: in the clock's seconds; None if nothing is to be done as time passes.
         """
-        if not self.queue:
-            return None
-        look = self.queue[0].queued_at + self._queue_timeout
-        if len(self._in_use) < len(self.slots):
+        looks: list[float | None] = []
+        if self.queue:
             # Backoffs that have ended are left out: their slots stay closed only because no work needs them.
-            look = min([look, *(slot.retry_at for slot in self.slots if slot.retry_at > now + ROUNDING)])
-        return look
+            looks += [self.queue[0].queued_at + self._queue_timeout, self._reach.next_retry(now)]
+        if self.queue or self._exclusive:
+            looks.append(self._reach.next_slow(now))
+        return min((look for look in looks if look is not None), default=None)
 
     # Changes: work
 
@@ -148,15 +156,18 @@ class Leasing:
         if self.queue or self._exclusive:
             return None
         slot = self._choose(work, now)
-        if slot is not None:
-            self._give(slot, work)
+        if slot is None or (self._reach.unopened and slot.rank >= STEP and self._reach.best(now) is not None):
+            return None  # the other slot is to be opened
+        self._give(slot, work, now)
         return slot
 
     def submit(self, work: Work, now: float) -> list[Order]:
         """Give ``work`` a slot, or put it in the queue."""
         if not self.queue and (slot := self._choose(work, now)) is not None:
-            self._give(slot, work)
-            return [Give(slot, work)]
+            is_piling_up = STEP <= slot.rank < FULL
+            self._give(slot, work, now)
+            more = self._open_more(now, True) if is_piling_up and self._reach.unopened else []
+            return [Give(slot, work), *more]
         self.queue.add(work, now)
         return self._assign(now, work)
 
@@ -165,9 +176,9 @@ class Leasing:
 
         :returns: False if the batch has to wait: other work waits, or the slot takes no more.
         """
-        if self.queue or not self._pipelined or slot.busyness() >= DEPTH:
+        if self.queue or not self._pipelined or slot.rank >= FULL:
             return False
-        slot.outstanding += 1
+        slot.rank += GIVEN
         return True
 
     def withdraw(self, work: Work) -> None:
@@ -182,11 +193,11 @@ class Leasing:
 
     def start(self, now: float) -> list[Order]:
         """Open all closed slots before there is work (``--warmup``)."""
-        return [self._open(slot) for slot in self.slots if self._may_open(slot, now)]
+        return [self._open(slot, now) for slot in self._reach.closed_slots(now)]
 
     def release(self, slot: Slot, now: float) -> list[Order]:
         """Take note that a batch on ``slot`` was answered completely."""
-        slot.outstanding -= 1
+        slot.rank -= STEP
         self._note_idle(slot)
         return self._assign(now) if self.queue else []
 
@@ -196,17 +207,17 @@ class Leasing:
 
     def opened(self, slot: Slot, now: float) -> list[Order]:
         """Take note that ``slot`` is connected; see :class:`~proxymux.core.slots.Open`."""
-        slot.note_open()
+        self._reach.opened(slot, now)
         self._note_idle(slot)
         return self._assign(now)
 
-    def connected(self, slot: Slot) -> None:
+    def connected(self, slot: Slot, now: float) -> None:
         """Take note that ``slot``, which a client has taken alone, is connected."""
-        slot.note_open()
+        self._reach.opened(slot, now)
 
     def failed(self, slot: Slot, now: float) -> list[Order]:
         """Take note that ``slot`` could not be connected; its backoff begins."""
-        slot.note_failure(now, self._jitter())
+        self._reach.failed(slot, now, self._jitter())
         return self.closed(slot, now)
 
     def closed(self, slot: Slot, now: float) -> list[Order]:
@@ -214,13 +225,14 @@ class Leasing:
         if slot in self._idle:
             self._idle.remove(slot)
         self._taken_count -= slot.is_taken
-        self._in_use.discard(slot)
-        slot.note_close()
+        self._reach.closed(slot)
         return self._assign(now)
 
     def blocked(self, slot: Slot) -> None:
         """Give no work to ``slot`` until :meth:`unblocked` or :meth:`closed`."""
-        slot.is_blocked = True
+        if not slot.is_blocked:
+            slot.is_blocked = True
+            slot.rank += BARRED
         if slot in self._idle:
             self._idle.remove(slot)
 
@@ -229,28 +241,30 @@ class Leasing:
         if not slot.is_blocked:
             return []
         slot.is_blocked = False
+        slot.rank -= BARRED
         self._note_idle(slot)
         return self._assign(now)
 
     # Bookkeeping
 
-    def _give(self, slot: Slot, work: Work) -> None:
+    def _give(self, slot: Slot, work: Work, now: float) -> None:
         """Count ``work`` on ``slot``, or mark the slot as taken if the work wants it alone."""
         if self._idle and self._idle[0] is slot:
             self._idle.popleft()
-        slot.outstanding += 1
-        if work.alone:
-            slot.is_taken = True
-            self._in_use.add(slot)
-            slot.is_opening = not slot.is_open
-            self._taken_count += 1
+        slot.rank += GIVEN
+        if not work.alone:
+            return
+        slot.is_taken = True
+        slot.rank += BARRED
+        self._taken_count += 1
+        if not slot.is_open:
+            self._reach.begin(slot, now)
 
     def _note_idle(self, slot: Slot) -> None:
         """Add ``slot`` to the idle ones, if it is open and free."""
-        if not (slot.outstanding or slot.is_taken or slot.is_blocked) and slot.is_open:
+        if slot.rank < STEP:
             self._idle.append(slot)
 
-    def _open(self, slot: Slot) -> Open:
-        slot.is_opening = True
-        self._in_use.add(slot)
+    def _open(self, slot: Slot, now: float) -> Open:
+        self._reach.begin(slot, now)
         return Open(slot)

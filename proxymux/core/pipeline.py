@@ -17,11 +17,10 @@ from typing import Any, Final
 
 from proxymux.core import pipeline_orders
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import BODY_LIMIT
 from proxymux.core.commands import Cause
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline_orders import Failure, Input, Order, PipelineRules, State
-from proxymux.core.request_cutter import Answer, RequestCutter
+from proxymux.core.request_cutter import NO_SPARE_UPSTREAM, Answer, RequestCutter
 from proxymux.core.turns import Turns
 
 #: With a codec that sees no ends, a chunk of at least this many bytes counts as a part of a request, which then ends
@@ -50,12 +49,15 @@ class Pipeline:
         "is_paused",
         "state",
         "waiting",
+        "window",
     )
 
     def __init__(self, rules: PipelineRules) -> None:
         self._rules = rules
         self._requests = RequestCutter(rules)
-        self._turns = turns = Turns()
+        self._turns = turns = Turns(rules.codec, rules.max_outstanding)
+        #: How many replies the client may have under way.  The caller counts there what it sends to the client.
+        self.window = turns.window
         #: Items that wait for their turn.  Other classes only check whether there are any.
         self.waiting = turns.waiting
         #: The client does not read its replies.
@@ -97,7 +99,11 @@ class Pipeline:
         if len(data) >= LARGE and self._rules.codec.gap:
             return self._collect(data)
         cut = self._requests.cut(data)
-        if isinstance(cut, Batch) and not (self._turns.outstanding or self.waiting or self._is_output_full):
+        if (
+            isinstance(cut, Batch)
+            and not (self._turns.outstanding or self.waiting or self._is_output_full)
+            and cut.replies <= self.window.most
+        ):
             self._turns.outstanding.append(cut)
             return [cut]  # nothing is before it: the usual case
         return self._enqueue(cut)
@@ -126,8 +132,9 @@ class Pipeline:
     def _collect(self, data: bytes) -> list[Order]:
         """Keep a part of a large request that only silence ends, and wait for that silence."""
         self._requests.keep(data)
-        if self._requests.kept_size > BODY_LIMIT:
-            return [pipeline_orders.StopGap(), *self._protocol_error(f"a request of more than {BODY_LIMIT} bytes")]
+        if self._requests.kept_size > self._rules.request_limit:
+            problem = f"a request of more than {self._rules.request_limit} bytes (--max-message)"
+            return [pipeline_orders.StopGap(), *self._protocol_error(problem)]
         self._enter(State.COLLECTING)
         return [pipeline_orders.StartGap()]
 
@@ -174,7 +181,26 @@ class Pipeline:
 
     def _go_on(self, _: None = None) -> list[Order]:
         """Submit or answer the items whose turn has come."""
+        if self.waiting and self._requests.is_pinned and self._turns.claim is None:
+            self._pin()
         return self._pause_or_end([] if self._is_output_full else self._turns.next(self._rules.pipelined))
+
+    def _pin(self) -> None:
+        """Have what waits go to an upstream that the client has alone, as a reply has shown that it must not share one.
+
+        Refuse it if there is none to spare, or if it ends with an answer, which an upstream cannot give.
+        """
+        if not any(isinstance(item, Batch) for item in self.waiting):
+            return
+        if self._ending is None and self._rules.may_have_own():
+            self._turns.add(self._requests.claim(self._turns.take_waiting()))
+            self._enter(State.CLAIMING)
+            return
+        self._turns.drop_waiting()
+        self._requests.drop()
+        self._ending = Ending(Outcome.PROTOCOL_ERROR, NO_SPARE_UPSTREAM)
+        self._turns.add(Answer(self._rules.codec.failure(NO_SPARE_UPSTREAM)))
+        self._enter(State.FINISHING)
 
     def _pause_or_end(self, orders: list[Order]) -> list[Order]:
         """Append the orders that follow from the state: to pause or resume reading, or to end a finished client."""
@@ -246,7 +272,7 @@ class Pipeline:
             self._enter(State.BREAKING_OFF)
             return [*self._turns.drop(batch), pipeline_orders.BreakOff()]
         orders = self._turns.drop_from(batch)
-        return orders + self._dismiss(self._rules.codec.failure(ending.reason or ""), ending)
+        return orders + self._dismiss(self._rules.codec.failure_for(batch.data, ending.reason or ""), ending)
 
     # The end
 
@@ -274,6 +300,10 @@ class Pipeline:
         """End an idle client, unless it waits for a reply: that has a time limit of its own."""
         return [] if self._turns.outstanding else self._end(Cause.IDLE, None, reason)
 
+    def _dismissed(self, reason: str) -> list[Order]:
+        """End the client at once: what is kept for it takes too much memory."""
+        return self._end(Cause.CLIENT_ABORTED, Outcome.QUEUE_FULL, reason)
+
     def _aborted(self, _: None) -> list[Order]:
         """Drop everything without a word: the session ends the client."""
         self._enter(State.ENDED)
@@ -290,6 +320,7 @@ _Reaction = Callable[[Pipeline, Any], list[Order]]
 _ALWAYS: Final[dict[Input, _Reaction]] = {
     Input.CLIENT_LOST: Pipeline._client_lost,
     Input.IDLE: Pipeline._idle,
+    Input.DISMISSED: Pipeline._dismissed,
     Input.ABORTED: Pipeline._aborted,
 }
 _SHARING: Final[dict[Input, _Reaction]] = _ALWAYS | {

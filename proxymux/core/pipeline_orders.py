@@ -13,6 +13,7 @@ from itertools import count
 
 from proxymux.core.batch import Batch
 from proxymux.core.codecs import Codec
+from proxymux.core.codecs.limits import DEFAULT_LIMITS
 from proxymux.core.commands import Cause, Pause, Resume
 from proxymux.core.outcome import Ending, Outcome
 
@@ -44,6 +45,7 @@ class PipelineRules:
     :param batches: requests of one client that came together form one batch; otherwise each is a batch of its own.
     :param is_ordered: the batches of all clients are served in the order in which they came (FIFO mode).
     :param may_have_own: returns True if one client may take an upstream alone now.
+    :param request_limit: the most bytes of a request that are kept until it is whole.
     """
 
     codec: Codec
@@ -51,6 +53,9 @@ class PipelineRules:
     batches: bool
     is_ordered: bool
     may_have_own: Callable[[], bool]
+    request_limit: int = DEFAULT_LIMITS.request
+    #: Bytes of replies that one client may have outstanding.
+    max_outstanding: int = 1 << 20
     #: Called with the name of a request that was refused for want of an upstream, and the reason in one line.
     note_refusal: Callable[[str, str], None] = field(default=lambda name, problem: None)
     #: Returns the next number in the order of all clients' batches.
@@ -100,7 +105,7 @@ class Input(enum.Enum):
     DONE = "done"
     #: A :class:`Failure`: the replies to a batch will not come completely.
     FAILED = "failed"
-    #: A batch: its slot is about to be closed before any byte of the batch was sent.
+    #: A batch: its slot is about to be closed, and it may be sent on another.
     UNSENT = "unsent"
     #: A batch: the order to :class:`Follow` could not be carried out for now.
     HELD_UP = "held up"
@@ -112,6 +117,8 @@ class Input(enum.Enum):
     IDLE = "idle"
     #: All bytes that were sent to the client before :class:`BreakOff` have been passed to the kernel.
     FLUSHED = "flushed"
+    #: A reason (str): too much is kept for the client, which does not read.
+    DISMISSED = "dismissed"
     #: The session ends the client (drained, say).
     ABORTED = "aborted"
 
@@ -134,7 +141,7 @@ class Follow:
 
 @dataclass(slots=True)
 class Requeue:
-    """Put ``batch``, of which nothing was sent, at the head of the pool's queue."""
+    """Put ``batch`` at the head of the pool's queue, as it is to be sent on another slot."""
 
     batch: Batch
 

@@ -14,12 +14,15 @@ from proxymux.errors import BadMessage
 
 #: Once a batch has this many replies to come, the next request begins another batch.
 _MAX_REPLIES: Final = 1024
+#: Pieces of an unfinished request with fewer bytes than this are joined, until they have as many as that.
+_SMALL: Final = 4096
+_JOINED: Final = 1 << 16
 # Named here because an Enum's member takes as long to look up as a call, and these are wanted for every request.
 _PLAIN: Final = Kind.PLAIN
 _SILENT: Final = Kind.SILENT
 _LAST: Final = Kind.LAST
 _SHARED: Final = frozenset((Kind.PLAIN, Kind.SILENT, Kind.LAST))
-_NO_SPARE_UPSTREAM: Final = "this command needs an upstream of its own, and there is none to spare"
+NO_SPARE_UPSTREAM: Final = "this command needs an upstream of its own, and there is none to spare"
 
 
 @dataclass(slots=True)
@@ -51,14 +54,23 @@ class RequestCutter:
         self._rules = rules
         #: The setup that the client has asked for.
         self._setup: Setup = None
-        #: The bytes of an unfinished request, as they came.
-        self._kept: list[bytes] = []
+        #: The bytes of an unfinished request.
+        self._kept: list[bytes | bytearray] = []
         self.kept_size = 0
 
     def keep(self, data: bytes) -> None:
-        """Keep ``data`` without scanning it; see :meth:`cut_kept`."""
-        self._kept.append(data)
+        """Keep ``data`` without scanning it; see :meth:`cut_kept`.
+
+        Small pieces are joined: a list of them would take many times the memory of their bytes.
+        """
+        kept = self._kept
         self.kept_size += len(data)
+        if len(data) >= _SMALL:
+            kept.append(data)
+        elif kept and isinstance(kept[-1], bytearray) and len(kept[-1]) < _JOINED:
+            kept[-1] += data
+        else:
+            kept.append(bytearray(data))
 
     def drop(self) -> None:
         """Discard the kept bytes."""
@@ -83,10 +95,33 @@ class RequestCutter:
             if request.end == len(data) and request.kind is _PLAIN:
                 return self._complete(Batch(data, [(request.hint, request.count)], request.count))
         items = self._cut(data, requests)
+        limit = self._rules.request_limit
+        if problem is None and self.kept_size > limit:
+            text = f"a request of more than {limit} bytes (--max-message)"
+            problem = BadMessage(text, self._rules.codec.failure(text))
         if problem is not None and not (items and _ends_cutting(items[-1])):
             self.drop()
             items.append(Answer(problem.answer, True, Ending(Outcome.PROTOCOL_ERROR, str(problem))))
         return items
+
+    @property
+    def is_pinned(self) -> bool:
+        """True once the codec's scanner has learnt that the client needs an upstream alone."""
+        return getattr(self.scanner, "is_pinned", False)
+
+    def claim(self, before: bytes) -> Batch:
+        """Return a batch that wants an upstream alone, for requests that were cut before and what is kept.
+
+        Nothing more is to be cut after that.
+        """
+        batch = Batch(before + self._take_kept(b""), [], 0, alone=True)
+        batch.name = self._name_of_own
+        return self._complete(batch)
+
+    @property
+    def _name_of_own(self) -> str:
+        """What a request that wants an upstream alone is called in logs and counts, where its codec does not say."""
+        return f"a request of {self._rules.codec.name}"
 
     def cut_kept(self) -> Batch | list[Batch | Answer]:
         """As :meth:`cut`, for the bytes given to :meth:`keep`, which silence has ended."""
@@ -151,14 +186,14 @@ class RequestCutter:
 
     def _own(self, request: Request, data: bytes, start: int) -> Batch | Answer:
         codec = self._rules.codec
-        name = request.name if isinstance(request, SpecialRequest) else f"a request of {codec.name}"
+        name = request.name if isinstance(request, SpecialRequest) else self._name_of_own
         if self._rules.may_have_own():
             batch = Batch(self._take_kept(data[start:]), [], 0, alone=True)
             batch.name = name
             return self._complete(batch)
         self.drop()
-        refusal = codec.failure(_NO_SPARE_UPSTREAM)
-        return self._refused(name, _NO_SPARE_UPSTREAM, refusal, codec.ends_at_own or not refusal)
+        refusal = codec.failure(NO_SPARE_UPSTREAM)
+        return self._refused(name, NO_SPARE_UPSTREAM, refusal, codec.ends_at_own or not refusal)
 
     def _refused(self, name: str, problem: str, answer: bytes, is_last: bool) -> Answer:
         self._rules.note_refusal(name, problem)

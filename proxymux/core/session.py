@@ -33,6 +33,7 @@ from proxymux.core.commands import (
     Send,
     StartTls,
     State,
+    Tell,
 )
 from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply, Share, Terminate
 from proxymux.core.intake import Intake
@@ -214,7 +215,8 @@ class Session:
             self._intake.replace(decision.data)
         self.state, self._forward = State.CONNECTING, decision
         sent = self._send(decision.reply) if decision.reply else []
-        return [_AWAIT_NOTHING, *sent, Connect(decision)]
+        told = self._tell() if self._client_finished or len(self._intake) else []
+        return [_AWAIT_NOTHING, *sent, Connect(decision), *told]
 
     # TLS that the decider has ended here
 
@@ -281,6 +283,17 @@ class Session:
     def _reset_connecting(self, _: None) -> list[Command]:
         """Give up the connect: the client has reset its connection, which is still open on our side."""
         return [Cancel(), *self._close(Ending(Outcome.CLIENT_ABORTED, "reset"), Closing.ABORT)]
+
+    def _received_connecting(self, data: bytes) -> list[Command]:
+        return [*self._received_early(data), *self._tell()]
+
+    def _finished_connecting(self, _: None) -> list[Command]:
+        self._client_finished = True
+        return self._tell()
+
+    def _tell(self) -> list[Command]:
+        """Tell what the client has sent before there is an upstream, where nothing of it was known at the decision."""
+        return [Tell(self._intake.kept, self._client_finished)] if self._greets else []
 
     def _connected(self, _: None) -> list[Command]:
         assert self._forward is not None
@@ -420,10 +433,10 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.DRAIN: Session._drained,
     },
     State.CONNECTING: {
-        Input.RECEIVED: Session._received_early,
+        Input.RECEIVED: Session._received_connecting,
         Input.OUTPUT_FULL: Session._output_full,
         Input.OUTPUT_FREE: Session._output_free,
-        Input.CLIENT_FINISHED: Session._finished,
+        Input.CLIENT_FINISHED: Session._finished_connecting,
         Input.CONNECTED: Session._connected,
         Input.CONNECT_FAILED: Session._connect_failed,
         Input.CLIENT_LOST: Session._lost_connecting,

@@ -17,6 +17,14 @@ FIRST_BACKOFF: Final = 0.05
 LAST_BACKOFF: Final = 0.6
 #: The most batches that a pipelined upstream may have outstanding.
 DEPTH: Final = 1024
+#: How much a batch that is outstanding adds to the rank of a slot.  What is below counts all batches that it ever got.
+STEP: Final = 1 << 48
+#: How much a slot's rank grows when it gets a batch.
+GIVEN: Final = STEP + 1
+#: The rank of a slot with as many batches as it takes.
+FULL: Final = DEPTH * STEP
+#: Added to the rank of a slot that is not open, once more if it is taken, and once more if it is blocked.
+BARRED: Final = 1 << 80
 
 
 class Slot:
@@ -32,7 +40,8 @@ class Slot:
         "is_opening",
         "is_taken",
         "number",
-        "outstanding",
+        "opening_at",
+        "rank",
         "retry_at",
         "target",
     )
@@ -46,16 +55,29 @@ class Slot:
         self.is_taken = False
         #: The slot gets no work for now: its connection has too much to send, or is about to be closed.
         self.is_blocked = False
-        #: The number of batches that were sent and are not completely answered.
-        self.outstanding = 0
+        #: The slot with the lowest rank gets the next batch: the least busy one, and of these the one that has got the
+        #: fewest.  One number, as it changes and is compared for every batch.  It is less than :data:`STEP` if the slot
+        #: is open and idle, and at least :data:`FULL` if it takes no batch.
+        self.rank = BARRED
+        #: When the last connect began, in the clock's seconds.
+        self.opening_at = 0.0
         #: How often in a row the slot could not be opened.
         self.failures = 0
         #: The end of the backoff after a failure, in the clock's seconds.
         self.retry_at = 0.0
 
-    def note_open(self) -> None:
-        """Take note that the slot is connected."""
+    @property
+    def outstanding(self) -> int:
+        """The number of batches that were sent and are not completely answered; 1 if one client has taken the slot."""
+        return self.rank % BARRED // STEP
+
+    def note_open(self, turns: int) -> None:
+        """Take note that the slot is connected.
+
+        :param turns: the number of batches that the slot counts as having got, for its rank.
+        """
         self.is_open, self.is_opening, self.failures = True, False, 0
+        self.rank += turns - self.rank % STEP - BARRED
 
     def note_failure(self, now: float, jitter: float) -> None:
         """Take note that the slot could not be connected, and begin the backoff.
@@ -68,11 +90,7 @@ class Slot:
     def note_close(self) -> None:
         """Take note that the connection of the slot is closed."""
         self.is_open = self.is_opening = self.is_taken = self.is_blocked = False
-        self.outstanding = 0
-
-    def busyness(self) -> int:
-        """Return the number of outstanding batches; :data:`DEPTH` if the slot takes no more for any reason."""
-        return self.outstanding if self.is_open and not (self.is_taken or self.is_blocked) else DEPTH
+        self.rank = BARRED
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "opening" if self.is_opening else "closed"
@@ -115,6 +133,13 @@ class Open:
 
 
 @dataclass(slots=True)
+class Abandon:
+    """Give up the connect of the slot, which takes long, and report ``failed``: its client gets another slot."""
+
+    slot: Slot
+
+
+@dataclass(slots=True)
 class Dismiss:
     """Tell the client of ``work`` that it gets no slot.
 
@@ -127,4 +152,4 @@ class Dismiss:
     reason: str
 
 
-Order = Give | Open | Dismiss
+Order = Give | Open | Abandon | Dismiss

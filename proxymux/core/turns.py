@@ -6,9 +6,11 @@ from collections import deque
 from typing import Final
 
 from proxymux.core.batch import Batch
+from proxymux.core.codecs import Codec
 from proxymux.core.pipeline_orders import Follow, Order, Withdraw
 from proxymux.core.request_cutter import Answer
 from proxymux.core.setup import Change
+from proxymux.core.window import Window, split, under_way
 
 #: Bytes of waiting items above which reading from the client pauses.
 PLENTY: Final = 1 << 16
@@ -22,11 +24,20 @@ class Turns:
     A batch is outstanding from when it is submitted until all its replies have come; replies come in the order of the
     batches.  An answer is sent when nothing is outstanding.  A batch is submitted when nothing is outstanding, or at
     once where batches are pipelined, unless it wants a slot alone, or its setup depends on the reply to the one before.
+    A batch that exceeds the client's window waits or is divided.
+
+    :param codec: divides batches.
+    :param limit: bytes of replies that the client may have under way.
     """
 
-    __slots__ = ("_waiting_bytes", "claim", "outstanding", "waiting")
+    __slots__ = ("_codec", "_latest", "_rest", "_waiting_bytes", "claim", "outstanding", "waiting", "window")
 
-    def __init__(self) -> None:
+    def __init__(self, codec: Codec, limit: int) -> None:
+        self._codec = codec
+        self.window = Window(limit)
+        #: The batch that was last counted in the window, and what was left of the batch that it was divided from.
+        self._latest: Batch | None = None
+        self._rest: Batch | None = None
         #: Items whose turn has not come.  Other classes only read it.
         self.waiting: deque[Batch | Answer] = deque()
         #: Batches that were submitted, in their order; the first is the one whose replies come next.
@@ -70,7 +81,13 @@ class Turns:
             if isinstance(first, Batch):
                 if outstanding and (first.alone or not pipelined or type(outstanding[-1].setup) is Change):
                     break
-                waiting.popleft()
+                if outstanding or first.replies > self.window.most or first is self._rest:
+                    part = self._fit(first)
+                    if part is None:
+                        break
+                    first = part
+                if first is waiting[0]:
+                    waiting.popleft()
                 orders.append(Follow(first, outstanding[-1]) if outstanding else first)
                 outstanding.append(first)
                 if not first.alone:
@@ -83,6 +100,30 @@ class Turns:
             if first.data:
                 orders.append(first.data)
         return orders
+
+    def take_waiting(self) -> bytes:
+        """Remove all that waits, and return the bytes of the batches."""
+        data = b"".join([item.data for item in self.waiting if isinstance(item, Batch)])
+        self.drop_waiting()
+        return data
+
+    def _fit(self, batch: Batch) -> Batch | None:
+        """Return as much of ``batch`` as the window has room for; None if it has none."""
+        outstanding, window = self.outstanding, self.window
+        now = under_way(outstanding)
+        if (outstanding[-1] is not self._latest) if outstanding else (batch is not self._rest):
+            window.begin(now)  # others have come and gone meanwhile, which were not counted
+        room = window.room(now)
+        part = batch
+        if batch.replies > room:
+            head = split(batch, self._codec, room) if room > 0 else None
+            if head is None and outstanding:
+                return None
+            part = head or batch
+        self._rest = batch if part is not batch else None
+        window.ask(part.replies)
+        self._latest = part
+        return part
 
     def put_back(self, batch: Batch) -> None:
         """Make an outstanding batch the first that waits."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which a close becomes an abort.
 CLOSE_LIMIT: Final = 10.0
+#: Bytes that may wait to be sent on a connection before its producer is paused.
+PLENTY: Final = 1 << 16
 #: Seconds between two looks at how much the kernel has still to send.
 LOOK_AGAIN: Final = 0.05
 
@@ -129,8 +131,8 @@ class Connection(Protocol):
     def resume(self) -> None:
         """Read on."""
 
-    def register_producer(self, producer: Producer) -> None:
-        """Pause ``producer`` while too much waits to be sent."""
+    def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
+        """Pause ``producer`` while more than ``plenty`` bytes wait to be sent, until none do."""
 
     def unregister_producer(self) -> None:
         """Undo :meth:`register_producer`."""

@@ -205,6 +205,9 @@ class Connecting:
             else:
                 self._try(target)
 
+    def heard(self, data: bytes, is_finished: bool) -> None:
+        """Do nothing: the connect goes on, whatever the client sends, and a FIN is a half-close."""
+
     def cancel(self) -> None:
         """End the connect without a further call of its listener."""
         self._listener = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxymux.core.identity import SocketAddress
-from proxymux.net.connection import UNOWNED, ConnectionOwner, Producer
+from proxymux.net.connection import PLENTY, UNOWNED, ConnectionOwner, Producer
 
 _NOWHERE: Final[SocketAddress] = ("", 0)
 
@@ -58,7 +58,7 @@ class MemoryConnection:
     def resume(self) -> None:
         """Do nothing: reading is never paused."""
 
-    def register_producer(self, producer: Producer) -> None:
+    def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         """Do nothing: no byte ever waits to be sent, so no producer needs to be paused."""
 
     def unregister_producer(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final, TypedDict, TypeVar
 from proxymux.core.excerpt import excerpt
 from proxymux.core.target import parse_address
 from proxymux.errors import BadAddress, ConfigError
-from proxymux.pool.settings import SETUP_HINT, PoolSettings
+from proxymux.pool.settings import FUNNEL_HINT, SETUP_HINT, PoolSettings
 from proxymux.settings import LAST_PORT, LogLevel, host_endpoint
 
 _LEVELS: Final[dict[str, LogLevel]] = {"0": "error", "1": "error", "2": "info", "3": "debug"}
@@ -44,6 +44,8 @@ def read_pool_settings(given: Mapping[str, object], config: object, environment:
     :raises ConfigError: naming the option, key or variable that is missing or whose value is not accepted.
     """
     settings = PoolSettings.read({**_from_ancestor(given, config, environment), **given})
+    if given.get("mode") == "funnel" and given.get("codec") is None:
+        raise ConfigError("--mode", f"{FUNNEL_HINT}, or --codec raw if its guesses are good enough")
     if given.get("async_"):
         if settings.chosen_mode != "funnel":
             raise ConfigError("--async", f"is for funnel mode; this is {settings.chosen_mode} mode, see --mode")

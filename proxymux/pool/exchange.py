@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.interfaces import IDelayedCall
@@ -56,7 +57,10 @@ class DetachedExchange:
         #: When a byte was last sent or received, in the clock's seconds; only kept up to date with an idle timeout.
         self._last_at = pool.now()
         self._bytes_in = 0
-        self._bytes_out = 0
+        #: Counts the bytes that are sent to the client.
+        self._window = pipeline.window
+        #: The client has left so much unread that it is suspended, and what it is sent meanwhile is counted.
+        self._is_behind = False
         self._first_byte_at: float | None = None
         connection.owner = self
         pool.runner.clients += 1
@@ -65,7 +69,7 @@ class DetachedExchange:
         """Handle the bytes and the FIN that came before the join, and begin to read."""
         options = self._options
         self._connection.unregister_producer()
-        self._connection.register_producer(self)
+        self._connection.register_producer(self, self._pool.plenty)
         if options.idle_timeout is not None:
             timers = self._pool.rules.timers
             self._idle_timer = timers.after(options.idle_timeout, self._check_idle, options.idle_timeout)
@@ -89,11 +93,24 @@ class DetachedExchange:
 
     @property
     def bytes_out(self) -> int:
-        return self._bytes_out + (self._piped.bytes_out if self._piped is not None else 0)
+        return self._window.bytes_out + (self._piped.bytes_out if self._piped is not None else 0)
 
     @property
     def first_byte_at(self) -> float | None:
         return self._first_byte_at or (self._piped.first_byte_at if self._piped is not None else None)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept for the client, as it has not read them."""
+        return 0 if self._connection.is_lost else self._connection.unsent
+
+    def dismiss(self, reason: str) -> None:
+        """End the client at once, as too much is kept for it."""
+        self._is_behind = False
+        if self._pipeline.is_over:
+            self._connection.abort()  # its session waits only until it has read the rest
+        else:
+            self._take(Input.DISMISSED, reason)
 
     def abort(self) -> None:
         if self._piped is not None:
@@ -121,9 +138,15 @@ class DetachedExchange:
         self._take(Input.CLIENT_LOST, None if reason is None else explain(reason))
 
     def pauseProducing(self) -> None:
-        self._take(Input.OUTPUT_FULL)
+        if not self._is_behind:
+            self._is_behind = True
+            self._pool.reply_memory.begin(self)
+            self._take(Input.OUTPUT_FULL)
 
     def resumeProducing(self) -> None:
+        if self._is_behind:
+            self._is_behind = False
+            self._pool.reply_memory.end(self)
         self._take(Input.OUTPUT_FREE)
 
     def stopProducing(self) -> None:
@@ -177,11 +200,13 @@ class DetachedExchange:
             self._take(Input.GO_ON)
 
     def _send(self, data: bytes) -> None:
-        self._bytes_out += len(data)
+        self._window.bytes_out += len(data)
         if self._first_byte_at is None:
             self._first_byte_at = self._pool.now()
         if self._idle_timer is not None:
             self._last_at = self._pool.now()
+        if self._is_behind:
+            self._pool.reply_memory.add(self, len(data))
         self._connection.send(data)
 
     def _requeue(self, order: orders.Requeue) -> None:
@@ -265,6 +290,11 @@ class DetachedExchange:
         self._stop_timers()
         self._connection.unregister_producer()
         self._connection.owner = UNOWNED
+        if self._is_behind and not self._connection.is_lost:
+            # It counts until all that is kept for it has been sent or dropped.
+            self._connection.when_lost = partial(self._pool.reply_memory.end, self)
+        else:
+            self._pool.reply_memory.end(self)
 
     def _stop_timers(self) -> None:
         self._stop_gap()

@@ -6,11 +6,14 @@ from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.identity import Client
 from proxymux.core.leasing import Leasing
+from proxymux.core.outcome import Outcome
+from proxymux.core.reach import PATIENCE
 from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.target import Target
 from proxymux.net.connection import Connection
 from proxymux.net.connector import Connecting, ConnectListener, Connector
 from proxymux.net.timers import Timers
+from proxymux.pool.bypass import Bypass, Bypasses, is_cancel_request
 from proxymux.pool.leases import LeasingRunner
 
 
@@ -26,6 +29,9 @@ class ExclusiveLeases:
         self.leasing = leasing
         self.connector = connector
         self.runner = LeasingRunner(timers, leasing, self)
+        self.bypasses = Bypasses(timers, connector, leasing.slots[0].target)
+        #: The clients whose upstreams are being connected, by their slots.
+        self.connecting: dict[Slot, Waiting] = {}
 
     @property
     def clients(self) -> int:
@@ -64,6 +70,10 @@ class ExclusiveLeases:
         """Never called: an exclusive leasing gives a slot to a client first, and the client then opens it."""
         raise AssertionError(f"{slot} is to be opened for nobody")
 
+    def abandon(self, slot: Slot) -> None:
+        if slot in self.connecting:
+            self.connecting[slot].give_up()
+
     def dismiss(self, order: Dismiss) -> None:
         assert isinstance(order.work, Waiting)
         order.work.dismissed(ConnectFailure(order.reason, order.outcome))
@@ -72,31 +82,74 @@ class ExclusiveLeases:
 class Waiting(Work):
     """One client that waits for a slot, then for the connection of the slot, and then holds the slot until it ends."""
 
-    __slots__ = ("_client", "_connecting", "_connector", "_last_failure", "_listener", "_runner", "_slot")
+    __slots__ = (
+        "_bypass",
+        "_client",
+        "_connecting",
+        "_has_left",
+        "_is_cancel",
+        "_last_failure",
+        "_leases",
+        "_listener",
+        "_runner",
+        "_slot",
+    )
 
     def __init__(self, leases: ExclusiveLeases, forward: Forward, client: Client, listener: ConnectListener) -> None:
         super().__init__(alone=True)
         self._runner = leases.runner
-        self._connector = leases.connector
+        self._leases = leases
         self._client = client
         self._listener: ConnectListener | None = listener
         self._slot: Slot | None = None
         self._connecting: Connecting | None = None
         self._last_failure: str | None = None
+        #: The client has sent FIN.
+        self._has_left = False
+        #: What the client has sent is a cancel request.
+        self._is_cancel = False
+        #: The connection beside the slots; None if there is none.
+        self._bypass: Bypass | None = None
 
     def start(self) -> None:
         """Ask for a slot: get it at once, or join the queue."""
         self._runner.clients += 1
         self._runner.submit(self)
 
+    def heard(self, data: bytes, is_finished: bool) -> None:
+        """Take note of what the client has done before its upstream was there."""
+        self._is_cancel, self._has_left = is_cancel_request(data), is_finished
+        self._look()
+
+    def _look(self) -> None:
+        """Remove a client from the queue that has left, or whose bytes must not be sent late.
+
+        A client that has closed its connection looks like one that has only sent its last byte, and waits for the
+        answer.  While the client waits for a slot both count as gone: what the one has sent must not be done later.
+        """
+        listener = self._listener
+        if listener is None or not self.is_queued or not (self._is_cancel or self._has_left):
+            return
+        self._runner.leasing.withdraw(self)
+        self._runner.clients -= 1
+        self._listener = None
+        if self._is_cancel:
+            self._bypass = self._leases.bypasses.begin(self._client, listener)
+        else:
+            listener.gave_up(ConnectFailure("left while it waited for an upstream", Outcome.CLIENT_ABORTED))
+
     def cancel(self) -> None:
         """Withdraw the client: leave the queue, or cancel the connect and return the slot."""
+        if self._bypass is not None:
+            self._bypass.cancel()
         if self._listener is None:
             return
         self._listener = None
         self._runner.clients -= 1
         connecting, self._connecting = self._connecting, None
         slot, self._slot = self._slot, None
+        if slot is not None:
+            self._leases.connecting.pop(slot, None)
         if connecting is not None:
             connecting.cancel()
         if slot is not None:
@@ -107,9 +160,20 @@ class Waiting(Work):
     def given(self, slot: Slot) -> None:
         """Connect to the target of ``slot``, which is now this client's."""
         self._slot = slot
+        self._leases.connecting[slot] = self
         forward = Forward(slot.target, retries=0)
-        self._connecting = self._connector.connect(forward, self._client, self)
+        self._connecting = self._leases.connector.connect(forward, self._client, self)
         self._connecting.start()
+
+    def give_up(self) -> None:
+        """Give up the connect, as it takes long, and ask for another slot."""
+        connecting, slot = self._connecting, self._slot
+        assert connecting is not None
+        assert slot is not None
+        connecting.cancel()
+        reason = f"no connection within {PATIENCE:g} s, another target is tried"
+        self.attempt_failed(slot.target, reason)
+        self.gave_up(ConnectFailure(f"{slot.target}: {reason}"))
 
     def dismissed(self, failure: ConnectFailure) -> None:
         """Tell the listener that this client gets no slot, and why."""
@@ -132,7 +196,8 @@ class Waiting(Work):
         listener, slot = self._listener, self._slot
         self._listener = self._connecting = None
         assert slot is not None
-        self._runner.leasing.connected(slot)
+        del self._leases.connecting[slot]
+        self._runner.leasing.connected(slot, self._runner.now())
         connection.when_lost = self._connection_lost
         if listener is None:
             connection.abort()
@@ -143,10 +208,12 @@ class Waiting(Work):
         slot, self._slot = self._slot, None
         self._connecting = None
         assert slot is not None
+        del self._leases.connecting[slot]
         self._last_failure = failure.reason
         runner = self._runner
         if self._listener is not None:
             runner.leasing.again(self, runner.now())
+            self._look()
         runner.carry_out(runner.leasing.failed(slot, runner.now()))
 
     def _connection_lost(self) -> None:

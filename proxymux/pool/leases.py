@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from proxymux.core.leasing import Leasing
-from proxymux.core.slots import Dismiss, Give, Open, Order, Slot, Work
+from proxymux.core.slots import Abandon, Dismiss, Give, Open, Order, Slot, Work
 from proxymux.core.wheel import Timer
 from proxymux.net.timers import Timers
 
@@ -37,6 +37,9 @@ class Lessor(Protocol):
 
     def open(self, slot: Slot) -> None:
         """Begin to connect a slot that is not yet given to any work."""
+
+    def abandon(self, slot: Slot) -> None:
+        """Give up the connect of a slot that was given to a client, which gets another slot."""
 
     def dismiss(self, order: Dismiss) -> None:
         """Tell the client of ``order.work`` that it gets no slot, with the order's outcome and reason."""
@@ -105,6 +108,8 @@ class LeasingRunner:
                 lessor.give(order.slot, order.work)
             elif type(order) is Open:
                 lessor.open(order.slot)
+            elif type(order) is Abandon:
+                lessor.abandon(order.slot)
             else:
                 assert type(order) is Dismiss
                 lessor.dismiss(order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeGuard
 
 from proxymux.core.codecs import Codec, complete, make_codec
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.resp.credentials import Credentials, parse_credentials
 from proxymux.core.events import EVENTS, Events
 from proxymux.errors import BadCodec, BadKeys, ConfigError, RouterError
@@ -17,15 +18,17 @@ from proxymux.user_code import describe, find
 _LISTENERS: Final = f"the file that defines {in_words(list(EVENTS))}"
 
 
-def load_codec(name: str) -> Codec:
+def load_codec(name: str, limits: Limits = DEFAULT_LIMITS, **choices: object) -> Codec:
     """Return a codec by its name.
 
     :param name: the value of ``--codec``: a built-in codec, or ``package.module:attr`` of the user's.
+    :param limits: the limits of a built-in codec.
+    :param choices: further arguments, which only the built-in codec of that name takes.
     :raises ConfigError: if there is no such codec, or the user's lacks a member that a codec must have.
     """
     try:
         if ":" not in name or name.startswith("length:"):
-            return make_codec(name)
+            return make_codec(name, limits, **choices)
     except BadCodec as error:
         raise ConfigError("--codec", str(error)) from None
     found = _find("--codec", name, "a built-in codec, or package.module:attribute of your own")[0]

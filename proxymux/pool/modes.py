@@ -71,7 +71,7 @@ def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Ev
         settings,
     )
     batches = pipelined or codec.pipelines
-    relay = DetachedRelay(pool, driver.join, pipelined, batches)
+    relay = DetachedRelay(pool, driver.join, pipelined, batches, settings.limits.request)
     return PoolMode(Share(targets), pool, join_pool=relay.join)
 
 
@@ -96,13 +96,21 @@ class DetachedRelay:
     :param join: joins a client to an upstream that is reserved for it.
     :param pipelined: an upstream may have several batches outstanding, also of different clients.
     :param batches: requests of one client that came together are sent to one upstream together.
+    :param request_limit: the most bytes of a request that are kept until it is whole.
     """
 
-    def __init__(self, pool: Pool, join: Join, pipelined: bool, batches: bool) -> None:
+    def __init__(self, pool: Pool, join: Join, pipelined: bool, batches: bool, request_limit: int) -> None:
         self._pool = pool
         self._join = join
         self._rules = PipelineRules(
-            pool.codec, pipelined, batches, pool.is_ordered, pool.leasing.spare_alone, pool.own_use.note_refusal
+            pool.codec,
+            pipelined,
+            batches,
+            pool.is_ordered,
+            pool.leasing.spare_alone,
+            request_limit=request_limit,
+            max_outstanding=pool.max_outstanding,
+            note_refusal=pool.own_use.note_refusal,
         )
 
     def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:

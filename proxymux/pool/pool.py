@@ -13,16 +13,18 @@ from proxymux.core.codecs import Codec
 from proxymux.core.events import Events
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.reply_memory import ReplyMemory
 from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import Connection
+from proxymux.net.connection import PLENTY, Connection
 from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
 from proxymux.pool.leases import LeasingRunner
 from proxymux.pool.opening import Openings
 from proxymux.pool.own_use import OwnUseLog
 from proxymux.pool.response import Response
-from proxymux.pool.settings import PoolSettings
+from proxymux.pool.rewriting import RewritingUpstream
+from proxymux.pool.settings import FUNNEL_HINT, PoolSettings
 from proxymux.pool.upstream import Upstream, UpstreamRules
 
 #: Seconds between two checks for upstreams that have been idle for ``--inactivity-timeout``.
@@ -49,7 +51,9 @@ class Pool:
         soon: Callable[[Callable[[], None]], None],
         settings: PoolSettings,
     ) -> None:
-        self.rules = UpstreamRules(clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000)
+        self.rules = UpstreamRules(
+            clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000, settings.retry_idempotent
+        )
         self.codec = codec
         #: Requests of all clients are served in the order in which they came (FIFO mode).
         self.is_ordered = settings.chosen_mode == "fifo"
@@ -57,6 +61,10 @@ class Pool:
         self.now = timers.seconds
         self.runner = LeasingRunner(timers, leasing, self)
         self.own_use = OwnUseLog(self.now, log)
+        #: What is kept for clients that do not read.
+        self.reply_memory = ReplyMemory(settings.max_reply_memory)
+        #: Bytes of replies that one client may have outstanding.
+        self.max_outstanding = settings.max_outstanding
         self._openings = Openings(connector, self, events, log)
         self._events = events
         self._request_listeners = events.listeners("request")
@@ -72,9 +80,16 @@ class Pool:
         """The number of clients that have come and not yet left."""
         return self.runner.clients
 
+    @property
+    def plenty(self) -> int:
+        """Bytes that a new client may leave unread before it is suspended: less if there are very many clients."""
+        return min(self.max_outstanding, self.reply_memory.share(self.clients, PLENTY))
+
     # For the service
 
     def start(self) -> None:
+        if self.codec.name == "raw" and not self.is_ordered:
+            self._log.warn("{hint}", hint=FUNNEL_HINT)
         self.runner.start()
         if self._warmup:
             self.runner.carry_out(self.leasing.start(self.now()))
@@ -121,17 +136,18 @@ class Pool:
         return True
 
     def withdraw(self, batch: Batch) -> None:
-        """Forget the sender of ``batch``: its replies are dropped when they come, and it leaves the queue."""
+        """Forget the sender of ``batch``: it leaves the queue, or its replies are dropped when they come."""
         batch.sender = None
         if batch.slot is None:
             self.leasing.withdraw(batch)
-        elif batch.alone and batch.slot in self._upstreams:
-            self._upstreams[batch.slot].close("the client left that had it alone")
-        elif self.codec.gap and batch.slot in self._upstreams:
-            self._upstreams[batch.slot].close("the client left, and its reply could be taken for another's")
+        elif batch.slot in self._upstreams:
+            if batch.alone:
+                self._upstreams[batch.slot].close("the client left that had it alone")
+            else:
+                self._upstreams[batch.slot].give_up(batch)
 
     def requeue(self, batch: Batch) -> None:
-        """Put a batch of which nothing was sent at the head of the queue, as its slot is about to be closed."""
+        """Put a batch that may be sent on another slot at the head of the queue, as its own is about to be closed."""
         self.leasing.again(batch, self.now())
 
     def hand_over(self, slot: Slot) -> Connection:
@@ -195,7 +211,8 @@ class Pool:
     # Called by the openings, as SlotListener
 
     def connected(self, slot: Slot, connection: Connection) -> None:
-        upstream = self._upstreams[slot] = Upstream(self.rules, self, slot, connection)
+        make = RewritingUpstream if self.codec.rewrites else Upstream
+        upstream = self._upstreams[slot] = make(self.rules, self, slot, connection)
         upstream.begin()
 
     def not_connected(self, slot: Slot) -> None:
@@ -226,6 +243,10 @@ class Pool:
 
     def open(self, slot: Slot) -> None:
         self._openings.open(slot)
+
+    def abandon(self, slot: Slot) -> None:
+        """Never called: no work has a slot that is being opened, so another is opened beside one that takes long."""
+        raise AssertionError(f"{slot} was given to nobody")
 
     # Idle upstreams
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import Codec
+from proxymux.core.codecs import Codec, remaining
 from proxymux.core.outcome import Outcome
+from proxymux.core.repeating import choose_repeated
 from proxymux.core.setup import Setup, settled
 from proxymux.core.slots import Slot
 from proxymux.core.wheel import ROUNDING, Timer
@@ -20,6 +21,10 @@ from proxymux.net.connection import EARLY, UNOWNED, Connection
 from proxymux.net.timers import Timers
 from proxymux.net.wording import explain
 from proxymux.pool.setting_up import PreambleListener, SettingUp
+
+#: The most bytes of a reply that are read and dropped after its client has left; if more are to come, the upstream is
+#: closed.
+MOST_DROPPED: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class UpstreamRules:
     :param request_timeout: seconds from sending a batch until all its replies must have come.
     :param gap: seconds of silence that end a reply whose codec finds no end in the bytes; also how long a new upstream
         is watched for a greeting, with codecs that are ``silent_first``.
+    :param repeats: batches that may be carried out twice are sent once more if an upstream closes without a reply.
     """
 
     clock: IReactorTime
@@ -39,6 +45,7 @@ class UpstreamRules:
     soon: Callable[[Callable[[], None]], None]
     request_timeout: float
     gap: float
+    repeats: bool
 
 
 class UpstreamListener(Protocol):
@@ -69,7 +76,7 @@ class UpstreamListener(Protocol):
         """
 
     def unsent(self, batch: Batch) -> None:
-        """``batch`` was on this upstream, but no byte of it was sent: it may go to another."""
+        """``batch`` was on this upstream and may go to another: no byte of it was sent, or it is repeated."""
 
     def gone(self, upstream: Upstream) -> None:
         """The upstream is closed, and all its batches have been reported."""
@@ -99,6 +106,9 @@ class Upstream:
         self._unflushed: list[Batch] = []
         #: At least one batch was answered completely.
         self._has_answered = False
+        #: The batch whose client has left while its replies came, and how many bytes of them were dropped since.
+        self._unwanted: Batch | None = None
+        self._dropped = 0
         self._timer: Timer | None = None
         self._gap_call: IDelayedCall | None = None
         #: When a batch was last sent or completed, in the clock's seconds.
@@ -233,7 +243,9 @@ class Upstream:
         batch.replies -= ended
         if batch.listener is not None:
             batch.listener.add(data)
-        if data and batch.sender is not None:
+        if batch.sender is None:
+            self._drop(batch, len(data))
+        elif data:
             batch.sender.reply(batch, data)
 
     def _complete(self, batch: Batch, data: bytes) -> None:
@@ -249,11 +261,35 @@ class Upstream:
         self._has_answered = True
         if self._scanner.must_close:
             batch.is_last = True  # the client's connection has to end too: that may be what marks the end of the reply
-            self.close("the upstream said that it closes")
+            self.close("the upstream said that it closes", True)
             if batch.sender is not None:
                 batch.sender.done(batch, data)
         else:
             self._listener.released(self, batch, data)
+
+    def give_up(self, batch: Batch) -> None:
+        """Take note that nobody wants the replies to ``batch``, which is on this upstream, any more."""
+        if self.is_gone:
+            return
+        if self._rules.codec.gap:
+            self.close("the client left, and its reply could be taken for another's")
+        elif self._outstanding and self._outstanding[0] is batch:
+            self._drop(batch, 0)
+
+    def _drop(self, batch: Batch, size: int) -> None:
+        """Drop bytes of replies that nobody wants, and close the upstream if too many are still to come.
+
+        One that has batches of others, too, is closed only if their replies might never come: a close would fail them.
+        """
+        if batch is not self._unwanted:
+            self._unwanted, self._dropped = batch, 0
+        self._dropped += size
+        rest = remaining(self._scanner)
+        if rest is not None and (
+            max(rest, self._dropped) <= MOST_DROPPED or any(each.sender is not None for each in self._outstanding)
+        ):
+            return
+        self.close("the client left before its reply was over", True)
 
     def complete_silent(self, batch: Batch) -> None:
         """Report ``batch``, whose requests have no replies, as answered; called after :meth:`send`."""
@@ -267,10 +303,10 @@ class Upstream:
             batch = self._outstanding[0]
             self._scanner.must_close = True
             self._pass_on(batch, b"", 1)
-        self.close("the upstream closed")
+        self.close("the upstream closed", True)
 
     def lost(self, reason: Exception | None) -> None:
-        self._end(explain(reason))
+        self._end(explain(reason), True)
 
     # Silence, which ends the replies of codecs that find no end in the bytes
 
@@ -306,10 +342,11 @@ class Upstream:
         self._listener.fail(late, Outcome.REQUEST_TIMEOUT, reason)
         self.close("a reply is late")
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, repeats: bool = False) -> None:
         """Close the connection and report all its batches.
 
         :param reason: why, in one line; with a reason the connection is reset, without (idle, stopped) closed normally.
+        :param repeats: batches to which nothing has come may be sent once more.
         """
         if self.is_gone:
             return
@@ -320,9 +357,9 @@ class Upstream:
             self.connection.abort()
         else:
             self.connection.close()
-        self._end(reason)
+        self._end(reason, repeats)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, repeats: bool) -> None:
         if self.is_gone:
             return
         self.is_gone = True
@@ -330,16 +367,18 @@ class Upstream:
         self._stop_timers()
         # Unsent batches are only requeued if this upstream has ever answered; a broken one would get them for ever.
         # Those of our own are not needed any more.
-        waiting = [batch for batch in self._unflushed if batch.replies] if self._has_answered else []
-        unsent = [batch for batch in waiting if not isinstance(batch.listener, PreambleListener)]
-        sent = [batch for batch in self._outstanding if batch not in unsent] if unsent else self._outstanding
-        self._outstanding, self._unflushed = deque(), []
-        for batch in sent:
-            self._listener.fail(batch, Outcome.UPSTREAM_ABORTED, reason)
-        for batch in reversed(unsent):
+        again = set(filter(_is_clients, self._unflushed)) if self._has_answered else set()
+        if repeats and self._rules.repeats:
+            again |= choose_repeated(self._outstanding, again, self._rules.codec)
+        outstanding, self._outstanding, self._unflushed = self._outstanding, deque(), []
+        for batch in outstanding:
+            if batch not in again:
+                self._listener.fail(batch, Outcome.UPSTREAM_ABORTED, reason)
+        returned = [batch for batch in outstanding if batch in again] if again else []
+        for batch in reversed(returned):
             self._listener.unsent(batch)
         self._listener.gone(self)
-        for batch in unsent:
+        for batch in returned:
             if batch.sender is not None:
                 batch.sender.go_on()
 
@@ -350,3 +389,8 @@ class Upstream:
         if self._gap_call is not None:
             self._gap_call.cancel()
             self._gap_call = None
+
+
+def _is_clients(batch: Batch) -> bool:
+    """True for a batch that has replies and is a client's, not a preamble of our own."""
+    return bool(batch.replies) and not isinstance(batch.listener, PreambleListener)

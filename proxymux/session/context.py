@@ -72,6 +72,9 @@ class UpstreamRequest(Protocol):
     def cancel(self) -> None:
         """End the wait; the listener is not called any more."""
 
+    def heard(self, data: bytes, is_finished: bool) -> None:
+        """Take note of what the client has done meanwhile; see :class:`~proxymux.core.commands.Tell`."""
+
 
 class TlsSource(Protocol):
     """Provides TLS as the server of clients.  :class:`~proxymux.session.certificates.Certificates` is one."""

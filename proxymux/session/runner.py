@@ -203,7 +203,7 @@ class SessionRunner:
         """End the session as the time to drain is over: in good order at the first call, by a reset at the next."""
         self._take(Input.DRAIN)
 
-    def _tell(self, what: str) -> None:
+    def _log_step(self, what: str) -> None:
         """Log what has happened to the session; called only if the context tells all."""
         self._context.log.debug(
             "session {number} ({client}): {what}", number=self.number, client=show(self._client.address), what=what
@@ -259,7 +259,7 @@ class SessionRunner:
         if isinstance(decision, (Forward, Reject, Reply)) and decision.note is not None:
             self._timings.add_note(decision.note)
         if self._context.tells_all and not isinstance(decision, BadHandshake):
-            self._tell(f"{self._decider.name} {in_words(decision)}, having read {self._timings.bytes_in} bytes")
+            self._log_step(f"{self._decider.name} {in_words(decision)}, having read {self._timings.bytes_in} bytes")
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
             if isinstance(decision, BadHandshake):
@@ -292,6 +292,11 @@ class SessionRunner:
         self._pending = connecting = self._context.connector.connect(command.forward, self._client, self)
         connecting.start()
 
+    def _tell_waiting(self, command: commands.Tell) -> None:
+        if self._pending is not None:  # else it has come to an end meanwhile
+            assert not isinstance(self._pending, Deferred)
+            self._pending.heard(command.data, command.is_finished)
+
     def trying(self, target: Target) -> None:
         """Note the target of the attempt that begins, and tell the session if the client has reset its connection."""
         self._timings.target = target
@@ -302,7 +307,7 @@ class SessionRunner:
     def attempt_failed(self, target: Target, reason: str) -> None:
         """Log a failed attempt and tell the listeners of ``connect_failed``."""
         if self._context.tells_all:
-            self._tell(f"no connection to {target}: {reason}")
+            self._log_step(f"no connection to {target}: {reason}")
         if self._context.events.heard("connect_failed"):
             self._context.events.emit("connect_failed", self._context.log, str(target), reason)
 
@@ -311,7 +316,7 @@ class SessionRunner:
         self._pending = None
         self._timings.connected()
         if self._context.tells_all:
-            self._tell(f"connected to {self._timings.target} at {show(connection.peer)}")
+            self._log_step(f"connected to {self._timings.target} at {show(connection.peer)}")
         self._upstream = connection
         self._take(Input.CONNECTED)
 
@@ -437,6 +442,9 @@ class SessionRunner:
         self._take(Input.DEADLINE, f"{seconds:g} s (--decide-timeout)")
 
     def _finish(self, command: commands.Finish) -> None:
+        if command.ending.outcome is Outcome.PROTOCOL_ERROR:
+            client, reason = show(self._client.address), command.ending.reason
+            self._context.log.info("{client}: protocol error: {reason}", client=client, reason=reason)
         if self._is_counted:
             self._context.admission.leave(self._admitted_host)
         if self._context.observers or self._context.events.heard("ended"):
@@ -456,6 +464,7 @@ _COMMAND_METHODS: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Ask: SessionRunner._ask,
     commands.Send: SessionRunner._send,
     commands.Connect: SessionRunner._connect,
+    commands.Tell: SessionRunner._tell_waiting,
     commands.Join: SessionRunner._join,
     commands.StartTls: SessionRunner._terminate,
     commands.JoinPool: SessionRunner._join_pool,

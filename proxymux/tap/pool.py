@@ -96,7 +96,7 @@ def make_pool(
     driver = make_driver(reactor, settings, log, clock=clock)
     events = make_events(log)
     make_mode = exclusive_mode if settings.chosen_mode == "proxy" else shared_mode
-    codec = load_codec(settings.codec)
+    codec = load_codec(settings.codec, settings.limits, **settings.codec_choices)
     mode = make_mode(settings, codec, driver, events, log)
     if settings.listeners is not None:
         load_listeners(events, settings.listeners)

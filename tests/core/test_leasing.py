@@ -9,7 +9,8 @@ import pytest
 
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
-from proxymux.core.slots import DEPTH, FIRST_BACKOFF, LAST_BACKOFF, Dismiss, Give, Open, Order, Slot, Work
+from proxymux.core.reach import PATIENCE
+from proxymux.core.slots import DEPTH, FIRST_BACKOFF, LAST_BACKOFF, Abandon, Dismiss, Give, Open, Order, Slot, Work
 from proxymux.core.target import parse_target
 
 LIMIT = 3
@@ -403,7 +404,14 @@ def test_who_waits_is_looked_at_again_when_a_slot_may_be_tried_again() -> None:
 
 
 def test_a_slot_that_nobody_needs_is_no_reason_to_look() -> None:
-    leasing = make(2)
+    leasing = up(2)
+    leasing.closed(leasing.slots[1], 0)
+    leasing.submit(Work(alone=True), 0)
+    leasing.submit(Work(alone=True), 0)
+    leasing.opened(leasing.slots[1], 0)
+    leasing.closed(leasing.slots[0], 0)
+    leasing.submit(Work(alone=True), 0)
+    leasing.opened(leasing.slots[0], 0)
     leasing.submit(Work(), 0)
     assert leasing.next_look(0) == TIMEOUT
 
@@ -437,6 +445,158 @@ def test_it_is_not_taken_to_have_waited_for_ever() -> None:
     assert leasing.max_wait(1001) == 1
 
 
+# Slow connects
+
+
+def test_a_slow_connect_has_another_slot_opened_for_the_work() -> None:
+    leasing = make(2)
+    work = Work()
+    [one] = opens(leasing.submit(work, 0))
+    assert leasing.next_look(0) == PATIENCE
+    assert leasing.go_on(PATIENCE - 0.01) == []
+    [two] = opens(leasing.go_on(PATIENCE))
+    assert given(leasing.opened(two, PATIENCE + 0.01)) == [(2, work)]
+    assert one.is_opening
+
+
+def test_once_all_connects_are_slow_there_is_nothing_to_look_for_but_the_queue() -> None:
+    leasing = make(2)
+    leasing.submit(Work(), 0)
+    leasing.go_on(PATIENCE)
+    assert leasing.go_on(2 * PATIENCE) == []
+    assert leasing.next_look(2 * PATIENCE) == TIMEOUT
+
+
+def test_a_single_slot_is_not_looked_at_for_its_slow_connect() -> None:
+    leasing = make(1)
+    leasing.submit(Work(), 0)
+    assert leasing.next_look(0) == TIMEOUT
+
+
+@pytest.mark.parametrize("ending", ["slow", "failed"])
+def test_a_target_that_was_of_no_use_is_the_last_to_be_tried(ending: str) -> None:
+    leasing = make(3)
+    [one] = opens(leasing.submit(Work(), 0))
+    if ending == "slow":
+        [two] = opens(leasing.go_on(PATIENCE))
+        leasing.opened(two, PATIENCE)
+        leasing.opened(one, 3)
+        leasing.closed(one, 4)
+    else:
+        [two] = opens(leasing.failed(one, 0))
+        leasing.opened(two, 0)
+    leasing.closed(two, 4)
+    assert [opens(leasing.submit(Work(), 5))[0].number for _ in range(3)] == [2, 3, 1]
+
+
+def test_a_target_that_was_quick_again_is_as_good_as_any() -> None:
+    leasing = make(2)
+    [one] = opens(leasing.submit(Work(), 0))
+    [two] = opens(leasing.failed(one, 0))
+    leasing.opened(two, 0)
+    assert opens(leasing.submit(Work(), 1)) == [one]
+    leasing.opened(one, 1.1)
+    for slot in (one, two):
+        leasing.closed(slot, 2)
+    assert opens(leasing.submit(Work(), 2)) == [one]
+
+
+def test_slots_of_a_slow_target_are_opened_after_those_of_others() -> None:
+    black, good = parse_target("10.0.0.1:1"), parse_target("10.0.0.2:1")
+    leasing = Leasing(
+        [black, black, good],
+        pipelined=False, exclusive=False, queue_limit=LIMIT, queue_timeout=TIMEOUT, jitter=lambda: 1.0,
+    )  # fmt: skip
+    leasing.submit(Work(), 0)
+    assert [slot.target for slot in opens(leasing.go_on(PATIENCE))] == [good]
+
+
+def test_pipelined_a_slow_connect_keeps_no_work_waiting_that_an_open_slot_could_do() -> None:
+    leasing = make(2, pipelined=True)
+    works = [Work() for _ in range(3)]
+    for work in works:
+        leasing.submit(work, 0)
+    one, two = leasing.slots
+    assert given(leasing.opened(one, 0.1)) == [(1, works[0])]
+    assert leasing.next_look(0.1) == PATIENCE
+    assert given(leasing.go_on(PATIENCE)) == [(1, works[1]), (1, works[2])]
+    assert two.is_opening
+    assert leasing.grab(Work(), PATIENCE) is one
+
+
+def test_pipelined_a_doubtful_slot_is_tried_but_not_waited_for() -> None:
+    leasing = up(2, pipelined=True)
+    one, two = leasing.slots
+    leasing.closed(two, 0)
+    leasing.failed(two, 0)
+    given(leasing.submit(Work(), 0))
+    works = [Work() for _ in range(3)]
+    assert leasing.grab(works[0], 0) is one, "it may not be tried yet"
+    assert leasing.grab(works[1], 1) is None
+    [give, again] = leasing.submit(works[1], 1)
+    assert (give, again) == (Give(one, works[1]), Open(two))
+    assert leasing.grab(works[2], 1) is one
+
+
+def test_exclusive_a_client_whose_connect_is_slow_gets_another_target() -> None:
+    leasing = make(2, exclusive=True)
+    work = Work(alone=True)
+    [(number, _)] = given(leasing.submit(work, 0))
+    assert (number, leasing.next_look(0)) == (1, PATIENCE)
+    [order] = leasing.go_on(PATIENCE)
+    assert order == Abandon(leasing.slots[0])
+    leasing.again(work, PATIENCE)
+    assert given(leasing.failed(leasing.slots[0], PATIENCE)) == [(2, work)]
+    leasing.connected(leasing.slots[1], PATIENCE)
+    assert leasing.next_look(PATIENCE) is None
+    assert given(leasing.closed(leasing.slots[1], 2)) == []
+    assert given(leasing.submit(Work(alone=True), 3))[0][0] == 2, "the slow one is the last to be tried"
+
+
+def test_exclusive_a_slow_connect_goes_on_where_no_other_is_better() -> None:
+    target = parse_target("10.0.0.1:1")
+    leasing = Leasing(
+        [target, target],
+        pipelined=False, exclusive=True, queue_limit=LIMIT, queue_timeout=TIMEOUT, jitter=lambda: 1.0,
+    )  # fmt: skip
+    given(leasing.submit(Work(alone=True), 0))
+    assert leasing.go_on(PATIENCE) == []
+    assert leasing.next_look(PATIENCE) is None
+
+
+# Spreading
+
+
+def test_pipelined_work_that_waits_for_the_first_slots_is_spread_over_them() -> None:
+    leasing = make(2, pipelined=True, limit=10)
+    for _ in range(6):
+        leasing.submit(Work(), 0)
+    one, two = leasing.slots
+    assert len(given(leasing.opened(one, 0))) == 1
+    assert len(given(leasing.opened(two, 0))) == 5
+    assert (one.outstanding, two.outstanding) == (3, 3)
+
+
+def test_pipelined_work_is_not_refused_for_the_sake_of_a_slot_that_is_being_opened() -> None:
+    leasing = make(2, pipelined=True, limit=LIMIT)
+    leasing.submit(Work(), 0)
+    leasing.opened(leasing.slots[0], 0)
+    for _ in range(LIMIT):
+        leasing.submit(Work(), 0)
+    given(leasing.submit(Work(), 0))
+    assert leasing.slots[1].is_opening
+
+
+def test_equally_busy_slots_take_turns() -> None:
+    leasing = filled(3, pipelined=True)
+    got = []
+    for _ in range(6):
+        [(number, _)] = given(leasing.submit(Work(), 0))
+        leasing.release(leasing.slots[number - 1], 0)
+        got.append(number)
+    assert got == [1, 2, 3, 1, 2, 3]
+
+
 # Proxy mode
 
 
@@ -446,7 +606,7 @@ def test_exclusive_every_client_has_a_slot_and_the_next_waits_for_one() -> None:
     assert given(leasing.submit(works[0], 0)) == [(1, works[0])]
     assert given(leasing.submit(works[1], 0)) == [(2, works[1])]
     assert leasing.submit(works[2], 0) == []
-    leasing.connected(leasing.slots[0])
+    leasing.connected(leasing.slots[0], 0)
     assert given(leasing.closed(leasing.slots[0], 1)) == [(1, works[2])]
 
 
@@ -455,7 +615,7 @@ def test_exclusive_slots_are_opened_for_their_clients_only() -> None:
     [(number, _)] = given(leasing.submit(Work(alone=True), 0))
     slot = leasing.slots[number - 1]
     assert (slot.is_opening, slot.is_open) == (True, False)
-    leasing.connected(slot)
+    leasing.connected(slot, 0)
     assert (slot.is_opening, slot.is_open) == (False, True)
 
 
@@ -483,7 +643,7 @@ def test_exclusive_who_waits_gets_a_target_that_has_come_back() -> None:
     leasing = make(2, exclusive=True)
     works = [Work(alone=True) for _ in range(2)]
     leasing.submit(works[0], 0)
-    leasing.connected(leasing.slots[0])
+    leasing.connected(leasing.slots[0], 0)
     leasing.submit(works[1], 0)
     leasing.again(works[1], 0)
     assert leasing.failed(leasing.slots[1], 0) == []

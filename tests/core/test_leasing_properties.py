@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
-from proxymux.core.slots import DEPTH, Dismiss, Give, Open, Order, Slot, Work
+from proxymux.core.reach import PATIENCE
+from proxymux.core.slots import DEPTH, Abandon, Dismiss, Give, Open, Order, Slot, Work
 from proxymux.core.target import parse_target
 from proxymux.core.wheel import ROUNDING
 
@@ -33,14 +34,21 @@ class Leases(RuleBasedStateMachine):
         self.alone: dict[Slot, Work] = {}
         self.blocked: set[Slot] = set()
         self.over: set[Work] = set()
+        #: When the leasing last had an occasion to decide after time had passed.
+        self.last_look = 0.0
 
-    @initialize(slots=st.integers(1, 4), pipelined=st.booleans(), exclusive=st.booleans(), limit=st.integers(1, 4))
-    def begin(self, slots: int, pipelined: bool, exclusive: bool, limit: int) -> None:
+    @initialize(
+        hosts=st.lists(st.integers(1, 3), min_size=1, max_size=4),
+        pipelined=st.booleans(),
+        exclusive=st.booleans(),
+        limit=st.integers(1, 4),
+    )
+    def begin(self, hosts: list[int], pipelined: bool, exclusive: bool, limit: int) -> None:
         self.exclusive = exclusive
         self.pipelined = pipelined and not exclusive
         self.limit = limit
         self.leasing = Leasing(
-            [parse_target("10.0.0.1:1")] * slots,
+            [parse_target(f"10.0.0.{host}:1") for host in hosts],
             pipelined=self.pipelined,
             exclusive=exclusive,
             queue_limit=limit,
@@ -83,7 +91,7 @@ class Leases(RuleBasedStateMachine):
             return
         self.open[slot] = []
         if self.exclusive:
-            self.leasing.connected(slot)
+            self.leasing.connected(slot, self.now)
         else:
             self.carry_out(self.leasing.opened(slot, self.now))
 
@@ -140,7 +148,7 @@ class Leases(RuleBasedStateMachine):
             self.carry_out(self.leasing.go_on(self.now))
         else:
             raise AssertionError("it has to be looked at again and again")
-        self.now = until
+        self.now = self.last_look = until
 
     @precondition(lambda self: not self.exclusive)
     @rule()
@@ -155,6 +163,8 @@ class Leases(RuleBasedStateMachine):
                 self.opens(order.slot)
             elif isinstance(order, Give):
                 self.gives(order.slot, order.work, comes)
+            elif isinstance(order, Abandon):
+                self.gives_up(order.slot)
             else:
                 assert isinstance(order, Dismiss)
                 self.dismisses(order, comes)
@@ -182,6 +192,17 @@ class Leases(RuleBasedStateMachine):
             self.alone[slot] = work
         else:
             self.open[slot].append(work)
+
+    def gives_up(self, slot: Slot) -> None:
+        assert self.exclusive
+        if slot not in self.opening:
+            return  # given up by an order that came before
+        assert slot.opening_at + PATIENCE <= self.now + ROUNDING
+        self.opening.discard(slot)
+        unlucky = self.alone.pop(slot)
+        self.leasing.again(unlucky, self.now)
+        self.queue.insert(0, unlucky)
+        self.carry_out(self.leasing.failed(slot, self.now))
 
     def dismisses(self, order: Dismiss, comes: Work | None) -> None:
         work = order.work
@@ -228,6 +249,15 @@ class Leases(RuleBasedStateMachine):
             if not works and slot not in self.alone and slot not in self.blocked
         ]
         assert not (idle and self.queue)
+
+    @invariant()
+    def a_slot_has_several_batches_only_if_no_other_is_near(self) -> None:
+        """Work waits for a slot that may be had soon; not for one whose connect is slow."""
+        if not self.queue or not self.pipelined or self.queue[0].alone or len(self.queue) >= self.limit:
+            return
+        takes_more = [slot for slot in self.open if slot not in self.alone and slot not in self.blocked]
+        slow = [slot for slot in self.opening if slot.opening_at + PATIENCE <= self.last_look]
+        assert not takes_more or len(slow) < len(self.opening)
 
     @invariant()
     def nobody_waits_while_nothing_happens(self) -> None:

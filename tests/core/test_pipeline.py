@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import BODY_LIMIT, make_codec
+from proxymux.core.codecs import make_codec
 from proxymux.core.commands import Cause
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline import LARGE, MOST_WAITING, TRANSITIONS, Pipeline
@@ -29,6 +30,7 @@ from proxymux.core.pipeline_orders import (
     StopGap,
     Withdraw,
 )
+from proxymux.core.request_cutter import RequestCutter
 from proxymux.core.slots import Slot
 from proxymux.core.target import parse_target
 from proxymux.core.turns import PLENTY
@@ -39,9 +41,17 @@ SLOT = Slot(1, parse_target("10.0.0.1:1"))
 
 
 def make(
-    codec: str = "line", *, pipelined: bool = False, batches: bool = False, ordered: bool = False, own: bool = True
+    codec: str = "line",
+    *,
+    pipelined: bool = False,
+    batches: bool = False,
+    ordered: bool = False,
+    own: bool = True,
+    request_limit: int = 1 << 30,
 ) -> Pipeline:
-    return Pipeline(PipelineRules(make_codec(codec), pipelined, batches or pipelined, ordered, lambda: own))
+    return Pipeline(
+        PipelineRules(make_codec(codec), pipelined, batches or pipelined, ordered, lambda: own, request_limit)
+    )
 
 
 def state_of(pipeline: Pipeline) -> State:
@@ -102,6 +112,7 @@ VALUES: dict[Input, Any] = {
     Input.HELD_UP: Batch(b"x", [(None, 1)], 1),
     Input.GIVEN: Batch(b"x", [], 0, alone=True),
     Input.IDLE: "for too long",
+    Input.DISMISSED: "too much is kept",
 }
 
 
@@ -128,6 +139,7 @@ def test_an_input_without_a_place_changes_nothing(state: State, what: Input) -> 
     ("what", "value", "last"),
     [
         (Input.CLIENT_LOST, "reset", End(Cause.CLIENT_ABORTED, None, "reset")),
+        (Input.DISMISSED, "too much", End(Cause.CLIENT_ABORTED, Outcome.QUEUE_FULL, "too much")),
         (Input.ABORTED, None, Leave()),
     ],
 )
@@ -215,6 +227,7 @@ def test_it_waits_before_what_came_after_it() -> None:
 
 def test_where_all_are_served_in_order_it_waits_among_those_of_all_up_to_a_limit() -> None:
     pipeline = make("resp", pipelined=True, ordered=True)
+    pipeline.window.most = MOST_WAITING + 1
     assert sent(pipeline, b"0\r\n").sequence == 1
     for number in range(MOST_WAITING):
         [follow] = pipeline.take(Input.RECEIVED, b"%d\r\n" % number)
@@ -480,10 +493,8 @@ def test_or_by_the_clients_end() -> None:
     assert done(pipeline, batch, b"reply") == [b"reply", COMPLETED]
 
 
-def test_a_request_that_does_not_end_is_too_large_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxymux.core.pipeline.BODY_LIMIT", 2 * LARGE)
-    assert BODY_LIMIT > 2 * LARGE
-    pipeline = make("raw")
+def test_a_request_that_does_not_end_is_too_large_in_the_end() -> None:
+    pipeline = make("raw", request_limit=2 * LARGE)
     pipeline.take(Input.RECEIVED, bytes(2 * LARGE))
     stop, end = pipeline.take(Input.RECEIVED, b"x")
     assert stop == StopGap()
@@ -543,6 +554,111 @@ def test_or_not_where_nothing_after_it_was_looked_at() -> None:
     assert refusal.startswith(b"HTTP/1.1 503 ")
     assert isinstance(end, End)
     assert (end.cause, end.outcome) == (Cause.DISMISSED, Outcome.PROTOCOL_ERROR)
+
+
+# A reply that shows that the client needs one
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+CHALLENGE = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n"
+
+
+def challenged(pipeline: Pipeline, batch: Batch) -> list[Order]:
+    """What follows on a challenge."""
+    scanner = make_codec("http").replies()
+    for hint, count in batch.expected:
+        scanner.expect(hint, count)
+    scanner.feed(CHALLENGE)
+    return done(pipeline, batch, CHALLENGE)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_what_waits_for_a_challenge_goes_to_an_upstream_of_its_own(missing: int) -> None:
+    pipeline = make("http")
+    first = sent(pipeline, GET + GET + b"\r\n" + LAST[: len(LAST) - missing])
+    reply, claim = challenged(pipeline, first)
+    assert reply == CHALLENGE
+    assert isinstance(claim, Batch)
+    assert claim.alone
+    assert claim.data == GET + LAST[: len(LAST) - missing]
+    assert state_of(pipeline) is State.CLAIMING
+    assert pipeline.take(Input.CLIENT_FINISHED) == []
+    claim.slot = SLOT
+    assert pipeline.take(Input.GIVEN, claim) == [HandOver(claim)]
+
+
+def test_so_does_what_waits_of_a_client_that_has_finished() -> None:
+    pipeline = make("http")
+    first = sent(pipeline, GET + GET)
+    assert pipeline.take(Input.CLIENT_FINISHED) == []
+    _, claim = challenged(pipeline, first)
+    assert isinstance(claim, Batch)
+    claim.slot = SLOT
+    assert pipeline.take(Input.GIVEN, claim) == [HandOver(claim)]
+
+
+def test_what_comes_after_a_challenge_does_so_too() -> None:
+    pipeline = make("http")
+    assert challenged(pipeline, sent(pipeline, GET)) == [CHALLENGE]
+    assert sent(pipeline, GET).alone
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_waits_for_a_challenge_is_refused_where_there_is_none_to_spare_or_it_ends_badly(own: bool) -> None:
+    pipeline = make("http", own=own)
+    first = sent(pipeline, GET + GET + (b"nonsense\r\n" if own else b""))
+    reply, refusal, end = challenged(pipeline, first)
+    assert reply == CHALLENGE
+    assert isinstance(refusal, bytes)
+    assert refusal.startswith(b"HTTP/1.1 503 ")
+    assert isinstance(end, End)
+    assert (end.cause, end.outcome) == (Cause.DISMISSED, Outcome.PROTOCOL_ERROR)
+
+
+def test_with_a_challenge_on_an_upstream_that_has_more_of_the_client_the_rest_waits_for_those_replies() -> None:
+    pipeline = make("http", pipelined=True)
+    first = sent(pipeline, GET)
+    [follow] = pipeline.take(Input.RECEIVED, GET)
+    assert isinstance(follow, Follow)
+    assert challenged(pipeline, first) == [CHALLENGE]
+    assert pipeline.take(Input.RECEIVED, GET) == []
+    _, claim = done(pipeline, follow.batch, b"reply")
+    assert isinstance(claim, Batch)
+    assert claim.alone
+
+
+# The end of a request that is too large
+
+
+def test_a_request_is_kept_up_to_a_limit() -> None:
+    pipeline = make("resp", request_limit=100)
+    assert pipeline.take(Input.RECEIVED, b"*2\r\n$3\r\nGET\r\n$200\r\n" + bytes(81)) == []
+    refusal, end = pipeline.take(Input.RECEIVED, b"x")
+    assert refusal == b"-ERR a request of more than 100 bytes (--max-message)\r\n"
+    assert isinstance(end, End)
+    assert end.outcome is Outcome.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_what_is_kept_is_as_it_came_and_takes_little_more_memory_than_it_has_bytes(size: int) -> None:
+    cutter = RequestCutter(PipelineRules(make_codec("length:4"), False, False, False, lambda: True))
+    body = bytes(range(256)) * 800
+    data = len(body).to_bytes(4, "big") + body
+    tracemalloc.start()
+    for at in range(0, len(data) - 1, size):
+        assert cutter.cut(data[at : min(at + size, len(data) - 1)]) == []
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 1.5 * len(data) + 10_000
+    batch = cutter.cut(data[-1:])
+    assert isinstance(batch, list)
+    assert [each.data for each in batch] == [data]
+
+
+def test_a_failure_is_one_of_the_request() -> None:
+    pipeline = make("modbus")
+    batch = sent(pipeline, b"\1\2\0\0\0\6\7\3\0\0\0\1")
+    assert fail(pipeline, batch)[0] == b"\1\2\0\0\0\3\7\x83\x0b"
 
 
 def test_what_it_is_doing_is_shown() -> None:

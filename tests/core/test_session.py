@@ -17,6 +17,7 @@ from proxymux.core.commands import (
     JoinPool,
     Send,
     State,
+    Tell,
 )
 from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
 from proxymux.core.outcome import Ending, Outcome
@@ -448,8 +449,20 @@ def test_a_router_that_greets_may_forward_at_once_for_an_upstream_that_speaks_fi
     play(
         (OPENED, [Ask(None)]),
         (got(b"a"), []),
-        (decided(FORWARD), [NO_LIMIT, Connect(FORWARD)]),
+        (decided(FORWARD), [NO_LIMIT, Connect(FORWARD), Tell(b"a", False)]),
         (CONNECTED, [Join(b"a", FORWARD, False)]),
+        greets=True,
+    )
+
+
+def test_a_service_that_greets_tells_what_its_client_does_while_it_waits_for_an_upstream() -> None:
+    play(
+        (OPENED, [Ask(None)]),
+        (decided(FORWARD), [NO_LIMIT, Connect(FORWARD)]),
+        (got(b"a"), [Tell(b"a", False)]),
+        (got(b"b"), [Tell(b"ab", False)]),
+        (FIN, [Tell(b"ab", True)]),
+        (CONNECTED, [Join(b"ab", FORWARD, True)]),
         greets=True,
     )
 

@@ -157,7 +157,9 @@ async def test_before_the_certificate_is_found_good_nothing_is_decided_nor_diall
     record = await proxy.record()
     assert record.outcome == "bad_handshake"
     assert record.reason == (
-        "TLS: the peer sends no certificate" if theirs is None else "TLS: the peer's certificate is not accepted: its issuer is not known"
+        "TLS: the peer sends no certificate"
+        if theirs is None
+        else "TLS: the peer's certificate is not accepted: its issuer is not known"
     )
     assert asked.about == []
     assert await target.is_left_alone()

@@ -160,6 +160,100 @@ async def test_the_reply_to_a_client_that_has_reset_is_given_to_nobody(start_poo
     assert await target.is_left_alone()
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("codec", "request_", "begin"),
+    [
+        ("http", GET, CHUNKED),
+        ("http", GET, b"HTTP/1.1 200 OK\r\n\r\nuntil the end"),
+        ("http", GET, b"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"),
+        ("resp", b"GET a\r\n", b"$65537\r\nab"),
+        ("resp", b"LRANGE a 0 -1\r\n", b"*30000\r\n$2\r\nab\r\n"),
+        ("memcache", b"get a\r\n", b"VALUE a 0 65537\r\nab"),
+        ("length:4", b"\0\0\0\1a", b"\0\1\0\2b"),
+    ],
+)
+@in_reactor
+async def test_the_slot_of_a_client_that_left_is_closed_if_much_of_its_reply_is_to_come(
+    start_pool: StartPool, net: Net, codec: str, request_: bytes, begin: bytes
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec=codec, mode="funnel")
+    gone, other = await clients(pool, 2)
+    await gone.send(request_)
+    upstream = await target.accept()
+    await upstream.receive(len(request_))
+    await upstream.send(begin)
+    await gone.receive(len(begin))
+    await other.send(request_)
+    await waits(pool, 1)
+    gone.reset()
+    await has_aborted(pool)
+    assert await upstream.read_until_reset() == b""
+    assert await (await target.accept()).receive(len(request_)) == request_
+
+
+@in_reactor
+async def test_a_long_reply_that_begins_after_its_client_has_left_closes_the_slot(
+    start_pool: StartPool, net: Net
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="http")
+    gone, other = await clients(pool, 2)
+    await gone.send(GET)
+    upstream = await target.accept()
+    await upstream.receive(len(GET))
+    gone.reset()
+    await has_aborted(pool)
+    await other.send(GET)
+    await waits(pool, 1)
+    await upstream.send(CHUNKED)
+    assert await upstream.read_until_reset() == b""
+    assert await (await target.accept()).receive(len(GET)) == GET
+
+
+@in_reactor
+async def test_a_long_reply_without_a_client_does_not_cost_others_what_they_have_sent_on_its_slot(
+    start_pool: StartPool, net: Net
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="resp", mode="fifo")
+    gone, other = await clients(pool, 2)
+    await gone.send(b"GET a\r\n")
+    upstream = await target.accept()
+    await upstream.receive(7)
+    await upstream.send(b"$200000\r\n")
+    await gone.receive(9)
+    await other.send(b"INCR b\r\n")
+    assert await upstream.receive(8) == b"INCR b\r\n"
+    gone.reset()
+    await has_aborted(pool)
+    await upstream.send(bytes(200000) + b"\r\n:1\r\n")
+    assert await other.receive(4) == b":1\r\n"
+
+
+@in_reactor
+async def test_the_small_rest_of_a_reply_to_a_client_that_left_is_dropped(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="http")
+    gone, other = await clients(pool, 2)
+    await gone.send(GET)
+    upstream = await target.accept()
+    await upstream.receive(len(GET))
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n"
+    await upstream.send(head)
+    await gone.receive(len(head))
+    gone.reset()
+    await has_aborted(pool)
+    await other.send(GET)
+    await waits(pool, 1)
+    await upstream.send(bytes(65536))
+    assert await upstream.receive(len(GET)) == GET
+
+
 # Slow ones
 
 

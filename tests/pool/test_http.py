@@ -146,6 +146,113 @@ async def test_an_upgrade_gets_an_upstream_of_its_own(start_pool: StartPool, net
     assert await is_silent(own, client)
 
 
+def signed(scheme: bytes, field: bytes = b"Authorization") -> bytes:
+    return b"GET / HTTP/1.1\r\nHost: a\r\n%b: %b TlRMTVNTUAAB\r\n\r\n" % (field, scheme)
+
+
+@pytest.mark.parametrize("request_", [signed(b"NTLM"), signed(b"negotiate", b"proxy-authorization")])
+@in_reactor
+async def test_nobody_is_served_on_a_connection_that_another_has_authenticated(
+    start_pool: StartPool, net: Net, request_: bytes
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="http")
+    known, own = await asked(pool, target, request_)
+    await own.send(OK)
+    assert await known.receive(len(OK)) == OK
+    stranger, shared = await asked(pool, target)
+    assert await is_silent(own)
+    await shared.send(OK)
+    assert await stranger.receive(len(OK)) == OK
+    await exchange(known, own)
+    known.close()
+    assert await own.read_all() == b""
+    own.close()
+    await exchange(stranger, shared)
+
+
+@in_reactor
+async def test_who_was_asked_to_authenticate_a_connection_goes_on_on_one_of_its_own(
+    start_pool: StartPool, net: Net
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="http")
+    challenge = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n"
+    client, own = await asked(pool, target, GET)
+    await client.send(GET)  # waits for the reply before it
+    await own.send(challenge)
+    assert await client.receive(len(challenge)) == challenge
+    assert await own.receive(len(GET)) == GET
+    other, shared = await asked(pool, target)
+    await shared.send(OK)
+    assert await other.receive(len(OK)) == OK
+    await own.send(OK)
+    assert await client.receive(len(OK)) == OK
+    await exchange(other, shared)
+    await exchange(client, own, signed(b"Negotiate"))
+    client.close()
+    assert await own.read_all() == b""
+    own.close()
+
+
+@in_reactor
+async def test_who_was_asked_between_two_requests_does_so_too(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="http")
+    challenge = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic, NTLM\r\nContent-Length: 0\r\n\r\n"
+    client, first = await asked(pool, target, GET)
+    await first.send(challenge)
+    assert await client.receive(len(challenge)) == challenge
+    await exchange(client, first)
+    _, second = await asked(pool, target)
+    assert await is_silent(first)
+    await exchange(client, first)
+    assert await is_silent(second)
+
+
+@in_reactor
+async def test_where_there_is_none_to_spare_the_login_is_refused_and_never_shared(
+    start_pool: StartPool, net: Net
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="http")
+    [client, challenged] = await clients(pool, 2)
+    await client.send(signed(b"NTLM"))
+    assert (await client.read_all()).startswith(b"HTTP/1.1 503 ")
+    assert await target.is_left_alone()
+    await challenged.send(GET + GET)
+    upstream = await target.accept()
+    assert await upstream.receive(len(GET)) == GET
+    challenge = b"HTTP/1.1 407 x\r\nProxy-Authenticate: Basic, NTLM\r\nContent-Length: 0\r\n\r\n"
+    await upstream.send(challenge)
+    told = await challenged.read_all()
+    assert told.startswith(challenge + b"HTTP/1.1 503 ")
+    assert await is_silent(upstream)
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.2", b"TLS/1.3, HTTP/2.0"])
+@in_reactor
+async def test_an_upgrade_that_servers_may_ignore_is_for_a_shared_upstream(
+    start_pool: StartPool, net: Net, protocol: bytes
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="http")
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % protocol
+    client, upstream = await asked(pool, target, request)
+    await upstream.send(OK)
+    assert await client.receive(len(OK)) == OK
+    await exchange(client, upstream)
+    await client.send(request)
+    assert await upstream.receive(len(request)) == request
+    await upstream.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    assert (await client.read_all()).startswith(b"HTTP/1.1 503 ")
+    await upstream.send_until_broken()
+    client.close()
+    record = await pool.record()
+    assert record.outcome is Outcome.UPSTREAM_ABORTED
+    assert "101 Switching Protocols" in str(record.reason)
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -195,7 +302,7 @@ async def test_a_client_whose_request_could_be_read_in_two_ways_is_refused(start
 @in_reactor
 async def test_an_upstream_that_breaks_off_before_its_reply_is_a_503(start_pool: StartPool, net: Net) -> None:
     target = net.upstream()
-    pool = start_pool(target, codec="http")
+    pool = start_pool(target, codec="http", retry_idempotent="off")
     client, upstream = await asked(pool, target)
     upstream.close()
     assert (await client.read_all()).startswith(b"HTTP/1.1 503 ")

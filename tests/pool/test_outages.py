@@ -113,6 +113,53 @@ async def test_a_connect_that_hangs_gives_way_after_its_limit(start_pool: StartP
     assert (await pool.record()).outcome is Outcome.UNREACHABLE
 
 
+@pytest.mark.parametrize("async_", [False, True])
+@in_reactor
+async def test_a_target_that_hangs_holds_nobody_up_while_another_is_healthy(
+    start_pool: StartPool, net: Net, async_: bool
+) -> None:
+    black_hole, good = net.upstream(listens=False), net.upstream()
+    black_hole.fill_queue()
+    pool = start_pool(black_hole, good, codec="resp", async_=async_)
+    people = await clients(pool, 2)
+    await people[0].send(b"PING 0\r\n")
+    await waits(pool, 1)
+    assert await good.is_left_alone()
+    await pass_time(pool, 0.3 + TICK)
+    upstream = await good.accept()
+    for number, client in enumerate(people):
+        if number:
+            await client.send(b"PING 1\r\n")
+        assert await upstream.receive(8) == b"PING %d\r\n" % number
+        await upstream.send(b"+%d\r\n" % number)
+        assert await client.receive(4) == b"+%d\r\n" % number
+    upstream.close()
+    await until(lambda: not state(pool)["sv_idle"], "the pool to notice")
+    await people[0].send(b"PING 2\r\n")
+    assert await (await good.accept()).receive(8) == b"PING 2\r\n", "the one that hangs is remembered"
+
+
+@in_reactor
+async def test_proxy_a_client_whose_target_hangs_gets_another(start_pool: StartPool, net: Net) -> None:
+    black_hole, good = net.upstream(listens=False), net.upstream()
+    black_hole.fill_queue()
+    pool = start_pool(black_hole, good, mode="proxy")
+    client = await pool.connect()
+    await client.send(b"hello")
+    await until(lambda: state(pool)["sv_login"] == 1, "the pool to connect")
+    await pass_time(pool, 0.3 + TICK)
+    upstream = await good.accept()
+    assert await upstream.receive(5) == b"hello"
+    assert pool.failed_attempts == [
+        (black_hole.remote, "no connection within 0.3 s, another target is tried"),
+    ]  # fmt: skip
+    assert state(pool)["sv_active"] == 1
+    client.reset()
+    await upstream.read_until_reset()
+    await pool.connect()
+    await good.accept()
+
+
 @in_reactor
 async def test_there_is_never_one_connection_more_than_there_may_be(start_pool: StartPool, net: Net) -> None:
     """The old one is gone before the new one is made, for whoever counts them at the other end."""

@@ -183,6 +183,20 @@ async def test_funnel_sends_what_one_client_has_pipelined_to_redis_at_once(start
 
 
 @in_reactor
+async def test_async_requests_are_spread_over_all_upstreams_from_the_first_on(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="resp", async_=True)
+    people = await clients(pool, 6)
+    for client in people:
+        await client.send(b"PING\r\n")
+    upstreams = [await target.accept() for _ in range(2)]
+    assert await together(*(upstream.receive(18) for upstream in upstreams)) == [b"PING\r\n" * 3] * 2
+    for upstream in upstreams:
+        await upstream.send(b"+a\r\n" * 3)
+    assert await together(*(client.receive(4) for client in people)) == [b"+a\r\n"] * 6
+
+
+@in_reactor
 async def test_async_requests_follow_each_other_on_an_upstream(start_pool: StartPool, net: Net) -> None:
     target = net.upstream()
     pool = start_pool(target, target, codec="line", async_=True, warmup=True)

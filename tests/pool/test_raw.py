@@ -203,3 +203,32 @@ async def test_an_upstream_that_speaks_first_is_of_no_use_and_nobody_gets_its_gr
     assert (await pool.record()).outcome is Outcome.UNREACHABLE
     await until(lambda: any("speaks before it is asked" in line for _, line in pool.lines), "a line in the log")
     assert await target.is_left_alone()
+
+
+@pytest.mark.parametrize(
+    ("codec", "mode", "count"), [("raw", "funnel", 1), ("raw", "fifo", 0), ("line", "funnel", 0), ("raw", "proxy", 0)]
+)
+@in_reactor
+async def test_funnel_without_a_codec_warns_once_at_the_start(
+    start_pool: StartPool, net: Net, codec: str, mode: str, count: int
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec=codec, mode=mode)
+    await clients(pool, 2)
+    warnings = [line for level, line in pool.lines if level == "warn"]
+    assert len(warnings) == count
+    assert all("--codec" in line for line in warnings)
+
+
+@in_reactor
+async def test_a_message_has_the_limit_that_the_operator_says(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, codec="line", max_message=100)
+    client, upstream = await asked(pool, target, b"x" * 99 + b"\n")
+    await upstream.send(b"y" * 99 + b"\n")
+    assert await client.receive(100) == b"y" * 99 + b"\n"
+    await client.send(b"x" * 101)
+    assert await client.read_all() == b""
+    client.close()
+    record = await pool.record()
+    assert (record.outcome, record.reason) == (Outcome.PROTOCOL_ERROR, "a line has more than 100 bytes")

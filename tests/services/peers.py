@@ -309,6 +309,10 @@ class Upstream:
         """Be there.  Until then connections are refused."""
         self._listener.listen(backlog)
 
+    def close(self) -> None:
+        """Be there no more: connections are refused."""
+        self._listener.close()
+
     @property
     def remote(self) -> str:
         """What a router says to forward to it."""

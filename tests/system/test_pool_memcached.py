@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import until
 from tests.system.conftest import Server, Start, Twistd
 from tests.system.pools import memcached, outcomes, pool
 
@@ -171,3 +173,56 @@ def test_quit_ends_the_client_and_no_upstream(start: Start, upstream: int, direc
             assert client.read(1) == b""
     assert connections(direct) - before == 1
     assert outcomes(proxy, 5) == {"completed"}
+
+
+def test_a_login_opens_memcached_to_nobody_else(start: Start, server: Server, tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("ann:sesame-a\nbob:sesame-b\n")
+    users.chmod(0o600)
+    proxy = funnel(start, memcached(server, "-Y", str(users)), 3, "--memcache-auth")
+    with Connection(proxy.port) as ann, Connection(proxy.port) as stranger:
+        assert ann.ask(b"version\r\n") == b"CLIENT_ERROR unauthenticated\r\n"
+        assert ann.ask(b"set x 0 0 9\r\nann wrong\r\n") == b"CLIENT_ERROR authentication failure\r\n"
+        assert ann.ask(b"set x 0 0 12\r\nann sesame-a\r\n") == b"STORED\r\n"
+        assert ann.ask(b"set k 0 0 4\r\nmine\r\n") == b"STORED\r\n"
+        for _ in range(6):
+            assert stranger.ask(b"get k\r\n") == b"CLIENT_ERROR unauthenticated\r\n"
+        assert ann.value(b"k") == b"mine"
+        with Connection(proxy.port) as bob:
+            assert bob.ask(b"set x 0 0 12\r\nbob sesame-b\r\n") == b"STORED\r\n"
+            assert bob.value(b"k") == b"mine"
+        # The slot of bob is free once the pool has seen that he has left; until then the stranger is refused.
+        answer = b"CLIENT_ERROR authentication failure\r\n"
+        until(lambda: stranger.ask(b"set x 0 0 9\r\nann wrong\r\n") == answer, "a slot for the stranger")
+
+
+@pytest.mark.parametrize(
+    "line", ["boguscommand slkdsldkfjsd", "GET a", "get", "x", "", f"get {'k' * 251}", "delete", "touch a", "mg"]
+)
+def test_what_memcached_does_not_understand_is_an_error_and_the_client_goes_on(
+    start: Start, upstream: int, direct: Connection, line: str
+) -> None:
+    proxy = funnel(start, upstream)
+    with Connection(proxy.port) as client:
+        for connection in (direct, client):
+            assert b"ERROR" in connection.ask(line.encode() + b"\r\n")
+            assert connection.ask(b"version\r\n").startswith(b"VERSION ")
+
+
+def test_a_get_may_have_as_many_keys_as_memcached_takes(start: Start, upstream: int, direct: Connection) -> None:
+    proxy = funnel(start, upstream)
+    request = b"get k " + b" ".join(b"key-%06d" % number for number in range(50_000)) + b"\r\n"
+    assert len(request) > 500_000
+    with Connection(proxy.port) as client:
+        assert client.ask(b"set k 0 0 5\r\nvalue\r\n") == b"STORED\r\n"
+        for connection in (direct, client):
+            assert connection.ask(request) == b"VALUE k 0 5\r\n"
+            assert connection.read(12) == b"value\r\nEND\r\n"
+
+
+def test_the_binary_protocol_is_refused_at_once(start: Start, upstream: int) -> None:
+    proxy = funnel(start, upstream)
+    with Connection(proxy.port) as client:
+        client.send(b"\x80\x0b" + bytes(22))
+        assert client.read(1) == b""
+    proxy.wait_for_log("the binary protocol")

@@ -57,9 +57,9 @@ def parse(*arguments: str) -> Any:
         ((*TWO, "--max-connections", "2"), "proxy"),
         ((*TWO, "--max-connections", "3"), "funnel"),
         ((*TWO[:2], "--max-connections", "1"), "proxy"),
-        ((*TWO, "--max-connections", "2", "--mode", "funnel"), "funnel"),
+        ((*TWO, "--max-connections", "2", "--mode", "funnel", "--codec", "raw"), "funnel"),
         ((*TWO, "--mode", "proxy"), "proxy"),
-        ((*TWO[:2], "--mode", "funnel"), "funnel"),
+        ((*TWO[:2], "--mode", "funnel", "--codec", "resp"), "funnel"),
     ],
 )
 def test_the_numbers_make_the_mode_unless_it_is_said(arguments: tuple[str, ...], mode: str) -> None:
@@ -75,6 +75,14 @@ def test_the_numbers_make_the_mode_unless_it_is_said(arguments: tuple[str, ...],
         ((*LISTEN, *TWO, "--mode", "fifo"), "--mode: fifo has one target, not 2"),
         ((*LISTEN, *TWO, "--mode", "lifo"), "--mode: 'lifo' is not accepted; proxy, fifo or funnel is"),
         ((*LISTEN, *TWO, "--async"), "--async: needs to know where replies end"),
+        ((*LISTEN, *TWO, "--mode", "funnel"), "--mode: in funnel mode requests go to several upstreams"),
+        ((*LISTEN, *TWO, "--memcache-auth"), "--memcache-auth: is for --codec memcache, not raw"),
+        (
+            (*LISTEN, *TWO[:2], "--codec", "memcache", "--memcache-auth"),
+            "--memcache-auth: needs an upstream for each client that logs in; fifo has one for all",
+        ),
+        ((*LISTEN, *TWO, "--max-message", "0"), "--max-message: '0' is not accepted"),
+        ((*LISTEN, *TWO, "--max-message", "1k"), "--max-message: '1k' is not accepted"),
         ((*LISTEN, *TWO[:2], "--async", "--codec", "resp"), "--async: is for funnel mode; this is fifo mode"),
         ((*LISTEN, *TWO, "--send-proxy", "v1"), "--send-proxy: is for proxy mode"),
         ((*LISTEN, *TWO, "--queue-limit", "0"), "--queue-limit: '0' is not accepted"),
@@ -118,7 +126,18 @@ def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**ENVIRONMENT, "LOCAL_MAX_CONNECTIONS": "2", "PROXY_INACTIVE_TIMEOUT": "100"}.items():
         monkeypatch.setenv(name, value)
-    options = parse("--max-connections", "9", "--listen", "tcp:1", "--inactivity-timeout", "2500", "--mode", "funnel")
+    options = parse(
+        "--max-connections",
+        "9",
+        "--listen",
+        "tcp:1",
+        "--inactivity-timeout",
+        "2500",
+        "--mode",
+        "funnel",
+        "--codec",
+        "line",
+    )
     assert (options.settings.chosen_mode, options.settings.listen) == ("funnel", ("tcp:1",))
     assert options.settings.inactivity_timeout == 2500
     assert options.settings.max_connections == 9
@@ -130,7 +149,7 @@ def test_options_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         (("--mode", "proxy", "--inactivity-timeout", "2500"), 2.5),
         (("--mode", "proxy", "--inactivity-timeout", "2500", "--idle-timeout", "9"), 9),
         (("--mode", "proxy"), 0),
-        (("--mode", "funnel", "--inactivity-timeout", "2500"), 0),
+        (("--mode", "funnel", "--codec", "raw", "--inactivity-timeout", "2500"), 0),
     ],
 )
 def test_in_proxy_mode_a_client_and_its_upstream_are_inactive_together(

@@ -1,8 +1,9 @@
 """Codecs: each finds where the messages of one protocol end, in both directions.
 
 A pool whose clients share upstreams has to know which bytes are one request and which are its reply.  A codec finds
-only that.  It changes no bytes, and keeps none but an unfinished line or header; the caller keeps the messages and cuts
-the data at the offsets that the codec returns.
+only that.  It keeps no bytes but an unfinished line or header; the caller keeps the messages and cuts the data at the
+offsets that the codec returns.  It changes no bytes either, unless the protocol numbers its messages, see
+:class:`Rewriter`.
 
 Offsets are into the ``data`` argument of the call that returns them, also for a message that began in an earlier call.
 """
@@ -13,8 +14,9 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.excerpt import excerpt
 from proxymux.core.setup import UNCHANGED, Setup, Setups
 from proxymux.errors import BadCodec
@@ -26,15 +28,12 @@ __all__ = [
     "ReplyScanner",
     "Request",
     "RequestScanner",
+    "Rewriter",
     "SpecialRequest",
     "complete",
     "make_codec",
+    "remaining",
 ]
-
-#: The default limit of a codec for a message's body, or for one value in it, in bytes.
-BODY_LIMIT: Final = 512 * 1024 * 1024
-#: The limit of a line, in bytes, its end included.
-LINE_LIMIT: Final = 64 * 1024
 
 
 class Kind(enum.Enum):
@@ -92,7 +91,11 @@ class SpecialRequest(Request):
 
 
 class RequestScanner(Protocol):
-    """Finds the requests in what one client sends."""
+    """Finds the requests in what one client sends.
+
+    A scanner may have the attribute ``is_pinned``.  Once it is True, requests that were found as PLAIN before, but not
+    sent yet, are handled as OWN (HTTP, where a reply may show that the client needs an upstream alone).
+    """
 
     #: Bytes to be sent to the client at once (HTTP's 100 Continue); the caller sends them and resets this to ``b""``.
     interim: bytes
@@ -156,11 +159,42 @@ class ReplyScanner(Protocol):
         """True if no reply is unfinished."""
 
 
+@runtime_checkable
+class Rewriter(Protocol):
+    """Changes what goes to one upstream, and undoes that in what comes back.
+
+    For protocols that number their messages: numbers of the upstream's own take the place of the clients', which may be
+    equal.  The reply scanners of a codec with ``rewrites`` are rewriters, too.
+    """
+
+    def outgoing(self, data: bytes) -> bytes:
+        """Return what is sent in the place of ``data``.
+
+        :param data: whole requests; they are those that :meth:`ReplyScanner.expect` was called for, in the same order.
+        """
+
+    def incoming(self, data: bytes) -> bytes:
+        """Return what takes the place of ``data``, which the upstream has sent; ``feed`` is called with it.
+
+        A part that cannot be told yet is kept for the next call.  At what must reach nobody the rewriter stops: it
+        returns what came before, and the next ``feed`` raises :class:`~proxymux.errors.BadMessage`.
+        """
+
+
+def remaining(scanner: ReplyScanner) -> int | None:
+    """Return how many bytes of the unfinished reply are still to come, at least; None if it may be endless.
+
+    A reply scanner says so by a method ``remaining()``.  One that has none does not know, which is 0.
+    """
+    ask: Callable[[], int | None] | None = getattr(scanner, "remaining", None)
+    return 0 if ask is None else ask()
+
+
 class Codec(Protocol):
     """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
-    A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``setups`` and ``requests_for``: see
-    :func:`complete`.
+    A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``setups``, ``requests_for``,
+    ``rewrites``, ``failure_for`` and ``repeatable``: see :func:`complete`.
     """
 
     #: The name for ``--codec`` and :func:`make_codec`.
@@ -176,6 +210,8 @@ class Codec(Protocol):
     #: True if the request scanners ignore everything after an OWN request.  Then a client whose OWN request is refused
     #: is closed after the refusal, as its next request cannot be found.
     ends_at_own: bool
+    #: True if the reply scanners are :class:`Rewriter`, too.
+    rewrites: bool
 
     @property
     def setups(self) -> Setups | None:
@@ -200,6 +236,20 @@ class Codec(Protocol):
         :param problem: why, in one line.
         """
 
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        """As :meth:`failure`, for protocols whose error reply depends on the request.
+
+        :param request: the request, or several of which it is the first.
+        """
+
+    def repeatable(self, data: bytes) -> bool:
+        """Return True if the requests in ``data`` may be carried out twice, as the result is the same.
+
+        Asked only if the upstream has closed before it sent a byte of the reply.
+
+        :param data: one request or several, complete.
+        """
+
 
 class CodecBase:
     """A base class with the usual values of a codec's members; a codec sets those that differ."""
@@ -208,6 +258,7 @@ class CodecBase:
     pipelines = False
     silent_first = False
     ends_at_own = False
+    rewrites = False
     setups: Setups | None = None
     if TYPE_CHECKING:
 
@@ -215,6 +266,15 @@ class CodecBase:
 
     def requests_for(self, may_have_own: Callable[[], bool]) -> RequestScanner:
         return self.requests()
+
+    def failure(self, problem: str) -> bytes:
+        return b""
+
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        return self.failure(problem)
+
+    def repeatable(self, data: bytes) -> bool:
+        return False
 
 
 class _Completed:
@@ -227,10 +287,29 @@ class _Completed:
         self.silent_first = bool(getattr(codec, "silent_first", codec.gap))
         self.ends_at_own = bool(getattr(codec, "ends_at_own", CodecBase.ends_at_own))
         self.setups = getattr(codec, "setups", None)
+        self.rewrites = bool(getattr(codec, "rewrites", CodecBase.rewrites))
         self.requests = codec.requests
         self.requests_for = getattr(codec, "requests_for", lambda _: codec.requests())
         self.replies = codec.replies
         self.failure = codec.failure
+        self.repeatable: Callable[[bytes], bool] = getattr(codec, "repeatable", CodecBase().repeatable)
+        self._failure_for: Callable[[bytes, str], bytes] | None = getattr(codec, "failure_for", None)
+
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        return self.failure(problem) if self._failure_for is None else self._failure_for(request, problem)
+
+
+#: The members of a codec that :func:`complete` adds.
+_OPTIONAL: Final = (
+    "pipelines",
+    "silent_first",
+    "ends_at_own",
+    "setups",
+    "requests_for",
+    "rewrites",
+    "failure_for",
+    "repeatable",
+)
 
 
 def complete(codec: Codec) -> Codec:
@@ -238,37 +317,39 @@ def complete(codec: Codec) -> Codec:
 
     ``pipelines`` and ``ends_at_own`` default to False: each request waits for the reply before it, and the scanner is
     expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
-    not show where a reply ends, a greeting looks like any reply.  ``setups`` defaults to None, and ``requests_for`` to
-    ``requests``.
+    not show where a reply ends, a greeting looks like any reply.  ``setups`` defaults to None, ``requests_for`` to
+    ``requests``, ``rewrites`` to False, and ``failure_for`` to ``failure``.  Without ``repeatable`` no request is sent
+    twice.
 
     :param codec: a codec that has all other members.
     """
-    optional = ("pipelines", "silent_first", "ends_at_own", "setups", "requests_for")
-    return codec if all(hasattr(codec, name) for name in optional) else _Completed(codec)
+    return codec if all(hasattr(codec, name) for name in _OPTIONAL) else _Completed(codec)
 
 
-#: The built-in codecs by their names: module, class, and arguments of the constructor.
-_CODECS: Final[dict[str, tuple[str, str, tuple[int, ...]]]] = {
-    "raw": ("raw", "RawCodec", ()),
-    "line": ("line", "LineCodec", ()),
-    **{f"length:{size}": ("length", "LengthCodec", (size,)) for size in (1, 2, 4, 8)},
-    "resp": ("resp", "RespCodec", ()),
-    "http": ("http", "HttpCodec", ()),
-    "memcache": ("memcache", "MemcacheCodec", ()),
-    "modbus": ("modbus", "ModbusCodec", ()),
+#: The built-in codecs by their names: module, class, and the arguments that its constructor gets beside the limits.
+_CODECS: Final[dict[str, tuple[str, str, dict[str, int]]]] = {
+    "raw": ("raw", "RawCodec", {}),
+    "line": ("line", "LineCodec", {}),
+    **{f"length:{size}": ("length", "LengthCodec", {"width": size}) for size in (1, 2, 4, 8)},
+    "resp": ("resp", "RespCodec", {}),
+    "http": ("http", "HttpCodec", {}),
+    "memcache": ("memcache", "MemcacheCodec", {}),
+    "modbus": ("modbus", "ModbusCodec", {}),
 }
 #: The names in words, for help and error messages.
 CODEC_NAMES: Final = "raw, line, length:N (N is 1, 2, 4 or 8), resp, http, memcache and modbus"
 
 
-def make_codec(name: str) -> Codec:
+def make_codec(name: str, limits: Limits = DEFAULT_LIMITS, **choices: object) -> Codec:
     """Make a built-in codec by its name, one of :data:`CODEC_NAMES`.
 
+    :param choices: further arguments, which only the codec of that name takes.
     :raises BadCodec: if there is no codec of that name.
     """
     if name not in _CODECS:
         raise BadCodec(f"{excerpt(name)} is no codec: {CODEC_NAMES} are")
     module, kind, arguments = _CODECS[name]
     # Imported only when needed: a pool uses one codec, and http needs the library h11.
-    codec: Codec = getattr(import_module(f"proxymux.core.codecs.{module}"), kind)(*arguments)
+    make = getattr(import_module(f"proxymux.core.codecs.{module}"), kind)
+    codec: Codec = make(**arguments, **choices, limits=limits)
     return codec

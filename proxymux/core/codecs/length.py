@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT, CodecBase, Request
+from proxymux.core.codecs import CodecBase, Request
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
@@ -11,22 +12,19 @@ class LengthCodec(CodecBase):
     """The codec ``length:N``: a length of N bytes, then that many bytes of message.
 
     :param width: bytes of the length field.
-    :param limit: the most bytes after the length field.
+    :param limits: the most bytes after the length field are ``limits.value``.
     """
 
-    def __init__(self, width: int, limit: int = BODY_LIMIT) -> None:
+    def __init__(self, width: int, limits: Limits = DEFAULT_LIMITS) -> None:
         self.name = f"length:{width}"
         self._width = width
-        self._limit = limit
+        self._limit = limits.value
 
     def requests(self) -> LengthRequests:
         return LengthRequests(self._width, self._limit)
 
     def replies(self) -> LengthReplies:
         return LengthReplies(self._width, self._limit)
-
-    def failure(self, problem: str) -> bytes:
-        return b""
 
 
 class _Messages:
@@ -36,11 +34,12 @@ class _Messages:
         self._width = width
         self._limit = limit
         self._prefix = b""
-        self._bytes_left = 0
+        #: The bytes of a message that are still to come, once its length is known.
+        self.bytes_left = 0
 
     @property
     def is_between(self) -> bool:
-        return not self._bytes_left and not self._prefix
+        return not self.bytes_left and not self._prefix
 
     def ends(self, data: bytes, most: int | None = None) -> list[int]:
         """Return the offsets where messages end.
@@ -51,22 +50,22 @@ class _Messages:
         ends: list[int] = []
         at, size = 0, len(data)
         while at < size and (most is None or len(ends) < most):
-            if not self._bytes_left:
+            if not self.bytes_left:
                 taken = self._width - len(self._prefix)
                 self._prefix += data[at : at + taken]
                 at = min(at + taken, size)
                 if len(self._prefix) < self._width:
                     break
-                self._bytes_left = int.from_bytes(self._prefix, "big")
+                self.bytes_left = int.from_bytes(self._prefix, "big")
                 self._prefix = b""
-                if self._bytes_left > self._limit:
-                    bad = BadMessage(f"a message of {self._bytes_left} bytes is longer than {self._limit}")
+                if self.bytes_left > self._limit:
+                    bad = BadMessage(f"a message of {self.bytes_left} bytes is longer than {self._limit}")
                     bad.finished = ends
                     raise bad
-            end = at + self._bytes_left
+            end = at + self.bytes_left
             if end <= size:
                 ends.append(end)
-            self._bytes_left = max(0, end - size)
+            self.bytes_left = max(0, end - size)
             at = min(end, size)
         return ends
 
@@ -97,6 +96,9 @@ class LengthReplies(Due):
     def __init__(self, width: int, limit: int) -> None:
         super().__init__()
         self._messages = _Messages(width, limit)
+
+    def remaining(self) -> int | None:
+        return self._messages.bytes_left
 
     def feed(self, data: bytes) -> list[int]:
         ends = self._messages.ends(data, self._due)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxymux.core.codecs import LINE_LIMIT, CodecBase, Request
+from proxymux.core.codecs import CodecBase, Request
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
@@ -10,23 +11,20 @@ from proxymux.errors import BadMessage
 class LineCodec(CodecBase):
     """The codec ``line``.
 
-    :param limit: the most bytes of a line, its LF included.
+    :param limits: the most bytes of a line, its LF included, are ``limits.line``.
     """
 
     name = "line"
     silent_first = True  # a greeting line cannot be told from a reply
 
-    def __init__(self, limit: int = LINE_LIMIT) -> None:
-        self._limit = limit
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limit = limits.line
 
     def requests(self) -> LineRequests:
         return LineRequests(self._limit)
 
     def replies(self) -> LineReplies:
         return LineReplies(self._limit)
-
-    def failure(self, problem: str) -> bytes:
-        return b""
 
 
 class _Lines:

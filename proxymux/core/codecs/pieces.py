@@ -32,6 +32,15 @@ class PartialLine:
         """True if no unfinished line is kept."""
         return not self._kept
 
+    @property
+    def size(self) -> int:
+        """The number of bytes that are kept of an unfinished line."""
+        return len(self._kept)
+
+    def begins_with(self, beginnings: tuple[bytes, ...]) -> bool:
+        """True if an unfinished line is kept that begins with one of ``beginnings``."""
+        return self._kept.startswith(beginnings)
+
     def take(self, data: bytes, at: int) -> bytes | None:
         """Return the line, LF included, that begins or continues at ``at``.
 
@@ -105,6 +114,9 @@ class Due:
 
     def silence(self) -> None:
         pass
+
+    def remaining(self) -> int | None:
+        return 0
 
 
 def unsolicited(finished: list[int]) -> BadMessage:

@@ -7,24 +7,28 @@ reply is cut where the upstream pauses.  It is correct for clients that send sma
 from __future__ import annotations
 
 from proxymux.core.codecs import CodecBase, Request
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import Due, unsolicited
 
 
 class RawCodec(CodecBase):
-    """The codec ``raw``."""
+    """The codec ``raw``.
+
+    :param limits: not needed, as a chunk is a request.
+    """
 
     name = "raw"
     gap = True
     silent_first = True
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__()
 
     def requests(self) -> RawRequests:
         return RawRequests()
 
     def replies(self) -> RawReplies:
         return RawReplies()
-
-    def failure(self, problem: str) -> bytes:
-        return b""
 
 
 class RawRequests:

@@ -13,15 +13,13 @@ from OpenSSL import SSL
 
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import CLOSE_LIMIT, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import CLOSE_LIMIT, LOOK_AGAIN, PLENTY, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
 from proxymux.net.epoll.tls import TlsSocket
 from proxymux.net.socket_address import address_of
 from proxymux.net.tls.engine import TlsEngine
 
-#: Bytes in the send buffer above which the producer is paused.
-_PLENTY: Final = 1 << 16
 #: The most reads of one connection in one turn of the hub.
 _READS: Final = 4
 #: The value of SO_LINGER with which closing sends a reset: on, for 0 seconds.
@@ -51,6 +49,7 @@ class EpollConnection:
         "_is_failing",
         "_is_paused",
         "_local",
+        "_plenty",
         "_producer",
         "_timer",
         "fd",
@@ -106,6 +105,7 @@ class EpollConnection:
         self._error: OSError | None = None
         self._flushed: Callable[[], None] | None = None
         self._producer: Producer | None = None
+        self._plenty = PLENTY
         self._timer: Timer | None = None
         if is_watched:
             hub.set_watcher(self.fd, self)
@@ -279,7 +279,7 @@ class EpollConnection:
                 assert isinstance(self.sock, socket.SocketType)  # TLS makes its send buffer itself
                 self.send_buffer = SendBuffer(self.sock)
         self.send_buffer.add(data)
-        if self._producer is not None and len(self.send_buffer) > _PLENTY:
+        if self._producer is not None and len(self.send_buffer) > self._plenty:
             self._producer.pauseProducing()
 
     def flush(self) -> None:
@@ -317,8 +317,9 @@ class EpollConnection:
             self.is_ending = True
             self.read_again()  # so that what the peer has sent is read to its end
 
-    def register_producer(self, producer: Producer) -> None:
+    def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         self._producer = producer
+        self._plenty = plenty
 
     def unregister_producer(self) -> None:
         self._producer = None

@@ -25,7 +25,16 @@ from zope.interface import implementer
 from proxymux.core.identity import SocketAddress, unmapped
 from proxymux.core.target import InetTarget, Target, UnixTarget
 from proxymux.core.wheel import Timer
-from proxymux.net.connection import CLOSE_LIMIT, EARLY, LOOK_AGAIN, UNOWNED, ConnectionOwner, Producer, bytes_to_send
+from proxymux.net.connection import (
+    CLOSE_LIMIT,
+    EARLY,
+    LOOK_AGAIN,
+    PLENTY,
+    UNOWNED,
+    ConnectionOwner,
+    Producer,
+    bytes_to_send,
+)
 from proxymux.net.reactor.tls import TransportTls
 from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.socket_address import with_zone
@@ -60,6 +69,7 @@ class TransportConnection(Protocol):
         self._tls: TransportTls | None = None
         #: Why TLS has failed.
         self._failure: ConnectionError | None = None
+        self._plenty = PLENTY
 
     # Called by the transport
 
@@ -182,8 +192,10 @@ class TransportConnection(Protocol):
         if not self.is_lost and not self.is_finished:
             self.transport.resumeProducing()
 
-    def register_producer(self, producer: Producer) -> None:
+    def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         if not self.is_lost:
+            if plenty != self._plenty:
+                self._plenty = self._below_tls().bufferSize = plenty
             self.transport.registerProducer(cast("IPushProducer", producer), True)
             self._has_producer = True
 

@@ -73,6 +73,12 @@ class Transport(INegotiated, IConsumer, IPushProducer, IReadWriteDescriptor):
     #: pyOpenSSL's connection; only a TLS transport has it.
     getHandle: Callable[[], SSL.Connection] = Attribute("callable")
     getPeerCertificate: Callable[[], X509 | None] = Attribute("callable")
+    #: Bytes that may wait to be sent before the producer is paused.
+    bufferSize: int = Attribute("int")
+    #: What waits to be sent: the bytes from ``offset`` on, and then others of this number.
+    dataBuffer: bytes = Attribute("bytes")
+    offset: int = Attribute("int")
+    _tempDataLen: int = Attribute("int")
     #: Ask the reactor to tell when the socket is writable.
     startWriting: Callable[[], None] = Attribute("callable")
 

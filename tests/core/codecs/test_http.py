@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxymux.core.codecs import Kind, Request, make_codec
+from proxymux.core.codecs import Kind, Request, RequestScanner, make_codec
 from proxymux.core.codecs.http import HttpCodec
-from proxymux.core.codecs.http.requests import Hint
+from proxymux.core.codecs.http.hint import Flags, Hint, HttpClient
+from proxymux.core.codecs.limits import Limits
 from proxymux.errors import BadMessage
 from tests.core.codecs.checks import (
     Said,
@@ -36,6 +37,11 @@ def head(start: str, *fields: str) -> bytes:
     return "\r\n".join([start, *fields, "", ""]).encode("latin-1")
 
 
+def found(scanner: RequestScanner, data: bytes) -> list[Request]:
+    """The requests that end in the data, without their hints."""
+    return [Request(each.end, each.kind) for each in scanner.feed(data)]
+
+
 def asked(*fields: str, method: str = "POST", version: str = "1.1") -> bytes:
     return head(f"{method} / HTTP/{version}", "Host: a", *fields)
 
@@ -58,7 +64,7 @@ def test_empty_lines_before_a_request_are_passed_over() -> None:
     nothing = Said(b"\r\n", Kind.REFUSED)
     check_requests(http, nothing, Said(GET), nothing, Said(POST))
     requests = http.requests()
-    assert requests.feed(b"\r\n" * 3 + GET) == [Request(6, Kind.REFUSED), Request(6 + len(GET))]
+    assert found(requests, b"\r\n" * 3 + GET) == [Request(6, Kind.REFUSED), Request(6 + len(GET))]
     assert requests.feed(b"\r") == []
     assert not requests.is_between
     assert requests.feed(b"\n") == [Request(1, Kind.REFUSED)]
@@ -66,19 +72,28 @@ def test_empty_lines_before_a_request_are_passed_over() -> None:
 
 
 def test_a_head_has_no_body_to_expect() -> None:
-    check_requests(http, Said(asked(method="HEAD"), hint=Hint.HEAD), Said(GET))
+    check_requests(http, Said(asked(method="HEAD"), hint=Flags.HEAD), Said(GET))
 
 
 LASTS = [
-    Said(asked("Connection: close"), Kind.LAST, Hint.LAST),
-    Said(asked("Connection: TE, Close", "TE: x", method="HEAD"), Kind.LAST, Hint.LAST | Hint.HEAD),
-    Said(asked("Connection: x", "Connection: close", "Content-Length: 1") + b"x", Kind.LAST, Hint.LAST),
-    Said(head("GET / HTTP/1.0"), Kind.LAST, Hint.LAST),
-    Said(asked("Connection: x", version="1.0"), Kind.LAST, Hint.LAST),
+    Said(asked("Connection: close"), Kind.LAST, Flags.LAST),
+    Said(asked("Connection: TE, Close", "TE: x", method="HEAD"), Kind.LAST, Flags.LAST | Flags.HEAD),
+    Said(asked("Connection: x", "Connection: close", "Content-Length: 1") + b"x", Kind.LAST, Flags.LAST),
+    Said(head("GET / HTTP/1.0"), Kind.LAST, Flags.LAST),
+    Said(asked("Connection: x", version="1.0"), Kind.LAST, Flags.LAST),
 ]
 OWNS = [
     Said(asked("Upgrade: websocket", "Connection: keep-alive, Upgrade", method="GET"), Kind.OWN),
-    Said(asked("Upgrade: h2c", "Connection: upgrade", "Content-Length: 2") + b"ab", Kind.OWN),
+    Said(asked("Upgrade: h2c, websocket", "Connection: upgrade", "Content-Length: 2") + b"ab", Kind.OWN),
+    Said(asked("Upgrade: WebSocket", "Upgrade: h2c", "Connection: upgrade", method="GET"), Kind.OWN),
+    Said(asked("Upgrade: tcp", "Connection: Upgrade"), Kind.OWN),
+    Said(asked("Authorization: NTLM TlRMTVNTUAABAAAA"), Kind.OWN),
+    Said(asked("Authorization: Negotiate YIIJvwYGKwYBBQ=="), Kind.OWN),
+    Said(asked("Authorization: negotiate"), Kind.OWN),
+    Said(asked("Authorization: Basic YTpi", "AUTHORIZATION:\tnTlM\tTlRM"), Kind.OWN),
+    Said(asked("Proxy-Authorization: Basic YTpi, NTLM TlRM"), Kind.OWN),
+    Said(asked("Proxy-Authorization: Basic YTpi,NEGOTIATE TlRM", "Connection: close"), Kind.OWN, Flags.LAST),
+    Said(asked("Authorization: NTLM TlRM", method="HEAD", version="1.0"), Kind.OWN, Flags.LAST | Flags.HEAD),
     Said(head("CONNECT a:1 HTTP/1.1", "Host: a:1"), Kind.OWN),
     Said(head("CONNECT a:1 HTTP/1.1", "Host: a:1", "Content-Length: 0"), Kind.OWN),
 ]
@@ -101,10 +116,65 @@ def test_nothing_is_looked_at_after_the_last_request(said: Said) -> None:
         asked("Connection: upgrade"),
         asked("Connection: not-close, closed"),
         asked("X-Connection: close"),
+        asked("Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"),
+        asked("Upgrade: TLS/1.2", "Connection: Upgrade"),
+        asked("Upgrade: TLS/1.3, HTTP/2.0, h2c", "Upgrade: tls/1.0", "Connection: upgrade"),
+        asked("Authorization: Basic YTpi"),
+        asked("Authorization: Bearer ntlm-negotiate"),
+        asked('Authorization: Digest username="a"', "Proxy-Authorization: NTLMv2 x"),
+        asked("X-Authorization: NTLM TlRM", "WWW-Authenticate: x"),
     ],
 )
 def test_these_do_not_end_the_connection(data: bytes) -> None:
     check_requests(http, Said(data), Said(GET))
+
+
+CHALLENGES = [
+    ["WWW-Authenticate: NTLM"],
+    ["WWW-Authenticate: Negotiate"],
+    ["WWW-Authenticate: Basic realm=x", "www-authenticate: negotiate"],
+    ['Proxy-Authenticate: Basic realm="x", NTLM'],
+    ["Proxy-Authenticate: Negotiate TlRM, Basic"],
+]
+
+
+@pytest.mark.parametrize("fields", CHALLENGES)
+def test_who_was_asked_to_authenticate_the_connection_needs_one_alone(fields: list[str]) -> None:
+    requests, replies, other = http.requests(), http.replies(), http.requests()
+    [first] = requests.feed(GET)
+    [second] = requests.feed(GET)
+    assert requests.feed(POST[:-1]) == []
+    replies.expect(first.hint)
+    replies.expect(second.hint)
+    assert first.kind is Kind.PLAIN
+    assert getattr(requests, "is_pinned", None) is False
+    replies.feed(head("HTTP/1.1 401 Unauthorized", *fields, "Content-Length: 2"))
+    assert getattr(requests, "is_pinned", None) is True
+    assert found(requests, POST[-1:]) == [Request(1, Kind.OWN)]
+    assert requests.feed(GET) == []
+    assert found(other, GET) == [Request(len(GET))]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[], ["WWW-Authenticate: Basic realm=ntlm"], ["WWW-Authenticate: Bearer"], ["X-Authenticate: NTLM"]],
+)
+def test_other_challenges_are_of_no_concern(fields: list[str]) -> None:
+    requests, replies = http.requests(), http.replies()
+    replies.expect(requests.feed(GET)[0].hint)
+    replies.feed(head("HTTP/1.1 401 Unauthorized", *fields, "Content-Length: 0"))
+    assert found(requests, GET) == [Request(len(GET))]
+
+
+def test_a_challenge_is_for_the_client_that_was_asked() -> None:
+    clients = [http.requests() for _ in range(3)]
+    replies = http.replies()
+    for client in clients:
+        replies.expect(client.feed(GET)[0].hint)
+    challenge = head("HTTP/1.1 401 Unauthorized", "WWW-Authenticate: NTLM", "Content-Length: 0")
+    assert len(replies.feed(OK + challenge + OK)) == 3
+    kinds = [client.feed(GET)[0].kind for client in clients]
+    assert kinds == [Kind.PLAIN, Kind.OWN, Kind.PLAIN]
 
 
 def test_a_client_that_waits_is_told_to_go_on() -> None:
@@ -117,7 +187,7 @@ def test_a_client_that_waits_is_told_to_go_on() -> None:
         assert requests.interim == b"HTTP/1.1 100 Continue\r\n\r\n"
         requests.interim = b""
         assert requests.feed(body[:1]) == []
-        assert requests.feed(body[1:]) == [Request(len(body) - 1)]
+        assert found(requests, body[1:]) == [Request(len(body) - 1)]
         assert requests.interim == b""
 
 
@@ -216,7 +286,7 @@ def test_what_could_be_read_in_two_ways_is_refused(data: bytes) -> None:
     assert assert_one_reply(bad.answer)
     if not data.startswith(b"\r"):
         # The requests before it are not lost.
-        assert bad_requests(http, GET + data).finished[0] == Request(len(GET))
+        assert bad_requests(http, GET + data).finished[0].end == len(GET)
 
 
 def assert_one_reply(answer: bytes) -> bool:
@@ -256,7 +326,7 @@ def test_an_error_does_not_quote_the_request() -> None:
 def test_limits_of_a_head() -> None:
     longest = asked("X: " + "x" * (65536 - len(asked("X: "))))
     assert len(longest) == 65536
-    assert http.requests().feed(longest) == [Request(65536)]
+    assert found(http.requests(), longest) == [Request(65536)]
     for step in (1, 1000, 65536):
         assert found_requests(http, [longest[at : at + step] for at in range(0, 65536, step)])[1] is False
     for data in (longest[:-4] + b"x\r\n\r\n", b"GET /" + b"x" * 65532):
@@ -264,7 +334,7 @@ def test_limits_of_a_head() -> None:
 
 
 def test_limits_of_a_body() -> None:
-    codec = HttpCodec(body_limit=10)
+    codec = HttpCodec(Limits(value=10))
     check_requests(codec, Said(asked("Content-Length: 10") + b"x" * 10))
     check_requests(codec, Said(asked("Transfer-Encoding: chunked") + b"5\r\n12345\r\n5\r\n12345\r\n0\r\n\r\n"))
     check_replies(codec, [None], b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")
@@ -276,12 +346,12 @@ def test_limits_of_a_body() -> None:
 
 def test_limits_of_a_chunk_and_of_a_trailer() -> None:
     start = asked("Transfer-Encoding: chunked")
-    assert http.requests().feed(start + b"0;" + b"x" * 4092 + b"\r\n\r\n") == [Request(len(start) + 4098)]
+    assert found(http.requests(), start + b"0;" + b"x" * 4092 + b"\r\n\r\n") == [Request(len(start) + 4098)]
     for rest in (b"0;" + b"x" * 4093 + b"\r\n", b"0;" + b"x" * 4095):
         bad_requests(http, start + rest)
     fields = b"a: b\r\n" * 10921 + b"a: " + b"x" * 5 + b"\r\n"
     assert len(fields) == 65536
-    assert http.requests().feed(start + b"0\r\n" + fields + b"\r\n") == [Request(len(start) + 3 + len(fields) + 2)]
+    assert found(http.requests(), start + b"0\r\n" + fields + b"\r\n") == [Request(len(start) + 3 + len(fields) + 2)]
     for rest in (b"x" + fields, b"a: " + b"x" * 65536):
         with pytest.raises(BadMessage):
             http.requests().feed(start + b"0\r\n" + rest)
@@ -289,6 +359,7 @@ def test_limits_of_a_chunk_and_of_a_trailer() -> None:
 
 # --- replies ---
 
+HEAD = Hint(Flags.HEAD, HttpClient())
 OK = head("HTTP/1.1 200 OK", "Content-Length: 2") + b"ok"
 NONE = head("HTTP/1.1 204 No Content")
 SAME = head("HTTP/1.1 304 Not Modified", "Content-Length: 100")
@@ -306,8 +377,8 @@ def test_replies_one_after_the_other() -> None:
 
 
 def test_replies_to_head_have_no_body() -> None:
-    check_replies(http, [Hint.HEAD, None, Hint.HEAD], OK[:-2], OK, LONG[: -len(CHUNKED)])
-    check_replies(http, [Hint.HEAD, None], head("HTTP/1.1 200 OK"), OK)
+    check_replies(http, [HEAD, None, HEAD], OK[:-2], OK, LONG[: -len(CHUNKED)])
+    check_replies(http, [HEAD, None], head("HTTP/1.1 200 OK"), OK)
 
 
 def test_a_body_that_the_end_of_the_connection_ends() -> None:
@@ -335,8 +406,8 @@ def test_the_end_of_the_connection_ends_nothing_else(data: bytes) -> None:
         (None, OK.replace(b"OK\r\n", b"OK\r\nConnection: Close\r\n")),
         (None, LONG.replace(b"OK\r\n", b"OK\r\nConnection: a, close\r\n")),
         (None, OK.replace(b"1.1", b"1.0")),
-        (Hint.LAST, OK),
-        (Hint.LAST | Hint.HEAD, OK[:-2]),
+        (Hint(Flags.LAST, HttpClient()), OK),
+        (Hint(Flags.LAST | Flags.HEAD, HttpClient()), OK[:-2]),
     ],
 )
 def test_the_upstream_is_of_no_use_after_the_last_reply(hint: Hint | None, reply: bytes) -> None:
@@ -382,6 +453,13 @@ def test_a_reply_too_many() -> None:
     assert bad_replies(http, [], head("HTTP/1.1 408 Request Timeout", "Content-Length: 0")).finished == []
 
 
+def test_a_failure_is_one_of_the_request() -> None:
+    assert http.failure_for(GET, "no upstream") == http.failure("no upstream")
+    failure = http.failure_for(asked(method="HEAD"), "no upstream")
+    assert failure.startswith(b"HTTP/1.1 503 ")
+    check_replies(http, [HEAD], failure)
+
+
 # --- any bytes ---
 
 requests = st.lists(st.sampled_from([GET, POST, STREAM, TRAILED, LASTS[0].data, OWNS[2].data, b"\r\n"]), max_size=4)
@@ -418,11 +496,11 @@ def length_by_h11(data: bytes) -> int:
 def test_h11_finds_the_same_requests(data: bytes) -> None:
     scanner = http.requests()
     try:
-        found = scanner.feed(data)
+        requests = scanner.feed(data)
     except BadMessage as bad:
-        found = bad.finished
+        requests = bad.finished
     at = 0
-    for request in found:
+    for request in requests:
         if request.kind is not Kind.REFUSED:
             assert at + length_by_h11(data[at:]) == request.end
         at = request.end

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxymux.core.codecs import Kind, Request, make_codec
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.memcache import MemcacheCodec
 from proxymux.core.codecs.memcache.commands import Shape
 from tests.core.codecs.checks import (
@@ -89,7 +90,58 @@ OWN = [
     said("md a q", kind=Kind.OWN),
     *(
         said(line, kind=Kind.OWN)
-        for line in ("watch", "lru_crawler metadump all", "shutdown", "GET a", "", " get a", "x")
+        for line in ("watch", "lru_crawler metadump all", "shutdown", "slabs automove 1", "lru")
+    ),
+]
+CLIENT_ERROR = b"CLIENT_ERROR bad command line format\r\n"
+
+
+def answered(line: str, answer: bytes) -> Said:
+    return Said(line.encode("latin-1") + b"\r\n", Kind.REFUSED, None, answer)
+
+
+ANSWERED = [
+    *(
+        answered(line, b"ERROR\r\n")
+        for line in (
+            "",
+            "x",
+            "GET a",
+            " get a",
+            "bogus command",
+            "getx a b",
+            "sett a 0 0",
+            "foo a 0 0 x",
+            "foo a 5",
+            "mx a",
+            "watcher",
+        )
+    ),
+    *(
+        answered(line, b"")
+        for line in ("delete a x noreply", "incr a noreply", "touch a noreply ", "verbosity noreply")
+    ),
+    *(
+        answered(line, CLIENT_ERROR)
+        for line in (
+            "get",
+            "get ",
+            f"get {KEY}k",
+            f"get a {KEY}k",
+            "gat a b",
+            "gat 0",
+            "delete",
+            "delete a 1",
+            "incr a",
+            "incr a -1",
+            "touch a",
+            "flush_all x",
+            "verbosity",
+            "version 1",
+            "mg",
+            f"mg {KEY}k",
+            "ma",
+        )
     ),
 ]
 
@@ -99,7 +151,7 @@ def test_requests_one_after_the_other() -> None:
     check_requests(memcache, GET, tail=b"set a 0 0 3\r\nabc\r")
 
 
-@pytest.mark.parametrize("each", REQUESTS + SILENT + OWN)
+@pytest.mark.parametrize("each", REQUESTS + SILENT + OWN + ANSWERED)
 def test_a_request(each: Said) -> None:
     check_requests(memcache, GET, each, GET)
 
@@ -119,16 +171,11 @@ def test_the_client_leaves() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "get",
-        "get ",
-        f"get {KEY}k",
-        f"get a {KEY}k",
         "get a\tb",
         "get a\0",
         "get a\rb",
         "get a\r",
-        "gat a b",
-        "gat 0",
+        "set",
         "set a 0 0",
         "set a 0 0 -1",
         "set a 0 0 x",
@@ -139,23 +186,12 @@ def test_the_client_leaves() -> None:
         f"set {KEY}k 0 0 1",
         "cas a 0 0 1",
         "cas a 0 0 1 x",
-        "delete",
-        "delete a 1",
-        "delete a x noreply",
-        "incr a",
-        "incr a noreply",
-        "incr a -1",
-        "touch a noreply",
-        "flush_all x",
-        "verbosity",
-        "verbosity noreply",
-        "version 1",
-        "mg",
-        f"mg {KEY}k",
         "ms a",
         "ms a S1",
         "ms a v 1",
         "set a 0 0 99999999999",
+        "x" * 2049,
+        "gat 0" + " a" * 1100,
         "\x80\0\0\0",
     ],
 )
@@ -166,13 +202,64 @@ def test_what_is_no_request(line: str) -> None:
     assert bad.finished == [Request(len(GET.data), hint=VALUES)]
 
 
+@pytest.mark.parametrize(
+    "line", ["sett a 0 0 5", "foo a 0 0 5 noreply", "foo a 0 -1 5 7", "foo a 0 0 5 7 noreply", "mx a 5 q"]
+)
+def test_an_unknown_command_that_a_value_may_follow_ends_its_client(line: str) -> None:
+    bad = bad_requests(memcache, GET.data + line.encode() + b"\r\nflush_all\r\n")
+    assert bad.answer == b"ERROR\r\n"
+    assert bad.finished == [Request(len(GET.data), hint=VALUES)]
+
+
+@pytest.mark.parametrize("line", ["GET / HTTP/1.0", "DELETE HTTP/1.1"])
+def test_http_is_hung_up_on(line: str) -> None:
+    bad = bad_requests(memcache, line.encode() + b"\r\nHost: a\r\n")
+    assert (bad.problem, bad.answer) == ("memcache: an HTTP request", b"")
+
+
+def test_the_binary_protocol_is_known_by_its_first_byte() -> None:
+    bad = bad_requests(memcache, b"\x80")
+    assert "the binary protocol" in bad.problem
+    assert bad.answer == b""
+    requests = memcache.requests()
+    assert requests.feed(b"get a\r\n\x80x\r\n")[1] == Request(11, Kind.REFUSED, answer=b"ERROR\r\n")
+
+
+# --- logins ---
+
+UNAUTHENTICATED = b"CLIENT_ERROR unauthenticated\r\n"
+
+
+@pytest.mark.parametrize("value", [b"", b" noreply"])
+def test_a_login_needs_an_upstream_alone_whenever_it_comes(value: bytes) -> None:
+    codec = MemcacheCodec(asks_for_login=True)
+    login = Said(b"set x 0 0 9" + value + b"\r\nuser pass\r\n", Kind.OWN)
+    check_requests(codec, login)
+    check_requests(codec, answered("version", UNAUTHENTICATED), answered("get a", UNAUTHENTICATED), login, login)
+    check_requests(memcache, said("set x 0 0 9", value=b"user pass"))
+
+
+@pytest.mark.parametrize("line", ["watch", "setx", "setx a 0 0", "mg a v", "x", "delete a noreply"])
+def test_before_the_login_nothing_else_goes_to_an_upstream(line: str) -> None:
+    check_requests(MemcacheCodec(asks_for_login=True), answered(line, UNAUTHENTICATED), Said(b"quit\r\n", Kind.QUIT))
+
+
+@pytest.mark.parametrize(
+    "line", ["add a 0 0 5", "cas a 0 0 5 6", "setx a 0 0 5", "ms a 5", "set a 0 0", "set a 0 0 16385"]
+)
+def test_before_the_login_what_a_value_may_follow_ends_its_client(line: str) -> None:
+    bad = bad_requests(MemcacheCodec(asks_for_login=True), line.encode() + b"\r\nflush_all\r\n")
+    assert bad.answer.startswith(b"CLIENT_ERROR ")
+    assert bad.finished == []
+
+
 def test_a_value_is_as_long_as_it_says() -> None:
     for value in (b"abcd\r\n", b"ab\r\n\r\n", b"abc\rx", b"abcxx"):
         bad_requests(memcache, b"set a 0 0 3\r\n" + value)
 
 
 def test_limits() -> None:
-    codec = MemcacheCodec(value_limit=10)
+    codec = MemcacheCodec(Limits(value=10))
     check_requests(codec, said("set a 0 0 10", value=b"x" * 10))
     check_replies(codec, [VALUES], b"VALUE a 0 10\r\n" + b"x" * 10 + b"\r\nEND\r\n")
     bad_requests(codec, b"set a 0 0 11\r\n")
@@ -180,13 +267,16 @@ def test_limits() -> None:
     bad_replies(codec, [META], b"VA 11\r\n")
     bad_requests(memcache, b"ms a 536870913\r\n")
     assert memcache.requests().feed(b"ms a 536870912\r\n") == []
-    longest = b"get" + b" abcdefghi" * 6553 + b"\r\n"
-    assert memcache.requests().feed(longest + b"get a\r\n") == [
-        Request(65535, hint=VALUES),
-        Request(65542, hint=VALUES),
-    ]
-    bad_requests(memcache, longest[:-2] + b"jk\r\n")
-    bad_requests(memcache, b"x" * 65537)
+    for name in (b"get", b"gets"):
+        longest = name + b" abcdefghi" * 104857
+        longest += b" " * (1048574 - len(longest)) + b"\r\n"
+        pieces = [longest[at : at + 60_000] for at in range(0, len(longest), 60_000)]
+        assert_requests(memcache, [Said(longest, hint=VALUES), GET], [*pieces, GET.data])
+        bad_requests(memcache, longest[:-2] + b" \r\n")
+    line = b"gat 0" + b" a" * 1020
+    assert memcache.requests().feed(line + b" \r\n") == [Request(2048, hint=VALUES)]
+    bad_requests(memcache, line + b"  \r\n")
+    bad_requests(memcache, b"x" * 2049)
 
 
 # --- replies ---
@@ -260,7 +350,7 @@ def test_a_reply_too_many() -> None:
 # --- any bytes ---
 
 ALPHABET = b" \r\n0123aq\0E"
-requests = st.lists(st.sampled_from(REQUESTS + SILENT), max_size=5).map(
+requests = st.lists(st.sampled_from(REQUESTS + SILENT + ANSWERED), max_size=5).map(
     lambda all_: b"".join(each.data for each in all_)
 )
 answers = st.lists(st.sampled_from(ANSWERS), max_size=5)

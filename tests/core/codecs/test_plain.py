@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from proxymux.core.codecs import Request, make_codec
 from proxymux.core.codecs.length import LengthCodec
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.line import LineCodec
 from proxymux.errors import BadMessage
 from tests.core.codecs.checks import (
@@ -73,7 +74,7 @@ def test_lines_end_with_lf() -> None:
 
 @pytest.mark.parametrize("before", [b"", b"a\n"])
 def test_a_line_has_a_limit(before: bytes) -> None:
-    codec = LineCodec(limit=10)
+    codec = LineCodec(Limits(line=10))
     check_requests(codec, *[Said(before)] * bool(before), Said(b"123456789\n"))
     check_requests(codec, *[Said(before)] * bool(before), Said(b"1\n"), tail=b"1234567890")
     for line in (b"1234567890\n", b"12345678901"):
@@ -82,11 +83,17 @@ def test_a_line_has_a_limit(before: bytes) -> None:
         assert bad_requests(codec, before + line).finished == [Request(2)] * bool(before)
 
 
-def test_a_line_has_64_kib_by_default() -> None:
+def test_a_line_has_16_mib_by_default() -> None:
     codec = make_codec("line")
-    assert codec.requests().feed(b"x" * 65535 + b"\n") == [Request(65536)]
-    with pytest.raises(BadMessage):
-        codec.requests().feed(b"x" * 65536 + b"\n")
+    most = 16 * 1024 * 1024
+    longest = b"x" * (most - 1) + b"\n"
+    assert codec.requests().feed(longest) == [Request(most)]
+    replies = codec.replies()
+    replies.expect(None, 2)
+    assert replies.feed(longest) == [most]
+    for scanner in (codec.requests(), replies):
+        with pytest.raises(BadMessage, match="more than 16777216 bytes"):
+            scanner.feed(b"x" + longest)
 
 
 def test_a_second_line_to_one_request_is_one_too_many() -> None:
@@ -97,7 +104,7 @@ def test_a_second_line_to_one_request_is_one_too_many() -> None:
 @quick
 @given(st.lists(st.sampled_from([b"\n", b"a", b"bcd", b"x" * 12]), max_size=20).map(b"".join), places)
 def test_lines_are_the_same_however_they_are_cut(data: bytes, at: list[int]) -> None:
-    codec = LineCodec(limit=20)
+    codec = LineCodec(Limits(line=20))
     check_any_requests(codec, data, at)
     check_any_replies(codec, [None] * 3, data, at)
 
@@ -116,7 +123,7 @@ def test_a_message_is_as_long_as_it_says(width: int) -> None:
 
 
 def test_a_length_has_a_limit() -> None:
-    codec = LengthCodec(2, limit=300)
+    codec = LengthCodec(2, Limits(value=300))
     check_requests(codec, Said(b"\1\x2c" + b"x" * 300))
     assert "of 301 bytes is longer than 300" in bad_requests(codec, b"\0\0\1\x2d").problem
     assert bad_requests(codec, b"\0\0\1\x2d").finished == [Request(2)]
@@ -133,7 +140,7 @@ def test_a_length_of_512_mib_is_the_most_by_default() -> None:
 @quick
 @given(st.binary(max_size=60), places)
 def test_lengths_are_the_same_however_they_are_cut(data: bytes, at: list[int]) -> None:
-    codec = LengthCodec(2, limit=0x300)
+    codec = LengthCodec(2, Limits(value=0x300))
     check_any_requests(codec, data, at)
     check_any_replies(codec, [None] * 2, data, at)
 

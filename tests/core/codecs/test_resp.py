@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxymux.core.codecs import Kind, Request, make_codec
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.resp import RespCodec
 from proxymux.errors import BadMessage
 from tests.core.codecs.checks import (
@@ -161,17 +162,17 @@ def test_what_is_no_request(data: bytes) -> None:
 
 
 def test_limits_of_a_request() -> None:
-    codec = RespCodec(bulk_limit=10)
+    codec = RespCodec(Limits(value=10))
     check_requests(codec, Said(command(b"GET", b"x" * 10)))
     bad_requests(codec, b"*2\r\n$3\r\nGET\r\n$11\r\n")
     bad_requests(codec, command(b"GET", b"x" * 11))
     bad_requests(resp, b"*1\r\n$536870913\r\n")
     assert resp.requests().feed(b"*1\r\n$536870912\r\n") == []
-    bad_requests(resp, b"*1048577\r\n")
-    assert resp.requests().feed(b"*1048576\r\n") == []
+    bad_requests(resp, b"*2147483648\r\n")
+    assert resp.requests().feed(b"*2147483647\r\n") == []
     bad_requests(resp, b"*99999999999999999999\r\n")
     many = resp.requests()
-    assert many.feed(b"*1048576\r\n" + b"$1\r\na\r\n" * 1048575) == []
+    assert many.feed(b"*1048600\r\n" + b"$1\r\na\r\n" * 1048599) == []
     assert many.feed(b"$1\r\na\r\n") == [Request(7)]
 
 
@@ -313,19 +314,23 @@ def test_what_is_no_reply(data: bytes) -> None:
 
 
 def test_limits_of_a_reply() -> None:
-    codec = RespCodec(bulk_limit=10)
+    codec = RespCodec(Limits(value=10))
     check_replies(codec, [None], b"$10\r\n0123456789\r\n")
     for data in (b"$11\r\n", b"=11\r\n", b"$11\r\n01234567890\r\n"):
         bad_replies(codec, [None], data)
     for kind in (b"$", b"!", b"="):
         bad_replies(resp, [None], kind + b"536870913\r\n")
     assert_replies(resp, [None], [], [b"$536870912\r\n"], b"$536870912\r\n")
-    deepest = b"*1\r\n" * 32 + b":1\r\n"
-    check_replies(resp, [None] * 2, deepest, OK)
+    deepest = b"*1\r\n" * 8192 + b":1\r\n"
+    assert_replies(resp, [None] * 2, [deepest, OK], [deepest + OK])
     bad_replies(resp, [None], b"*1\r\n" + deepest)
-    bad_replies(resp, [None], b"|0\r\n" * 33)
-    assert_replies(resp, [None], [b"+" + b"x" * 65533 + b"\r\n"], [b"+" + b"x" * 65533 + b"\r\n"])
-    bad_replies(resp, [None], b"+" + b"x" * 65534 + b"\r\n")
+    bad_replies(resp, [None], b"|0\r\n" * 8193)
+    check_replies(resp, [None] * 2, b"*1\r\n" * 33 + b":1\r\n", OK)
+    longest = b"+" + b"x" * (16 * 1024 * 1024 - 3) + b"\r\n"
+    pieces = [longest[at : at + 65536] for at in range(0, len(longest), 65536)]
+    assert_replies(resp, [None], [longest], pieces)
+    with pytest.raises(BadMessage, match="more than 16777216 bytes"):
+        assert_replies(resp, [None], [], [longest[:-2] + b"x\r\n"])
 
 
 # --- the work ---

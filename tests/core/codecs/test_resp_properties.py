@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxymux.core.codecs import Kind, make_codec
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.resp import RespCodec
 from proxymux.core.codecs.resp.credentials import Credentials
 from proxymux.core.codecs.resp.requests import RespRequests
@@ -27,7 +28,7 @@ from tests.core.codecs.checks import (
 
 resp = make_codec("resp")
 #: Small enough to be met.
-tight = RespCodec(bulk_limit=6)
+tight = RespCodec(Limits(value=6))
 
 
 class Stingy(RespCodec):

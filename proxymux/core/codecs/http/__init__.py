@@ -8,30 +8,39 @@ than chunked, CR or LF alone, folded lines.
 
 from __future__ import annotations
 
-from proxymux.core.codecs import BODY_LIMIT, CodecBase
+from proxymux.core.codecs import CodecBase
 from proxymux.core.codecs.http.answers import error
+from proxymux.core.codecs.http.methods import is_repeatable
 from proxymux.core.codecs.http.replies import HttpReplies
 from proxymux.core.codecs.http.requests import HttpRequests
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 
 
 class HttpCodec(CodecBase):
     """The codec ``http``.
 
-    :param body_limit: the most bytes of a body, of requests and replies; not applied to a reply that ends with its
-        connection.
+    :param limits: of bodies and heads, in requests and replies; a body that ends with its connection has no limit.
     """
 
     name = "http"
     ends_at_own = True
 
-    def __init__(self, body_limit: int = BODY_LIMIT) -> None:
-        self._body_limit = body_limit
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
 
     def requests(self) -> HttpRequests:
-        return HttpRequests(self._body_limit)
+        return HttpRequests(self._limits)
 
     def replies(self) -> HttpReplies:
-        return HttpReplies(self._body_limit)
+        return HttpReplies(self._limits)
 
     def failure(self, problem: str) -> bytes:
         return error(503, problem)
+
+    def failure_for(self, request: bytes, problem: str) -> bytes:
+        """As :meth:`failure`; the reply to a HEAD has no body (RFC 9110 section 9.3.2)."""
+        reply = self.failure(problem)
+        return reply[: reply.index(b"\r\n\r\n") + 4] if request.startswith(b"HEAD ") else reply
+
+    def repeatable(self, data: bytes) -> bool:
+        return is_repeatable(data, self.requests())

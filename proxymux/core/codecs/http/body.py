@@ -6,7 +6,7 @@ import re
 from typing import Final, Protocol
 
 from proxymux.core.codecs.http.answers import bad
-from proxymux.core.codecs.http.head import LIMIT
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.pieces import Block, PartialLine
 
 #: The limit of the line before a chunk, in bytes; the chunk extensions in it are hardly used.
@@ -21,6 +21,9 @@ class Body(Protocol):
 
     #: True once the body is complete.
     is_whole: bool
+
+    #: Bytes that are still to come; None if that is not known.
+    remaining: int | None
 
     def skip(self, data: bytes, at: int) -> int:
         """Return the offset in ``data`` up to which the body reaches.
@@ -37,13 +40,14 @@ class Counted:
     """
 
     def __init__(self, length: int) -> None:
-        self._bytes_left = length
+        self.remaining: int | None = length
         self.is_whole = not length
 
     def skip(self, data: bytes, at: int) -> int:
-        taken = min(self._bytes_left, len(data) - at)
-        self._bytes_left -= taken
-        self.is_whole = not self._bytes_left
+        left = self.remaining or 0
+        taken = min(left, len(data) - at)
+        self.remaining = left - taken
+        self.is_whole = taken == left
         return at + taken
 
 
@@ -51,6 +55,7 @@ class Endless:
     """A body that ends with the connection."""
 
     is_whole = False
+    remaining: int | None = None
 
     def skip(self, data: bytes, at: int) -> int:
         return len(data)
@@ -59,16 +64,18 @@ class Endless:
 class Chunked:
     """A body in the chunked transfer coding (section 7.1).
 
-    :param limit: the most bytes of all chunks together.
+    :param limits: of all chunks together, and of the trailer.
     """
 
-    def __init__(self, limit: int) -> None:
+    remaining: int | None = None
+
+    def __init__(self, limits: Limits) -> None:
         self.is_whole = False
-        self._limit = limit
+        self._limits = limits
         self._total = 0
         self._chunk = Block()
         self._size_line = PartialLine(_SIZE_LINE_LIMIT, bad)
-        self._trailer_line = PartialLine(LIMIT, bad)
+        self._trailer_line = PartialLine(limits.head, bad)
         #: The bytes of the trailer so far; None before the last chunk.
         self._trailer: int | None = None
 
@@ -98,8 +105,8 @@ class Chunked:
             raise bad("the size of a chunk is none")
         length = int(found[1], 16)
         self._total += length
-        if self._total > self._limit:
-            raise bad(f"a body of more than {self._limit} bytes", 413)
+        if self._total > self._limits.value:
+            raise bad(f"a body of more than {self._limits.value} bytes", 413)
         if length:
             self._chunk.left = length + 2
         else:
@@ -111,7 +118,7 @@ class Chunked:
             self.is_whole = True
             return
         self._trailer = (self._trailer or 0) + len(line)
-        if self._trailer > LIMIT:
-            raise bad(f"a trailer of more than {LIMIT} bytes", 431)
+        if self._trailer > self._limits.head:
+            raise bad(f"a trailer of more than {self._limits.head} bytes", 431)
         if not _FIELD.fullmatch(line):
             raise bad("a line of a trailer is no field")

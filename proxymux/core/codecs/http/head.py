@@ -13,9 +13,10 @@ from typing import Final, NoReturn
 import h11
 
 from proxymux.core.codecs.http.answers import bad
+from proxymux.core.codecs.limits import DEFAULT_LIMITS
 
-#: The limit of a head, and of the trailer of a chunked body, in bytes.
-LIMIT: Final = 64 * 1024
+#: The most bytes of a head that h11 takes; a head is checked against the codec's limit before.
+_LIMIT_OF_H11: Final = DEFAULT_LIMITS.head
 #: Bytes of the longest head whose parse result is cached.
 _REMEMBERED: Final = 2048
 
@@ -26,13 +27,23 @@ _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _INTERIM: Final = re.compile(rb"HTTP/(1\.[01]) (1[0-9]{2})[ \r]")
 #: How a message begins: with a method (the longest registered one has 17 bytes), or with a reply's version.
 _START: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)|HTTP/")
+#: The fields in which client and server authenticate each other.
+_AUTHENTICATION: Final = frozenset(
+    (b"authorization", b"proxy-authorization", b"www-authenticate", b"proxy-authenticate")
+)
+#: The schemes that authenticate the connection instead of a request (RFC 4559 section 6, MS-NTHT), wherever in a list.
+_OF_CONNECTION: Final = re.compile(rb"(?:^|[\s,])(?:ntlm|negotiate)(?=[\s,]|$)", re.IGNORECASE)
 
 
 class PartialHead:
-    """Assembles heads from chunks; keeps at most :data:`LIMIT` bytes of one."""
+    """Assembles heads from chunks.
 
-    def __init__(self) -> None:
+    :param limit: the most bytes of a head.
+    """
+
+    def __init__(self, limit: int) -> None:
         self._kept = bytearray()
+        self._limit = limit
 
     @property
     def is_empty(self) -> bool:
@@ -49,23 +60,43 @@ class PartialHead:
         if not kept:
             end = data.find(b"\r\n\r\n", at) + 4
             if end >= 4:
-                return _checked(data[at:end]), end
-            kept += data[at : at + LIMIT + 1]
-            _check_begun(kept, 0)
+                head = data[at:end]
+                self._check(head, 0, len(head))
+                return head, end
+            kept += data[at : at + self._limit + 1]
+            self._check_begun(0)
             return None
         before = len(kept)
-        kept += data[at : at + LIMIT + 1]
+        kept += data[at : at + self._limit + 1]
         end = kept.find(b"\r\n\r\n", max(0, before - 3)) + 4
         if end < 4:
-            _check_begun(kept, before)
+            self._check_begun(before)
             return None
         head = bytes(kept[:end])
         kept.clear()
-        return _checked(head), at + end - before
+        self._check(head, 0, len(head))
+        return head, at + end - before
+
+    def _check_begun(self, before: int) -> None:
+        """Refuse an unfinished head as soon as it cannot become a valid one.
+
+        :param before: the number of its bytes that were checked before.
+        """
+        # The LF of a CR at the end may come with the next chunk.
+        kept = self._kept
+        self._check(kept, max(0, before - 1), len(kept) - (1 if kept.endswith(b"\r") else 0))
+
+    def _check(self, head: bytes | bytearray, start: int, end: int) -> None:
+        if len(head) > self._limit:
+            raise bad(f"a head of more than {self._limit} bytes", 431)
+        if not _START.match(head, 0, 33):
+            raise bad("no HTTP/1 message")
+        if _ODD.search(head, start, end):
+            raise bad("a control character, a folded line, or a CR or LF alone")
 
 
 class Head:
-    """What a head says about the end of the message and of the connection.
+    """What a head says about the end of the message and about the connection.
 
     :param raw: the bytes of the head.
     :param version: ``b"1.0"`` or ``b"1.1"``.
@@ -73,7 +104,7 @@ class Head:
     :raises BadMessage: if the message could be framed in two ways.
     """
 
-    __slots__ = ("is_chunked", "length", "options", "version")
+    __slots__ = ("authenticates_connection", "is_chunked", "length", "options", "upgrades", "version")
 
     def __init__(self, raw: bytes, version: bytes, fields: Iterable[tuple[bytes, bytes]]) -> None:
         self.version = version
@@ -81,9 +112,17 @@ class Head:
         self.is_chunked = False
         #: The options of the Connection field, in lower case.
         self.options: set[bytes] = set()
+        #: The protocols of the Upgrade field, in lower case.
+        self.upgrades: set[bytes] = set()
+        #: A request with credentials for the connection, or a reply that asks for them.
+        self.authenticates_connection = False
         for name, value in fields:
             if name == b"connection":
-                self.options.update(word.strip() for word in value.lower().split(b","))
+                self.options.update(_words(value))
+            elif name == b"upgrade":
+                self.upgrades.update(_words(value))
+            elif name in _AUTHENTICATION and _OF_CONNECTION.search(value):
+                self.authenticates_connection = True
             elif name == b"transfer-encoding":
                 self.is_chunked = True
         # h11 merges several equal lengths into one, but other readers may not, so they are refused.
@@ -117,7 +156,7 @@ def read_reply(raw: bytes) -> tuple[int, Head]:
 
 
 def _parse_request(raw: bytes) -> tuple[h11.Request, Head]:
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LIMIT)
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_LIMIT_OF_H11)
     event: object = None
     try:
         connection.receive_data(raw)
@@ -134,7 +173,7 @@ def _parse_reply(raw: bytes) -> tuple[int, Head]:
     if interim is not None:
         # h11 does not parse an interim reply before it was told of the request.
         return int(interim[2]), Head(b"", interim[1], ())
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LIMIT)
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LIMIT_OF_H11)
     event: object = None
     try:
         connection.receive_data(raw)
@@ -151,27 +190,9 @@ _known_request = functools.lru_cache(maxsize=256)(_parse_request)
 _known_reply = functools.lru_cache(maxsize=256)(_parse_reply)
 
 
-def _checked(raw: bytes) -> bytes:
-    _check(raw, 0, len(raw))
-    return raw
-
-
-def _check_begun(kept: bytearray, before: int) -> None:
-    """Refuse an unfinished head as soon as it cannot become a valid one.
-
-    :param before: the number of bytes of ``kept`` that were checked before.
-    """
-    # The LF of a CR at the end may come with the next chunk.
-    _check(kept, max(0, before - 1), len(kept) - (1 if kept.endswith(b"\r") else 0))
-
-
-def _check(head: bytes | bytearray, start: int, end: int) -> None:
-    if len(head) > LIMIT:
-        raise bad(f"a head of more than {LIMIT} bytes", 431)
-    if not _START.match(head, 0, 33):
-        raise bad("no HTTP/1 message")
-    if _ODD.search(head, start, end):
-        raise bad("a control character, a folded line, or a CR or LF alone")
+def _words(value: bytes) -> Iterable[bytes]:
+    """Return the members of a list (RFC 9110 section 5.6.1), in lower case."""
+    return (word.strip() for word in value.lower().split(b","))
 
 
 def _check_version(version: bytes) -> None:

@@ -7,7 +7,8 @@ from collections import deque
 from proxymux.core.codecs.http.answers import bad
 from proxymux.core.codecs.http.body import Body, Chunked, Counted, Endless
 from proxymux.core.codecs.http.head import Head, PartialHead, read_reply
-from proxymux.core.codecs.http.requests import Hint
+from proxymux.core.codecs.http.hint import Flags, Hint
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
 
@@ -18,15 +19,15 @@ class HttpReplies(Due):
     Interim replies (1xx) count as a part of the reply that follows them.  If :attr:`must_close` is True after a reply,
     the client's connection has to end with that reply, too: the reply says so, or its body has no other end.
 
-    :param body_limit: the most bytes of a body; not applied to a body that ends with the connection.
+    :param limits: of heads and bodies; a body that ends with the connection has no limit.
     """
 
-    def __init__(self, body_limit: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         super().__init__()
         self.must_close = False
-        self._body_limit = body_limit
+        self._limits = limits
         self._hints: deque[Hint | None] = deque()
-        self._head = PartialHead()
+        self._head = PartialHead(limits.head)
         self._body: Body | None = None
         self._is_last = False
         # True between an interim reply and the final one.
@@ -54,6 +55,9 @@ class HttpReplies(Due):
         self._end()
         return True
 
+    def remaining(self) -> int | None:
+        return 0 if self._body is None else self._body.remaining
+
     def _scan(self, data: bytes, ends: list[int]) -> None:
         at, size = 0, len(data)
         while at < size:
@@ -68,7 +72,7 @@ class HttpReplies(Due):
                 self._had_interim = status < 200
                 if status < 200:
                     if status == 101:
-                        raise bad("101 Switching Protocols without a request for it")
+                        raise bad("101 Switching Protocols on a connection that clients share")
                     continue
                 self._begin_body(status, head)
             assert self._body is not None
@@ -79,17 +83,20 @@ class HttpReplies(Due):
 
     def _begin_body(self, status: int, head: Head) -> None:
         """Determine the body that follows a head (section 6.3)."""
-        hint = self._hints[0] or Hint(0)
-        self._is_last = head.is_last or Hint.LAST in hint
-        if Hint.HEAD in hint or status in (204, 304):
+        hint = self._hints[0]
+        flags = Flags(0) if hint is None else hint.flags
+        if hint is not None and head.authenticates_connection:
+            hint.client.is_challenged = True
+        self._is_last = head.is_last or Flags.LAST in flags
+        if Flags.HEAD in flags or status in (204, 304):
             self._body = Counted(0)
         elif head.is_chunked:
-            self._body = Chunked(self._body_limit)
+            self._body = Chunked(self._limits)
         elif head.length is None:
             self._is_last = True
             self._body = Endless()
-        elif head.length > self._body_limit:
-            raise bad(f"a body of more than {self._body_limit} bytes", 413)
+        elif head.length > self._limits.value:
+            raise bad(f"a body of more than {self._limits.value} bytes", 413)
         else:
             self._body = Counted(head.length)
 

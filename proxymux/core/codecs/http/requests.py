@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from typing import Final
 
@@ -10,39 +9,46 @@ from proxymux.core.codecs import Kind, Request
 from proxymux.core.codecs.http.answers import CONTINUE, bad
 from proxymux.core.codecs.http.body import Body, Chunked, Counted
 from proxymux.core.codecs.http.head import Head, PartialHead, read_request
+from proxymux.core.codecs.http.hint import Flags, Hint, HttpClient
+from proxymux.core.codecs.limits import Limits
 from proxymux.errors import BadMessage
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
-
-
-class Hint(enum.Flag):
-    """What the reply scanner has to know of a request.  The hint is None if neither flag applies."""
-
-    #: The request is a HEAD: its reply has no body, whatever its head says.
-    HEAD = enum.auto()
-    #: The request tells the upstream to close the connection after the reply.
-    LAST = enum.auto()
+_NO_FLAGS: Final = Flags(0)
+#: Protocols that clients offer to change to, but do not depend on (RFC 9110 section 7.8: a server may ignore them).
+_OPTIONAL: Final = re.compile(rb"(?:h2c|http|tls)(?:/.*)?", re.DOTALL)
 
 
 class HttpRequests:
     """Finds the requests of one client.
 
-    :param body_limit: the most bytes of a body.
+    A client whose connection is to be authenticated, be it that it says so or that a reply did, gets an upstream of its
+    own: on a shared one others would be served under its name.
+
+    :param limits: of heads and bodies.
     """
 
-    def __init__(self, body_limit: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.interim = b""
-        self._body_limit = body_limit
-        self._head = PartialHead()
+        self._limits = limits
+        self._head = PartialHead(limits.head)
+        self._client = HttpClient()
+        #: The hint of most requests.
+        self._plain = Hint(_NO_FLAGS, self._client)
         self._body: Body | None = None
         self._kind = Kind.PLAIN
-        self._hint: Hint | None = None
+        self._hint = self._plain
         # True from a head with "Expect: 100-continue" until 100 Continue is set as interim reply or the body ends.
         self._is_continue_due = False
         # True if the last byte was a CR between messages, which may begin an empty line.
         self._has_cr = False
         # True after a request that is the last the scanner finds.
         self._is_over = False
+
+    @property
+    def is_pinned(self) -> bool:
+        """True once the client needs an upstream of its own for all further requests."""
+        return self._client.is_challenged
 
     @property
     def is_between(self) -> bool:
@@ -96,16 +102,16 @@ class HttpRequests:
         """Read a complete head: kind and hint of the request, and the body that follows."""
         request, head = read_request(raw)
         method = request.method
-        self._kind, hint = Kind.PLAIN, Hint(0)
+        self._kind, flags = Kind.PLAIN, _NO_FLAGS
         if method == b"HEAD":
-            hint |= Hint.HEAD
+            flags |= Flags.HEAD
         if head.is_last:
             self._kind = Kind.LAST
-            hint |= Hint.LAST
-        fields = dict(request.headers)
-        if method == b"CONNECT" or (b"upgrade" in fields and b"upgrade" in head.options):
+            flags |= Flags.LAST
+        if method == b"CONNECT" or _depends_on_upgrade(head) or head.authenticates_connection:
             self._kind = Kind.OWN
-        self._hint = hint or None
+        self._hint = Hint(flags, self._client) if flags else self._plain
+        fields = dict(request.headers)
         self._body = self._body_of(method, head)
         self._is_continue_due = head.version == b"1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
 
@@ -116,9 +122,9 @@ class HttpRequests:
                 raise bad("CONNECT with a body")
             return Counted(0)
         if head.is_chunked:
-            return Chunked(self._body_limit)
-        if head.length is not None and head.length > self._body_limit:
-            raise bad(f"a body of more than {self._body_limit} bytes", 413)
+            return Chunked(self._limits)
+        if head.length is not None and head.length > self._limits.value:
+            raise bad(f"a body of more than {self._limits.value} bytes", 413)
         return Counted(head.length or 0)
 
     def _skip_body(self, data: bytes, at: int, requests: list[Request]) -> int:
@@ -127,8 +133,15 @@ class HttpRequests:
         assert body is not None
         at = body.skip(data, at)
         if body.is_whole:
+            if self._client.is_challenged:
+                self._kind = Kind.OWN
             requests.append(Request(at, self._kind, self._hint))
             self._body = None
             self._is_continue_due = False
             self._is_over = self._kind is not Kind.PLAIN
         return at
+
+
+def _depends_on_upgrade(head: Head) -> bool:
+    """True if a request asks for another protocol that the client cannot do without, such as WebSocket."""
+    return b"upgrade" in head.options and not all(map(_OPTIONAL.fullmatch, head.upgrades))

@@ -24,12 +24,24 @@ class Shape(enum.Enum):
 #: A byte of a word.  Words are separated by blanks.  Other white space and control characters, for which memcached has
 #: no rule, are not allowed.
 WORD: Final = rb"[^\0- \x7f]"
-_KEY: Final = rb" +%b{1,250}" % WORD
+#: The most bytes of a key.
+KEY_LIMIT: Final = 250
+_KEY: Final = rb" +%b{1,%d}" % (WORD, KEY_LIMIT)
 _NUMBER: Final = rb" +[0-9]{1,20}"
 _SIGNED: Final = rb" +-?[0-9]{1,20}"
 _SIZE: Final = rb" +(?P<size>[0-9]{1,10})"
 _FLAGS: Final = rb"(?P<flags>(?: +%b{1,250})*)" % WORD
 _NOREPLY: Final = rb"(?P<noreply> +noreply)?"
+
+#: Commands whose replies nobody can tell, or that are an administrator's: their clients get an upstream alone.
+OWN: Final = frozenset(
+    b"cache_memlimit debugitem debugtime extstore lru lru_crawler misbehave refresh_certs shutdown slabs watch".split()
+)
+#: The line of an unknown command that may be followed by a value: it looks like one of ``set``, ``cas`` or ``ms``.
+LIKE_STORAGE: Final = re.compile(
+    rb"%b+%b%b%b%b(?:%b)?%b *|m%b%b%b%b *"
+    % (WORD, _KEY, _NUMBER, _SIGNED, _NUMBER, _NUMBER, _NOREPLY, WORD, _KEY, _NUMBER, _FLAGS)
+)
 
 #: Names of commands, the shape of their replies, and the syntax of their arguments.
 _LINES: Final = (

@@ -6,7 +6,7 @@ import re
 from collections import deque
 from typing import Final
 
-from proxymux.core.codecs import LINE_LIMIT
+from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.memcache.commands import WORD, Shape
 from proxymux.core.codecs.pieces import Block, Due, PartialLine, unsolicited
 from proxymux.errors import BadMessage
@@ -28,14 +28,14 @@ def _bad(problem: str) -> BadMessage:
 class MemcacheReplies(Due):
     """Finds the replies of one upstream.
 
-    :param value_limit: the most bytes of a value.
+    :param limits: of values and lines.
     """
 
-    def __init__(self, value_limit: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         super().__init__()
-        self._value_limit = value_limit
+        self._value_limit = limits.value
         self._shapes: deque[Shape] = deque()
-        self._line = PartialLine(LINE_LIMIT, _bad)
+        self._line = PartialLine(limits.head, _bad)
         self._value = Block()
         # True within a reply that ends with the line END.
         self._is_long = False
@@ -55,6 +55,9 @@ class MemcacheReplies(Due):
             bad.finished = ends
             raise
         return ends
+
+    def remaining(self) -> int | None:
+        return self._value.left
 
     def _scan(self, data: bytes, ends: list[int]) -> None:
         at, size = 0, len(data)

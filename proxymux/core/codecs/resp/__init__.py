@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxymux.core.codecs import BODY_LIMIT, CodecBase
+from proxymux.core.codecs import CodecBase
+from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import one_line
 from proxymux.core.codecs.resp.client import RespClient
+from proxymux.core.codecs.resp.reads import is_repeatable
 from proxymux.core.codecs.resp.replies import RespReplies
 from proxymux.core.codecs.resp.requests import RespRequests
 from proxymux.core.codecs.resp.setups import RespSetups
@@ -19,14 +21,14 @@ from proxymux.core.codecs.resp.setups import RespSetups
 class RespCodec(CodecBase):
     """The codec ``resp``.
 
-    :param bulk_limit: the most bytes of a bulk string, in requests and replies (``proto-max-bulk-len`` of Redis).
+    :param limits: ``limits.value`` is the most bytes of a bulk string (``proto-max-bulk-len`` of Redis).
     """
 
     name = "resp"
     pipelines = True
 
-    def __init__(self, bulk_limit: int = BODY_LIMIT) -> None:
-        self._bulk_limit = bulk_limit
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
         #: The pool sets the database and the credentials here.
         self.setups: RespSetups = RespSetups()
 
@@ -34,10 +36,13 @@ class RespCodec(CodecBase):
         return self.requests_for(lambda: True)
 
     def requests_for(self, may_have_own: Callable[[], bool]) -> RespRequests:
-        return RespRequests(self._bulk_limit, RespClient(self.setups, may_have_own))
+        return RespRequests(self._limits.value, RespClient(self.setups, may_have_own))
 
     def replies(self) -> RespReplies:
-        return RespReplies(self._bulk_limit)
+        return RespReplies(self._limits.value, max(self._limits.line, self._limits.head))
 
     def failure(self, problem: str) -> bytes:
         return f"-ERR {one_line(problem)}\r\n".encode("ascii")
+
+    def repeatable(self, data: bytes) -> bool:
+        return is_repeatable(data)

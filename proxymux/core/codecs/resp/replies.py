@@ -6,13 +6,12 @@ import re
 from itertools import islice
 from typing import Final
 
-from proxymux.core.codecs import LINE_LIMIT
 from proxymux.core.codecs.pieces import Block, Due, PartialLine, unsolicited
 from proxymux.core.codecs.resp.commands import LENGTHS, SMALL, number_in
 from proxymux.errors import BadMessage
 
-#: The deepest nesting of aggregates.
-DEPTH_LIMIT: Final = 32
+#: The deepest nesting of aggregates.  A script of Redis cannot nest its reply so deeply, as Lua's stack ends before.
+DEPTH_LIMIT: Final = 8192
 #: The most elements of one aggregate.  They take no memory here, so the limit only detects nonsense.
 _ELEMENT_LIMIT: Final = 2**32
 #: The number of values that an element has, by the first byte of the aggregate: array, set, map, attribute.
@@ -26,6 +25,8 @@ _BULK_TYPES: Final = b"$!="
 #: aggregate.
 _LINE: Final = rb"(?:[+\-:_#,(][^\r\n]*|[$*]-1|[*~%]0)\r\n"
 _IS_LINE: Final = re.compile(_LINE)
+#: The most bytes that the quick scan takes.
+_WINDOW: Final = 64 * 1024
 #: Bytes of the longest line that is matched without :class:`~proxymux.core.codecs.pieces.PartialLine`.
 _SHORT: Final = 1024
 #: Replies that are often all of a chunk.
@@ -44,14 +45,15 @@ class RespReplies(Due):
     A RESP3 push belongs to no request; it is an error, as is any reply without a request.
 
     :param bulk_limit: the most bytes of a bulk string.
+    :param line_limit: the most bytes of a line.
     """
 
-    def __init__(self, bulk_limit: int) -> None:
+    def __init__(self, bulk_limit: int, line_limit: int) -> None:
         super().__init__()
         self._bulk_limit = bulk_limit
         self._lengths = LENGTHS if bulk_limit >= SMALL else dict(islice(LENGTHS.items(), bulk_limit + 1))
         self.is_between = True
-        self._line = PartialLine(LINE_LIMIT, _bad)
+        self._line = PartialLine(line_limit, _bad)
         self._block = Block()
         # The number of values that are still to come in each unfinished aggregate, the outermost first.
         self._values_left: list[int] = []
@@ -63,7 +65,7 @@ class RespReplies(Due):
             self._due -= 1
             return 1
         size = len(data)
-        if size > LINE_LIMIT or not data.endswith(b"\r\n"):
+        if size > _WINDOW or not data.endswith(b"\r\n"):
             return None
         lengths = self._lengths
         count = at = 0
@@ -97,6 +99,10 @@ class RespReplies(Due):
             raise
         self.is_between = not self._values_left and not self._block.left and self._line.is_empty
         return ends
+
+    def remaining(self) -> int | None:
+        # The shortest value has three bytes: a null.
+        return self._block.left + 3 * sum(self._values_left)
 
     def _scan(self, data: bytes, ends: list[int]) -> None:
         at, size = 0, len(data)

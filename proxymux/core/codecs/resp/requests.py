@@ -12,7 +12,8 @@ from collections.abc import Container
 from itertools import islice
 from typing import Final
 
-from proxymux.core.codecs import LINE_LIMIT, Kind, Request, SpecialRequest
+from proxymux.core.codecs import Kind, Request, SpecialRequest
+from proxymux.core.codecs.limits import DEFAULT_LIMITS
 from proxymux.core.codecs.pieces import Block, PartialLine
 from proxymux.core.codecs.resp.client import RespClient
 from proxymux.core.codecs.resp.commands import (
@@ -29,8 +30,8 @@ from proxymux.core.codecs.resp.commands import (
 from proxymux.core.setup import UNCHANGED
 from proxymux.errors import BadMessage
 
-#: The most arguments of a command, its name included (the limit of Redis).
-ARGUMENT_LIMIT: Final = 1024 * 1024
+#: The most arguments of a command, its name included (the limit of Redis since 7.0).  They are not counted in memory.
+ARGUMENT_LIMIT: Final = 2**31 - 1
 #: The most bytes that the fast scan splits at once.
 _WINDOW: Final = 16 * 1024
 #: The first line of each small command, without CRLF, and the number of pieces that splitting the command gives: two
@@ -79,7 +80,7 @@ class RespRequests:
         # True while a request is unfinished, and after QUIT.
         self._is_busy = False
         self._has_quit = False
-        self._line = PartialLine(LINE_LIMIT, _bad)
+        self._line = PartialLine(DEFAULT_LIMITS.head, _bad)
         # State of the slow scan: arguments whose lengths are still to come, the current argument, the words so far, and
         # whether the current argument is one of the words.
         self._arguments_left = 0
