@@ -58,7 +58,7 @@ async def test_below_debug_none_of_these_lines_is_made(start: Start, net: Net, m
     def made(self: object, what: str) -> None:
         raise AssertionError(what)
 
-    monkeypatch.setattr("proxymux.session.runner.SessionRunner._tell", made)
+    monkeypatch.setattr("proxymux.session.runner.SessionRunner._log_step", made)
     closed = net.upstream(listens=False)
     proxy = start(lambda data: {"remote": closed.remote, "retries": 0})
     assert await proxy.ask(b"x") == b""
