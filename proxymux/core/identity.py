@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from proxymux.core.proxy_protocol import Header
+from proxymux.printable import printable
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -56,6 +57,17 @@ class Tls:
     version: str = ""
     cipher: str = ""
     peer: Peer | None = None
+
+    def summary(self) -> dict[str, str]:
+        """What the access log has of it: version, cipher, and of the rest what there is."""
+        found = {
+            "version": self.version,
+            "cipher": self.cipher,
+            "server_name": self.server_name,
+            "alpn": self.alpn,
+            "subject": None if self.peer is None else self.peer.subject,
+        }
+        return {key: printable(text) for key, text in found.items() if text}
 
 
 class Notes(dict[Any, Any]):

@@ -63,7 +63,14 @@ async def test_the_router_is_told_all_of_the_handshake(
     assert await client.read_all() == b"seen"
     cipher = client._socket.cipher()
     client.close()
-    await running.record()
+    record = await running.record()
+    assert record.tls == {
+        "version": "TLSv1.3",
+        "cipher": "" if cipher is None else cipher[0],
+        "server_name": NAME,
+        "alpn": "h2",
+        "subject": "CN=alice.example",
+    }
     tls = seen[0].tls
     assert tls is not None
     assert tls.peer is not None
