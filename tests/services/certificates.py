@@ -63,8 +63,8 @@ class Authority:
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._issued = 0
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0), True)
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(self._name, self.key, x509.BasicConstraints(ca=True, path_length=0), True)
         #: Its own certificate, as PEM.
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -104,7 +104,7 @@ class Authority:
             [certificate] = x509.load_pem_x509_certificates(credentials.file.read_bytes())
             entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
             crl = crl.add_revoked_certificate(entry.revocation_date(now - _SOME_TIME).build())
-        return crl.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        return crl.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def for_client(self, credentials: Credentials | None = None, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
         """What a TLS client needs that trusts this authority, and may have ``credentials`` of its own."""
@@ -134,7 +134,7 @@ class Authority:
             .not_valid_before(now - _SOME_TIME)
             .not_valid_after(now + left)
             .add_extension(extension, critical)
-            .sign(self._key, hashes.SHA256())
+            .sign(self.key, hashes.SHA256())
         )
 
 
