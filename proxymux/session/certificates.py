@@ -52,8 +52,10 @@ class Certificates:
     def check(self) -> None:
         """Read the files of the settings for TLS to upstreams.
 
-        :raises ConfigError: if one of them cannot be used.
+        :raises ConfigError: if one of them cannot be used, or revocations are of no use.
         """
+        if self._rules.crl is not None and self._rules.client_ca is None:
+            raise ConfigError("--tls-crl", "no client is asked for its certificate; give --tls-client-ca, too")
         try:
             self._upstreams.check()
         except BadCertificate as problem:
