@@ -95,7 +95,8 @@ async def test_a_changed_file_is_in_force_within_five_seconds_and_a_broken_one_i
     shutil.copy(authority.issue("old.example").file, file)
     proxy = start(lambda data: None, listen=f"tls:{file}:{LOOPBACK}")
     file.write_text("rubbish")
-    proxy.clock.advance(5)
+    for _ in range(4):
+        proxy.clock.advance(2.5)
     [error] = proxy.errors
     assert error == f"not reloaded, the old certificate stays: {file}: there is no certificate in PEM form"
     assert await shown_to(net, proxy, authority, "any.example") == ["old.example"]
@@ -257,13 +258,13 @@ def test_a_mistake_is_one_line(start: Start, own: Credentials, description: str,
     [
         ("tls:{path}:tcp:0", {"tls_allow": "alice"}, "--tls-allow: no client is asked for its certificate"),
         ("tls:{path}:tcp:0", {"tls_crl": "{path}"}, "--tls-crl: no client is asked for its certificate"),
-        ("ssl:0:privateKey={path}", {"tls_client_ca": "{path}"}, "--tls-client-ca: .*ssl: demands no certificate by it"),
+        ("ssl:0:privateKey={path}", {"tls_client_ca": "{path}"}, "--tls-client-ca: .*ssl: demands no certificate"),
     ],
 )
 def test_what_would_not_be_asked_of_clients_is_refused(
     start: Start, own: Credentials, description: str, settings: dict[str, str], problem: str
 ) -> None:
-    given = {name: value.format(path=own.file) for name, value in settings.items()}
+    given: dict[str, Any] = {name: value.format(path=own.file) for name, value in settings.items()}
     with pytest.raises(ConfigError, match=f"^{problem}"):
         start(lambda data: None, listen=description.format(path=own.file), **given)
 
