@@ -274,3 +274,23 @@ async def test_the_memory_of_a_connection_is_released_at_its_end(
 
 def _engines() -> int:
     return sum(isinstance(each, TlsEngine) for each in gc.get_objects())
+
+
+@in_reactor
+async def test_a_session_with_an_upstream_is_resumed(start: Start, net: Net, upstreams_own: Credentials) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "tls": True})
+    context, reused = upstreams_own.for_server(), []
+    for _ in range(2):
+        client = await proxy.connect()
+        await client.send(b"hello")
+        upstream = net.secure(await target.accept(), context)
+        await upstream.handshake()
+        reused.append(upstream._socket.session_reused)
+        assert await upstream.receive(5) == b"hello"
+        await finish(upstream, b"good bye")
+        assert await client.read_all() == b"good bye"
+        client.close()
+        upstream.close()
+        await proxy.record()
+    assert reused == [False, True]
