@@ -88,7 +88,7 @@ class Settings:
     listen: Values[str] = Values(
         (),
         non_empty,
-        "Twisted server endpoint; haproxy: before it takes PROXY protocol headers",
+        "Twisted server endpoint; tls:PATH: before it ends TLS there, haproxy: takes PROXY protocol headers",
         "a Twisted server endpoint such as tcp:8000",
         metavar="ENDPOINT",
     )

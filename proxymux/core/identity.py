@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proxymux.core.proxy_protocol import Header
 from proxymux.printable import printable
@@ -12,6 +13,8 @@ from proxymux.printable import printable
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+#: A digest in hexadecimal, or an alternative name with its kind.
+_EXACT: Final = re.compile(r"[0-9a-f]{64}\Z|(?:DNS|IP|URI|email):")
 #: An IP address and port; ``("unix:/path", 0)`` for a Unix socket (the path is empty for an unnamed one).
 SocketAddress = tuple[str, int]
 
@@ -34,9 +37,14 @@ class Peer:
     sha256: str
 
     def is_one_of(self, allowed: Collection[str]) -> bool:
-        """True if ``allowed`` has the common name, an alternative name (with its kind or without) or the digest."""
-        names = (self.common_name, self.sha256, *self.sans, *(name.partition(":")[2] for name in self.sans))
-        return any(name in allowed for name in names)
+        """True if ``allowed`` has the common name, an alternative name (with its kind or without) or the digest.
+
+        What reads as a digest, or as a name with its kind, stands for nothing else: no common name passes for it.
+        """
+        if self.sha256 in allowed or any(name in allowed for name in self.sans):
+            return True
+        bare = (self.common_name, *(name.partition(":")[2] for name in self.sans))
+        return any(name in allowed and not _EXACT.match(name) for name in bare if name is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,9 +218,9 @@ class Names(Setting[tuple[str, ...], str | Sequence[str]]):
 
     def _convert(self, given: object) -> tuple[str, ...]:
         parts = given.split(",") if isinstance(given, str) else given
-        if not isinstance(parts, (list, tuple)):
+        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
             raise TypeError
-        return tuple(self._parse(part) for part in parts)
+        return tuple(map(self._parse, parts))
 
     def _text_of_default(self) -> str:
         return ", ".join(self.default) or "none"

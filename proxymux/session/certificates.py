@@ -34,6 +34,8 @@ class Certificates:
         self._timers = timers
         self._log = log
         self._contexts: dict[str, ServerContexts] = {}
+        #: What could not be used at the last look, by path: it is told once.
+        self._told: dict[str, list[str]] = {}
         self._given: list[tuple[GivenTls, Callable[[], MakeEngine]]] = []
         self._timer: Timer | None = None
 
@@ -52,8 +54,10 @@ class Certificates:
     def check(self) -> None:
         """Read the files of the settings for TLS to upstreams.
 
-        :raises ConfigError: if one of them cannot be used.
+        :raises ConfigError: if one of them cannot be used, or revocations are of no use.
         """
+        if self._rules.crl is not None and self._rules.client_ca is None:
+            raise ConfigError("--tls-crl", "no client is asked for its certificate; give --tls-client-ca, too")
         try:
             self._upstreams.check()
         except BadCertificate as problem:
@@ -95,7 +99,10 @@ class Certificates:
     def _reload(self, only_changed: bool) -> None:
         for path, contexts in self._contexts.items():
             is_new, problems = contexts.reload(only_changed)
+            told = self._told.get(path, []) if only_changed else []
             for problem in problems:
-                self._log.error("not reloaded, the old certificate stays: {problem}", problem=problem)
+                if problem not in told:
+                    self._log.error("not reloaded, the old certificate stays: {problem}", problem=problem)
+            self._told[path] = problems
             if is_new:
                 self._log.info("read the certificates at {path} again", path=path)

@@ -133,7 +133,10 @@ class Listener:
         """What is unwise about the endpoint, in one line each: a private key that every user can read."""
         path, key = self.certificate_path, self.text.private_key
         keys = [] if key is None else [key]
-        dangers = map(exposure, keys if path is None else pem_files(path))
+        try:
+            dangers = map(exposure, keys if path is None else pem_files(path))
+        except BadCertificate:
+            return []  # the start says what is wrong
         return [f"--listen: {danger}" for danger in dangers if danger is not None]
 
     def problem(self, failure: Failure) -> ConfigError:
@@ -155,6 +158,7 @@ class Listener:
         wrong = None if path is None else tls_mistake(path, description)
         if wrong is not None:
             raise ConfigError("--listen", f"{self.description!r}: {wrong}")
+        self._check_rules()
         if self.text.kind == "systemd":
             return AdoptedStreamServerEndpoint(reactor, *InheritedSockets.of_process().take(self.text, self))
         try:
@@ -162,6 +166,18 @@ class Listener:
         except Exception as error:
             raise self.problem(Failure(error)) from error
         return endpoint
+
+    def _check_rules(self) -> None:
+        """Check that the listener can ask of its TLS clients what the settings say.
+
+        :raises ConfigError: if it cannot, and would serve whom it should not, or nobody.
+        """
+        if self.text.kind == "ssl" and self.settings.tls_client_ca is not None:
+            raise ConfigError(
+                "--tls-client-ca", f"{self.description}: ssl: demands no certificate by it; use tls:PATH:tcp:PORT"
+            )
+        if self.certificate_path is not None and self.settings.tls_client_ca is None and self.settings.tls_allow:
+            raise ConfigError("--tls-allow", "no client is asked for its certificate; give --tls-client-ca, too")
 
     def backlog_of(self, endpoint_backlog: int) -> int:
         """The length of the listen queue: the endpoint's if the description names one, otherwise the settings'.

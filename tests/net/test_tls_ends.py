@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from proxymux import Reject
+from proxymux.net.tls.engine import TlsEngine
 from tests.services.certificates import Authority, Credentials
 from tests.services.fixtures import Running, Start
 from tests.services.peers import MEGABYTE, Net, Peer, TlsPeer, Upstream, in_reactor, noise, settle, together, turns
@@ -240,3 +242,55 @@ async def test_records_in_pieces(start: Start, net: Net, authority: Authority, o
     assert await step(lambda: client.read(100)) == b""
     plain.close()
     assert (await proxy.record()).outcome == "rejected"
+
+
+@in_reactor
+async def test_the_memory_of_a_connection_is_released_at_its_end(
+    start: Start, net: Net, authority: Authority, own: Credentials, upstreams_own: Credentials
+) -> None:
+    # OpenSSL's memory is not counted where Python decides when to look for circles.
+    gc.collect()
+    before = _engines()
+    gc.disable()
+    try:
+        target = net.upstream()
+        proxy = start(lambda data: {"remote": target.remote, "tls": True}, listen=own.endpoint)
+        client = await tls_client(net, proxy, authority)
+        await client.send(b"hello")
+        upstream = await tls_upstream(net, target, upstreams_own)
+        assert await upstream.receive(5) == b"hello"
+        assert _engines() == before + 2
+        await finish(upstream, b"good bye")
+        assert await client.read_all() == b"good bye"
+        client.finish()
+        client.close()
+        upstream.close()
+        await proxy.record()
+        await turns(20)
+        assert _engines() == before
+    finally:
+        gc.enable()
+
+
+def _engines() -> int:
+    return sum(isinstance(each, TlsEngine) for each in gc.get_objects())
+
+
+@in_reactor
+async def test_a_session_with_an_upstream_is_resumed(start: Start, net: Net, upstreams_own: Credentials) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "tls": True})
+    context, reused = upstreams_own.for_server(), []
+    for _ in range(2):
+        client = await proxy.connect()
+        await client.send(b"hello")
+        upstream = net.secure(await target.accept(), context)
+        await upstream.handshake()
+        reused.append(upstream._socket.session_reused)
+        assert await upstream.receive(5) == b"hello"
+        await finish(upstream, b"good bye")
+        assert await client.read_all() == b"good bye"
+        client.close()
+        upstream.close()
+        await proxy.record()
+    assert reused == [False, True]

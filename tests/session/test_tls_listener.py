@@ -102,7 +102,8 @@ async def test_a_changed_file_is_in_force_within_five_seconds_and_a_broken_one_i
     shutil.copy(authority.issue("old.example").file, file)
     proxy = start(lambda data: None, listen=f"tls:{file}:{LOOPBACK}")
     file.write_text("rubbish")
-    proxy.clock.advance(5)
+    for _ in range(4):
+        proxy.clock.advance(2.5)
     [error] = proxy.errors
     assert error == f"not reloaded, the old certificate stays: {file}: there is no certificate in PEM form"
     assert await shown_to(net, proxy, authority, "any.example") == ["old.example"]
@@ -257,3 +258,24 @@ def test_a_mistake_is_one_line(start: Start, own: Credentials, description: str,
         start(lambda data: None, listen=description.format(path=own.file))
     assert str(caught.value).startswith("--listen: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("description", "settings", "problem"),
+    [
+        ("tls:{path}:tcp:0", {"tls_allow": "alice"}, "--tls-allow: no client is asked for its certificate"),
+        ("tls:{path}:tcp:0", {"tls_crl": "{path}"}, "--tls-crl: no client is asked for its certificate"),
+        ("ssl:0:privateKey={path}", {"tls_client_ca": "{path}"}, "--tls-client-ca: .*ssl: demands no certificate"),
+    ],
+)
+def test_what_would_not_be_asked_of_clients_is_refused(
+    start: Start, own: Credentials, description: str, settings: dict[str, str], problem: str
+) -> None:
+    given: dict[str, Any] = {name: value.format(path=own.file) for name, value in settings.items()}
+    with pytest.raises(ConfigError, match=f"^{problem}"):
+        start(lambda data: None, listen=description.format(path=own.file), **given)
+
+
+def test_an_empty_folder_is_a_mistake_of_the_listener(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--listen: .*: there is no \*\.pem file"):
+        start(lambda data: None, listen=f"tls:{tmp_path}:tcp:0")

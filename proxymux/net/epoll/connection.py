@@ -307,7 +307,7 @@ class EpollConnection:
         """
         self.is_broken = True
         self._dropped += dropped
-        self._error = error
+        self._error = error.with_traceback(None)  # its frames lead to this connection
         self._drop_send_buffer()
         self._flushed = None
         # EPIPE is the reset by a peer that had sent FIN: the bytes before the FIN are still delivered.

@@ -17,7 +17,7 @@ from proxymux.net.tls.engine import CLOSED, TAKE_SIZE, TlsEngine, TlsError, poin
 _PIECE: Final = TAKE_SIZE // 2
 #: Encrypted bytes of one read.
 _READ_SIZE: Final = 1 << 16
-_in: Final = memoryview(bytearray(_READ_SIZE))
+_in: Final = bytearray(_READ_SIZE)
 _in_pointer = pointer_to(_in)
 
 
@@ -102,8 +102,11 @@ class TlsSocket:
             raise BlockingIOError
         if self._error is not None:
             raise self._error
-        size, total, is_drained = len(buffer), 0, False
-        pointer = pointer_to(buffer)
+        with pointer_to(buffer) as pointer:
+            return self._read_into(pointer, len(buffer))
+
+    def _read_into(self, pointer: Any, size: int) -> int:
+        engine, total, is_drained = self.engine, 0, False
         while True:
             while self.has_input:
                 try:
@@ -146,7 +149,7 @@ class TlsSocket:
         """Have the bytes that have been read delivered before ``error``; raise it if there are none."""
         if not total:
             raise error
-        self._error = error
+        self._error = error.with_traceback(None)  # its frames lead to this object
         self._connection.is_ending = True
         return total
 
@@ -165,14 +168,13 @@ class TlsSocket:
 
         :returns: the number of bytes that were encrypted.
         """
-        size = len(data)
-        pointer = pointer_to(data)
-        done = 0
-        while done < size and self._connection.send_buffer is None:
-            piece = min(size - done, _PIECE)
-            self.engine.write(pointer + done, piece)
-            self.flush()
-            done += piece
+        size, done = len(data), 0
+        with pointer_to(data) as pointer:
+            while done < size and self._connection.send_buffer is None:
+                piece = min(size - done, _PIECE)
+                self.engine.write(pointer + done, piece)
+                self.flush()
+                done += piece
         if done < _PIECE and self._connection.send_buffer is None:
             self.engine.shrink()  # of more than that, as much again is likely to follow
         return done
@@ -229,6 +231,9 @@ class TlsSocket:
     def close(self) -> None:
         self.engine.release()
         self._sock.close()
+        # The connection refers to this object.  Without the circle OpenSSL's memory is released at once, not whenever
+        # Python looks for circles, of which OpenSSL's share is not counted there.
+        del self._connection
 
 
 class TlsSendBuffer(SendBuffer):

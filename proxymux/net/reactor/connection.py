@@ -85,7 +85,7 @@ class TransportConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self._tls is not None:
-            self._tls.received(data)
+            self._tls.received(self, data)
         else:
             self.deliver(data)
 
@@ -98,7 +98,7 @@ class TransportConnection(Protocol):
 
     def readConnectionLost(self) -> None:
         if self._tls is not None:
-            self._tls.fin_received()
+            self._tls.fin_received(self)
         else:
             self.note_finished()
 
@@ -116,6 +116,8 @@ class TransportConnection(Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self._tls is not None:
+            self._tls.engine.release()
         owner, self.owner = self.owner, UNOWNED
         owner.lost(self._failure or (None if reason.check(ConnectionDone) else cast("Exception", reason.value)))
         if self.when_lost is not None:
@@ -165,10 +167,10 @@ class TransportConnection(Protocol):
         return early
 
     def start_tls(self, engine: TlsEngine, received: bytes = b"") -> None:
-        self._tls = TransportTls(engine, self)
-        self._tls.received(received)
+        self._tls = TransportTls(engine)
+        self._tls.received(self, received)
         if self.is_finished:
-            self._tls.fin_received()  # the FIN has come before
+            self._tls.fin_received(self)  # the FIN has come before
 
     def break_off(self, error: ConnectionError) -> None:
         """End the connection, as TLS has failed; the alert that is still to be sent is sent first."""
@@ -179,7 +181,7 @@ class TransportConnection(Protocol):
         if self.is_lost:
             self._dropped += len(data)
         elif self._tls is not None:
-            self._tls.send(data)
+            self._tls.send(self, data)
         else:
             self.transport.write(data)
 
@@ -209,7 +211,7 @@ class TransportConnection(Protocol):
         if self.is_lost:
             return
         if self._tls is not None:
-            self._tls.shutdown()
+            self._tls.shutdown(self)
         if self.half_closes:
             self.transport.loseWriteConnection()
         else:
@@ -220,7 +222,7 @@ class TransportConnection(Protocol):
             return
         self.unregister_producer()
         if self._tls is not None:
-            self._tls.shutdown()
+            self._tls.shutdown(self)
         self.transport.loseConnection()
         # Twisted sets no limit itself: a TLS close waits for the peer's close_notify (twisted#7926), any close for a
         # peer that does not read.
@@ -232,7 +234,7 @@ class TransportConnection(Protocol):
         if not self.is_lost:
             self.unregister_producer()
             if self._tls is not None:
-                self._tls.shutdown()
+                self._tls.shutdown(self)
             self._below_tls().loseConnection()
 
     def abort(self) -> None:

@@ -24,10 +24,12 @@ class OneProtocol:
     """A factory of one connection, whose protocol was made before."""
 
     def __init__(self, protocol: IProtocol) -> None:
-        self._protocol = protocol
+        self._protocol: IProtocol | None = protocol
 
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
-        return self._protocol
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
+        # The protocol leads to its transport, and that to this factory: it is not kept, lest they are a circle.
+        protocol, self._protocol = self._protocol, None
+        return protocol
 
     def doStart(self) -> None:
         """Nothing is needed before the connection."""

@@ -11,81 +11,83 @@ if TYPE_CHECKING:
 
 #: Plain bytes that are encrypted at once: with what TLS adds to each record, they fit into one take().
 _PIECE: Final = TAKE_SIZE // 2
-_plain: Final = memoryview(bytearray(1 << 16))
+_plain: Final = bytearray(1 << 16)
 _plain_pointer = pointer_to(_plain)
 
 
 class TransportTls:
     """Encrypts what a connection sends on its transport, and decrypts what it receives there.
 
+    The connection refers to this object.  It is an argument here, lest the two are a circle, which Python would find
+    late: it does not count OpenSSL's memory.
+
     :param engine: of this connection alone.
-    :param connection: is given the plain bytes, and told of the end of the handshake and of the peer's direction.
     """
 
-    def __init__(self, engine: TlsEngine, connection: TransportConnection) -> None:
+    def __init__(self, engine: TlsEngine) -> None:
         self.engine = engine
-        self._connection = connection
         self._is_shut = False
         #: The peer has sent FIN without close_notify.
         self.is_truncated = False
 
-    def received(self, data: bytes) -> None:
+    def received(self, connection: TransportConnection, data: bytes) -> None:
         """Go on with the handshake, or deliver what ``data`` holds.
 
+        :param connection: is given the plain bytes, and told of the end of the handshake and of the peer's direction.
         :param data: what the peer has sent; may be empty, to begin the handshake.
         """
-        engine, connection = self.engine, self._connection
+        engine = self.engine
         if connection.is_lost:
             return
         if data:
             engine.put_bytes(data)
         try:
             if not engine.is_secured and engine.handshake():
-                self._flush()
+                self._flush(connection)
                 connection.owner.secured()
             if engine.is_secured:
-                self._deliver()
-            self._flush()
+                self._deliver(connection)
+            self._flush(connection)
         except TlsError as error:
-            self._flush()
+            self._flush(connection)
             connection.break_off(error)
 
-    def _deliver(self) -> None:
+    def _deliver(self, connection: TransportConnection) -> None:
         pieces: list[bytes] = []
         while (count := self.engine.read_into(_plain_pointer, len(_plain))) > 0:
             pieces.append(bytes(_plain[:count]))
-        if pieces and not self._connection.is_lost:
-            self._connection.deliver(b"".join(pieces))
+        if pieces and not connection.is_lost:
+            connection.deliver(b"".join(pieces))
         if count == CLOSED:
-            self._connection.note_finished()
+            connection.note_finished()
 
-    def fin_received(self) -> None:
+    def fin_received(self, connection: TransportConnection) -> None:
         """Take note that the peer has sent FIN."""
         if not self.engine.is_secured:
-            self._connection.break_off(ConnectionError("the peer closed the connection in the handshake"))
-        elif not self._connection.is_finished:
+            connection.break_off(ConnectionError("the peer closed the connection in the handshake"))
+        elif not connection.is_finished:
             self.is_truncated = True
-            self._connection.note_finished()
+            connection.note_finished()
 
-    def send(self, data: bytes) -> None:
+    def send(self, connection: TransportConnection, data: bytes) -> None:
         """Send ``data``, encrypted."""
         pointer = pointer_to(data)
         try:
             for start in range(0, len(data), _PIECE):
                 self.engine.write(pointer + start, min(_PIECE, len(data) - start))
-                self._flush()
+                self._flush(connection)
         except TlsError as error:
-            self._connection.break_off(error)
+            connection.break_off(error)
 
-    def shutdown(self) -> None:
+    def shutdown(self, connection: TransportConnection) -> None:
         """Send close_notify."""
         if not self._is_shut:
             self._is_shut = True
             self.engine.shutdown()
-            self._flush()
+            self._flush(connection)
 
-    def _flush(self) -> None:
-        if not self._connection.is_lost:
+    def _flush(self, connection: TransportConnection) -> None:
+        if not connection.is_lost:
             while encrypted := bytes(self.engine.take()):
-                self._connection.transport.write(encrypted)
+                connection.transport.write(encrypted)
         self.engine.shrink()

@@ -46,7 +46,11 @@ _ignored_pointer = ffi.new("char **")
 
 
 def pointer_to(buffer: bytes | bytearray | memoryview) -> Any:
-    """A pointer of cffi's to the memory of ``buffer``, which must outlive it."""
+    """A pointer of cffi's to the memory of ``buffer``, which must outlive it.
+
+    That to a memoryview is a context manager, and has to be used as one: Python crashes where it finds a circle with a
+    memoryview to which there is still a pointer, such as the traceback of an exception that is kept.
+    """
     return ffi.from_buffer(buffer)
 
 

@@ -59,6 +59,14 @@ class MemoryClient:
         """Have the engine send."""
         self.engine.write(pointer_to(data), len(data))
 
+    def outgoing(self) -> bytes:
+        """What the client has said and the engine has not been given."""
+        return self._outgoing.read()
+
+    def put(self, data: bytes) -> None:
+        """Give the client what the engine has said."""
+        self._incoming.write(data)
+
     def _until_done(self, action: Callable[[], _T]) -> _T:
         for _ in range(20):
             try:
