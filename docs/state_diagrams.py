@@ -13,7 +13,7 @@ from state_drawing import picture, table
 from state_exploring import Machine, explore
 
 from proxymux.core.commands import Cause, ConnectFailure, Input, RelayEnd
-from proxymux.core.decision import NEED_DATA, BadHandshake, Forward, Reject, Reply, Share
+from proxymux.core.decision import NEED_DATA, BadHandshake, Forward, Reject, Reply, Share, Terminate
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.session import Session
 
@@ -29,11 +29,14 @@ _DECISIONS = (
     Reject(b"no"),
     BadHandshake(b"401", "no token"),
     Share(_FORWARD.targets),
+    Terminate("server.pem"),
+    Forward("db:1", tls_terminate="server.pem"),
     _FORWARD,
 )
 _NO_VALUE = (
     Input.ACCEPTED,
     Input.OPENED,
+    Input.SECURED,
     Input.CLIENT_FINISHED,
     Input.CLIENT_RESET,
     Input.OUTPUT_FULL,

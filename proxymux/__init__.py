@@ -11,7 +11,8 @@ The terms of its interface, in the order in which a connection meets them:
 *Decider*
     reads a client's first bytes and decides what becomes of the client.
 *Decision*
-    the result of a decider: :class:`Forward`, :class:`Reject`, :class:`Reply` or :data:`NEED_DATA`.
+    the result of a decider: :class:`Forward`, :class:`Reject`, :class:`Reply`,
+    :class:`Terminate` or :data:`NEED_DATA`.
 *Target*
     an address that a decision names.
 *Connector*
@@ -39,7 +40,7 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
-from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply
+from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply, Terminate
 from proxymux.core.identity import Client
 from proxymux.version import __version__
 
@@ -58,6 +59,7 @@ __all__ = [
     "Reject",
     "Reply",
     "Router",
+    "Terminate",
     "__version__",
 ]
 _SERVICES = {"Router": "router", "Gateway": "gateway", "Multiplexer": "pool"}

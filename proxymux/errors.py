@@ -77,6 +77,10 @@ class ConfigError(ProxymuxError):
         self.problem = problem
 
 
+class BadCertificate(ProxymuxError):
+    """A file of certificates, keys or revocations cannot be used.  The text is one line that names the file."""
+
+
 class RouterError(ProxymuxError):
     """A router file cannot be used.  The text begins with ``file:line`` where a line is known."""
 

@@ -24,6 +24,7 @@ from proxymux.net.driver import Driver
 from proxymux.net.reactor.connection import bound_to
 from proxymux.pool.leases import Leases
 from proxymux.process import Process, room_for_sessions
+from proxymux.session.certificates import Certificates
 from proxymux.session.context import Context
 from proxymux.session.deny_list import DenyList
 from proxymux.session.draining import Draining
@@ -43,6 +44,7 @@ class ProxyService(Service):
     :param make_decider: makes a new decider at a reload; may raise any exception.
     :param access_log: opens the access log, and raises ConfigError if it cannot; None for no access log.
     :param pid_file: created at the start and removed at the end; None for no file.
+    :param certificates: of TLS listeners and upstreams, read again at a reload.
     :param statistics: counts how sessions end; None counts nothing.
     :param leases: the pool's leases, started and stopped with the service; None for a service without a pool.
     :param warnings: logged at the start, one line each, with those about the listeners.
@@ -55,6 +57,7 @@ class ProxyService(Service):
         listeners: Iterable[Listener],
         process: Process | None,
         make_decider: Callable[[], IDecider],
+        certificates: Certificates,
         *,
         access_log: Callable[[], AccessLog] | None = None,
         pid_file: PidFile | None = None,
@@ -67,6 +70,7 @@ class ProxyService(Service):
         self._listeners = tuple(listeners)
         self._process = process
         self._make_decider = make_decider
+        self._certificates = certificates
         self._open_access_log = access_log
         self._access_log: AccessLog | None = None
         self._pid_file = pid_file
@@ -110,10 +114,11 @@ class ProxyService(Service):
         :raises ConfigError: naming the option, if the service could not start.
         """
         self._deny_list.read()
+        self._certificates.check()
         if self._pid_file is not None:
             self._pid_file.check()
         for listener in self._listeners:
-            listener.check(self._driver.reactor)
+            listener.check(self._driver.reactor, self._certificates)
 
     def privilegedStartService(self) -> None:
         """Listen and open the access log, before twistd gives up the privileges for ports below 1024 and root's files.
@@ -137,6 +142,7 @@ class ProxyService(Service):
             self.leases.start()
         if self._process is not None:
             self._process.add(self)
+        self._certificates.start()
         self._driver.gate.capacity = room_for_sessions()
         # A script may send a signal as soon as it reads the line, so it is logged when signals are handled.
         self._driver.reactor.callWhenRunning(self._announce)
@@ -172,7 +178,8 @@ class ProxyService(Service):
                 self._log.critical("{error}", error=problems[0])
                 self._driver.reactor.stop()
 
-        listener.listen(self._driver, self.sessions.begin).addCallbacks(self._port_opened, failed)
+        listening = listener.listen(self._driver, self.sessions.begin, self._certificates)
+        listening.addCallbacks(self._port_opened, failed)
         is_starting = False
         if problems:
             raise problems[0]
@@ -203,6 +210,7 @@ class ProxyService(Service):
     def _stopped(self, _: None) -> None:
         if self.leases is not None:
             self.leases.stop()
+        self._certificates.stop()
         self._driver.stop()
         if self._access_log is not None:
             self._context.observers.remove(self._access_log.write)
@@ -252,6 +260,7 @@ class ProxyService(Service):
             self._deny_list.load()
         except ConfigError as error:
             self._log.error("not reloaded, the old one stays: {error}", error=error)
+        self._certificates.reload()
         self._log_statistics(self.statistics, self.leases)
 
     def reopen(self) -> None:

@@ -18,9 +18,11 @@ from proxymux.core.admission import Network, parse_network
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import ConfigError
 from proxymux.fields import (
+    AbsoluteFile,
     Choice,
     Count,
     Duration,
+    Names,
     OptionalChoice,
     OptionalCount,
     OptionalDuration,
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 ProxyVersion = Literal["v1", "v2"]
+TlsVersion = Literal["1.2", "1.3"]
 LogLevel = Literal["debug", "info", "warn", "error"]
 Relay = Literal["auto", "fd", "transport"]
 
 _PROXY_VERSIONS: Final[tuple[ProxyVersion, ...]] = ("v1", "v2")
+_TLS_VERSIONS: Final[tuple[TlsVersion, ...]] = ("1.2", "1.3")
 _LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "warn", "error")
 _RELAYS: Final[tuple[Relay, ...]] = ("auto", "fd", "transport")
 #: The most seconds of silence before a keep-alive probe that the system accepts.
@@ -54,6 +58,26 @@ def non_empty(text: str) -> str:
     return text
 
 
+def protocol_name(text: str) -> str:
+    """Return ``text``, the name of an application protocol (ALPN, RFC 7301), without spaces around it.
+
+    :raises ValueError: if it is empty, not ASCII, or longer than 255 characters.
+    """
+    name = text.strip()
+    if not name.isascii() or not 0 < len(name) < 256:
+        raise ValueError
+    return name
+
+
+def certificate_name(text: str) -> str:
+    """Return ``text``, a name in a certificate or its digest; a digest without colons and in lower case.
+
+    :raises ValueError: if it is empty.
+    """
+    digest = text.replace(":", "").lower()
+    return digest if re.fullmatch("[0-9a-f]{64}", digest) else non_empty(text)
+
+
 @dataclass(kw_only=True)
 class Settings:
     """The settings that all services share.
@@ -64,7 +88,7 @@ class Settings:
     listen: Values[str] = Values(
         (),
         non_empty,
-        "Twisted server endpoint; haproxy: before it takes PROXY protocol headers",
+        "Twisted server endpoint; tls:PATH: before it ends TLS there, haproxy: takes PROXY protocol headers",
         "a Twisted server endpoint such as tcp:8000",
         metavar="ENDPOINT",
     )
@@ -95,6 +119,31 @@ class Settings:
     drain_timeout: Duration = Duration(10, "that TERM and INT wait for connections to end", takes_zero=True)
     send_proxy: OptionalChoice[ProxyVersion] = OptionalChoice(
         None, _PROXY_VERSIONS, "PROXY protocol header to every upstream", shown="off"
+    )
+    tls_client_ca: AbsoluteFile = AbsoluteFile(
+        None, "PEM file of the authorities whose certificates TLS clients must show", shown="none demanded"
+    )
+    tls_crl: AbsoluteFile = AbsoluteFile(None, "PEM file of the revoked ones among them", shown="none")
+    tls_allow: Values[str] = Values(
+        (),
+        certificate_name,
+        "common name, alternative name or SHA-256 digest of a client certificate that may connect",
+        "names such as alice, DNS:web.example or URI:spiffe://cluster/ns/web, and digests",
+        metavar="NAME",
+        shown="all that --tls-client-ca has signed",
+    )
+    tls_min: Choice[TlsVersion] = Choice("1.2", _TLS_VERSIONS, "lowest TLS version of listeners and upstreams")
+    tls_alpn: Names = Names(
+        protocol_name, "application protocols of TLS listeners, in the order of preference", "names such as h2,http/1.1"
+    )
+    tls_key_password_file: AbsoluteFile = AbsoluteFile(
+        None, "file with the password of encrypted TLS keys", shown="none"
+    )
+    tls_ca: AbsoluteFile = AbsoluteFile(
+        None, "PEM file of the authorities that TLS upstreams are verified by", shown="OpenSSL's trust store"
+    )
+    tls_cert: AbsoluteFile = AbsoluteFile(
+        None, "PEM file with the key and certificate chain that TLS upstreams are shown", shown="none"
     )
     access_log: OptionalText = OptionalText(
         None, "file, or - for stdout, that gets one JSON line a connection", "a file or -", metavar="FILE", shown="off"

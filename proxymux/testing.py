@@ -32,7 +32,17 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.admission import Admission
-from proxymux.core.decision import NEED_DATA, Decision, Forward, NeedData, Reject, Reply, from_result, in_words
+from proxymux.core.decision import (
+    NEED_DATA,
+    Decision,
+    Forward,
+    NeedData,
+    Reject,
+    Reply,
+    Terminate,
+    from_result,
+    in_words,
+)
 from proxymux.core.events import Events
 from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client, Notes
@@ -40,6 +50,7 @@ from proxymux.core.outcome import Outcome
 from proxymux.coroutines import OwnLoop, RunCoroutine, run
 from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
+from proxymux.net.connection import Connection
 from proxymux.net.connector import ConnectListener
 from proxymux.net.lingering import Lingering
 from proxymux.net.memory import MemoryConnection
@@ -73,12 +84,12 @@ class StillDeciding(AssertionError):
 class Conversation:
     """The decision of a router on the chunks of a client, and the bytes that were sent because of it.
 
-    :param decision: the final decision: Forward, Reject, or NEED_DATA if the router made none.
+    :param decision: the final decision: Forward, Reject, Terminate if nothing came after it, or NEED_DATA.
     :param sent: the bytes that the client was sent up to the decision, its ``reply`` or ``close`` included.
     :param upstream: the bytes that the upstream was sent.
     """
 
-    decision: Forward | Reject | NeedData
+    decision: Forward | Reject | Terminate | NeedData
     sent: bytes
     upstream: bytes
 
@@ -96,7 +107,7 @@ class Conversation:
 
 def decide(
     router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT
-) -> Forward | Reject | NeedData:
+) -> Forward | Reject | Terminate | NeedData:
     """Return what ``router`` decides about a client that sends ``chunks``.
 
     An async router may await what asyncio has: it is run in a loop of its own, unless this is called in one.
@@ -163,7 +174,9 @@ def _of_kind(found: object, kind: type[_D]) -> _D:
     return decision
 
 
-def decide_later(router: AnyRouter, *chunks: bytes, client: Client = CLIENT) -> Deferred[Forward | Reject | NeedData]:
+def decide_later(
+    router: AnyRouter, *chunks: bytes, client: Client = CLIENT
+) -> Deferred[Forward | Reject | Terminate | NeedData]:
     """As :func:`decide`, for a router that waits for Deferreds; needs a running reactor."""
     return converse_later(router, *chunks, client=client).addCallback(lambda conversation: conversation.decision)
 
@@ -226,7 +239,7 @@ async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: C
     ending = runner.ending
     if ending is not None and ending.outcome is not Outcome.REJECTED:
         raise DecisionFailed(f"{decider.place}: {ending.reason}")
-    decision = recording.decision if isinstance(recording.decision, (Forward, Reject)) else NEED_DATA
+    decision = recording.decision if isinstance(recording.decision, (Forward, Reject, Terminate)) else NEED_DATA
     sent = connection.sent if connector.sent_before is None else connector.sent_before
     return Conversation(decision, sent, connector.upstream.sent)
 
@@ -250,10 +263,21 @@ def _context(decider: _RecordingDecider, connector: _MemoryConnector) -> Context
         connector=connector,
         join=functools.partial(join_connections, timers),
         admission=Admission(),
+        certificates=_MemoryTlsSource(),
         settings=_SETTINGS,
         events=Events(lambda *_: None, lambda *_: None),
         log=log,
     )
+
+
+class _MemoryTlsSource:
+    """TLS that is not there: a router that ends TLS is given the chunks that follow as the decrypted bytes."""
+
+    def tls_at(self, path: str) -> _MemoryTlsSource:
+        return self
+
+    def start(self, connection: Connection, received: bytes) -> None:
+        connection.owner.secured()
 
 
 @implementer(IDecider)

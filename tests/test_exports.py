@@ -16,6 +16,7 @@ NAMES = [
     "Forward",
     "Reject",
     "Reply",
+    "Terminate",
     "Router",
     "Gateway",
     "Multiplexer",

@@ -17,7 +17,7 @@ STDOUT: Final = "-"
 #: Fields of a record that the access log leaves out; the statistics need them.
 _NOT_LOGGED: Final = ("status", "cause")
 #: Fields whose keys are in a line only if there is something to say.
-_OPTIONAL: Final = ("note",)
+_OPTIONAL: Final = ("note", "tls")
 #: The keys of a line, in the order in which they are written.
 FIELDS: Final = tuple(name for name in Record._fields if name not in _NOT_LOGGED + _OPTIONAL)
 

@@ -27,6 +27,8 @@ class State(enum.Enum):
     DECIDING = "deciding"
     #: The decision is made, and the upstream is being connected.
     CONNECTING = "connecting"
+    #: The decider has had the client's TLS ended here, and its handshake is awaited.
+    SECURING = "securing"
     #: The relay has the client's connection, and moves its bytes.
     JOINED = "joined"
     #: The user's error callback is asked, and its last word is awaited.
@@ -65,6 +67,8 @@ class Input(enum.Enum):
     DECIDED = "decided"
     #: A problem (str): the decider failed.
     FAULTED = "faulted"
+    #: The TLS handshake that :class:`StartTls` began is done.
+    SECURED = "secured"
     #: The upstream is connected.
     CONNECTED = "connected"
     #: A :class:`ConnectFailure`: the upstream was not connected.
@@ -276,6 +280,32 @@ class Finish:
     ending: Ending
 
 
+@dataclass(slots=True)
+class StartTls:
+    """Begin TLS with the client as the server; give the input SECURED once the handshake is done.
+
+    :param path: of the key and certificate.
+    :param data: what the client has sent of its TLS.
+    """
+
+    path: str
+    data: bytes
+
+
 Command = (
-    Ask | Send | Connect | Tell | Join | JoinPool | Consult | Pause | Resume | Cancel | Await | Blame | Close | Finish
+    Ask
+    | Send
+    | Connect
+    | Tell
+    | Join
+    | JoinPool
+    | StartTls
+    | Consult
+    | Pause
+    | Resume
+    | Cancel
+    | Await
+    | Blame
+    | Close
+    | Finish
 )

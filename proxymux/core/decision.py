@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from proxymux.core.excerpt import excerpt
 from proxymux.core.outcome import Outcome, explain_handshake
 from proxymux.core.target import InetTarget, Target, UnixTarget, parse_target
+from proxymux.core.upstream_tls import UpstreamTls, parse_upstream_tls
 from proxymux.errors import BadAddress, BadResult
 
 #: Seconds of the longest time that a result may ask for, a hundred years: the reactor's arithmetic overflows far above.
@@ -84,8 +85,10 @@ class Forward:
     :param retries: rounds of attempts after the first, 0.1 s apart.
     :param retry_on: ``"timeout"`` retries only targets that timed out, and without a pause.
     :param send_proxy: ``"v1"``, ``"v2"`` or False: PROXY header to the upstream; None is the service's default.
-    :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify.
+    :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify, a mapping
+        has the names of :class:`~proxymux.core.upstream_tls.UpstreamTls`.
     :param bind: the local address to connect from.
+    :param tls_terminate: end the client's TLS here first, as :class:`Terminate` does, and forward the decrypted bytes.
     :param note: up to 16 short texts by their names, for the access log and the record of the session.
     :raises BadResult: if a value is of the wrong type or out of range.
     """
@@ -102,11 +105,14 @@ class Forward:
     retries: int = RETRIES
     retry_on: Literal["failure", "timeout"] = "failure"
     send_proxy: Literal["v1", "v2", False] | None = None
-    tls: bool | str = False
+    tls: bool | str | Mapping[str, object] | UpstreamTls = False
     bind: str | None = None
+    tls_terminate: str | None = None
     note: Mapping[str, str] | None = field(default=None, hash=False)
     #: ``remote``, parsed.
     targets: tuple[Target, ...] = field(init=False, repr=False, compare=False)
+    #: ``tls``, parsed; None for no TLS.
+    upstream_tls: UpstreamTls | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         _set(self, "targets", _targets(self.remote))
@@ -129,8 +135,10 @@ class Forward:
             raise BadResult(f"retry_on: {excerpt(self.retry_on)} is not 'failure' or 'timeout'")
         if self.send_proxy is not None and self.send_proxy is not False and self.send_proxy not in ("v1", "v2"):
             raise BadResult(f"send_proxy: {excerpt(self.send_proxy)} is not 'v1', 'v2' or False")
-        if self.tls is not True and self.tls is not False:
-            _set(self, "tls", _server_name(self.tls))
+        if self.tls is not False:
+            _set(self, "upstream_tls", parse_upstream_tls(self.tls))
+        if self.tls_terminate is not None:
+            _check_path(self.tls_terminate)
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
         if self.note is not None:
@@ -192,6 +200,21 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Terminate:
+    """End the client's TLS here, and ask the decider again with the decrypted bytes and ``client.tls``.
+
+    What the client has sent, and no earlier step has consumed, is the beginning of its TLS.
+
+    :param tls_terminate: a PEM file with key and certificate chain, or a folder of such files.
+    """
+
+    tls_terminate: str
+
+    def __post_init__(self) -> None:
+        _check_path(self.tls_terminate)
+
+
+@dataclass(frozen=True, slots=True)
 class BadHandshake:
     """Close the client, whose handshake is wrong, after sending it ``last_word``.  Of the gateway, not for routers.
 
@@ -225,11 +248,12 @@ class Share:
         return tuple(map(str, self.targets))
 
 
-Decision = Forward | Reject | Reply | NeedData | BadHandshake | Share
+Decision = Forward | Reject | Reply | Terminate | NeedData | BadHandshake | Share
 
-_FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets"}
+_FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets", "upstream_tls"}
 _KINDS: dict[str, frozenset[str]] = {
     "remote": _FORWARD_KEYS,
+    "tls_terminate": frozenset({"tls_terminate"}),
     "close": frozenset({"close", "note"}),
     "noop": frozenset({"noop"}),
     "consume": frozenset({"reply", "consume", "note"}),
@@ -243,7 +267,7 @@ def from_result(result: object) -> Decision:
     :param result: a decision, a dict with the keys of a decision, or None.
     :raises BadResult: if it is anything else; the text says what is wrong.
     """
-    if isinstance(result, (Forward, Reject, Reply, NeedData)):
+    if isinstance(result, (Forward, Reject, Reply, Terminate, NeedData)):
         return result
     if result is None:
         return NEED_DATA
@@ -270,6 +294,8 @@ def in_words(decision: object) -> str:
         return f"shares upstreams to {', '.join(decision.remote)}"
     if isinstance(decision, Reject):
         return f"rejects with {len(decision.last_word)} bytes" if decision.close else "rejects"
+    if isinstance(decision, Terminate):
+        return f"ends TLS here with {decision.tls_terminate}"
     if isinstance(decision, Reply):
         return f"replies with {len(decision.reply)} bytes and consumes {decision.consume}"
     return "waits for more" if decision is NEED_DATA else f"fails ({decision})"
@@ -286,6 +312,8 @@ def _from_dict(result: dict[Any, Any]) -> Decision:
         return Forward(**result)
     if kind in ("reply", "consume"):
         return Reply(**result)
+    if kind == "tls_terminate":
+        return Terminate(**result)
     value = result[kind]
     if kind == "close":
         return Reject(value, result.get("note"))
@@ -332,14 +360,9 @@ def _count(name: str, value: object) -> int:
     return int.__add__(value, 0)
 
 
-def _server_name(value: object) -> str:
-    try:
-        target = parse_target(f"{value}:1" if isinstance(value, str) else value)
-    except BadAddress:
-        target = None
-    if not isinstance(target, InetTarget):
-        raise BadResult(f"tls: {excerpt(value)} is not True, False or a server name")
-    return target.host
+def _check_path(value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise BadResult(f"tls_terminate: {excerpt(value)} is not the path of a file or folder")
 
 
 def _note(value: object) -> dict[str, str]:

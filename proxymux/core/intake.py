@@ -64,6 +64,11 @@ class Intake:
         kept, self._kept = self._kept, b""
         return kept
 
+    def restart(self) -> bytes:
+        """Remove and return all bytes; what comes from now on is read, and is new to the decider."""
+        self.shown, self.has_unseen, self._is_paused = 0, False, False
+        return self.empty()
+
     def pause(self) -> list[Command]:
         """The command to pause reading; none if reading is paused."""
         if self._is_paused:

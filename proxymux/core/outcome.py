@@ -93,6 +93,8 @@ class Record(NamedTuple):
     cause: str | None = None
     #: What the decisions have noted; None if nothing.
     note: dict[str, str] | None = None
+    #: The client's TLS, see :meth:`~proxymux.core.identity.Tls.summary`; None without.
+    tls: dict[str, str] | None = None
 
     def __getitem__(self, key: SupportsIndex | slice | str) -> Any:
         """Return a field by its name, for listeners of ``ended`` that treat the record as a mapping.

@@ -31,10 +31,11 @@ from proxymux.core.commands import (
     JoinPool,
     RelayEnd,
     Send,
+    StartTls,
     State,
     Tell,
 )
-from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply, Share
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply, Share, Terminate
 from proxymux.core.intake import Intake
 from proxymux.core.outcome import Ending, Outcome
 
@@ -201,13 +202,33 @@ class Session:
         if isinstance(decision, Share):
             self.state = State.JOINED
             return [_AWAIT_NOTHING, JoinPool(decision, self._intake.empty(), self._client_finished)]
+        if isinstance(decision, Terminate):
+            return self._start_tls(decision.tls_terminate)
         assert isinstance(decision, Forward)
+        if decision.tls_terminate is not None and self._forward is None:
+            self._forward = decision
+            return self._start_tls(decision.tls_terminate)
+        return self._forward_to(decision)
+
+    def _forward_to(self, decision: Forward) -> list[Command]:
         if decision.data is not None:
             self._intake.replace(decision.data)
         self.state, self._forward = State.CONNECTING, decision
         sent = self._send(decision.reply) if decision.reply else []
         told = self._tell() if self._client_finished or len(self._intake) else []
         return [_AWAIT_NOTHING, *sent, Connect(decision), *told]
+
+    # TLS that the decider has ended here
+
+    def _start_tls(self, path: str) -> list[Command]:
+        self.state = State.SECURING
+        return [StartTls(path, self._intake.restart())]
+
+    def _secured(self, _: None) -> list[Command]:
+        """Forward the decrypted bytes, or ask the decider about them."""
+        if self._forward is not None:
+            return self._forward_to(self._forward)
+        return self._go_on()
 
     def _bad_handshake(self, found: BadHandshake) -> list[Command]:
         self._status = found.last_word.decode("latin-1") or None
@@ -397,6 +418,17 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.FAULTED: Session._faulted,
         Input.CLIENT_LOST: Session._lost_undecided,
         Input.TLS_FAILED: Session._lost_undecided,
+        Input.DEADLINE: Session._undecided,
+        Input.DRAIN: Session._drained,
+    },
+    State.SECURING: {
+        Input.OUTPUT_FULL: Session._output_full,
+        Input.OUTPUT_FREE: Session._output_free,
+        Input.SECURED: Session._secured,
+        Input.BARRED: Session._not_admitted,
+        Input.FAULTED: Session._faulted,
+        Input.CLIENT_LOST: Session._lost_undecided,
+        Input.TLS_FAILED: Session._tls_failed,
         Input.DEADLINE: Session._undecided,
         Input.DRAIN: Session._drained,
     },

@@ -40,13 +40,16 @@ class Timer:
             self._slot.remove(self)
             self._slot = None
             self._wheel.count -= 1
+            del self._function, self._arguments  # they may lead to whoever keeps the timer: that would be a circle
 
     def call(self) -> None:
         """Make the call, unless the timer was cancelled meanwhile."""
         if self._slot is not None:
             self._slot = None
             self._wheel.count -= 1
-            self._function(*self._arguments)
+            function, arguments = self._function, self._arguments
+            del self._function, self._arguments
+            function(*arguments)
 
 
 class Wheel:

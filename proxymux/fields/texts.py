@@ -202,6 +202,30 @@ class Values(Setting[tuple[Each, ...], str | Sequence[str | Each]]):
         return ", ".join(map(str, self.default)) or "none"
 
 
+class Names(Setting[tuple[str, ...], str | Sequence[str]]):
+    """A tuple of names, given as one text with commas between them.
+
+    :param parse: converts the text of one name; raises ValueError if it is not accepted.
+    """
+
+    metavar = "NAME[,NAME]"
+
+    def __init__(
+        self, parse: Callable[[str], str], help: str, accepted: str, **presentation: Unpack[Presentation]
+    ) -> None:
+        super().__init__((), help, accepted, **presentation)
+        self._parse = parse
+
+    def _convert(self, given: object) -> tuple[str, ...]:
+        parts = given.split(",") if isinstance(given, str) else given
+        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+            raise TypeError
+        return tuple(map(self._parse, parts))
+
+    def _text_of_default(self) -> str:
+        return ", ".join(self.default) or "none"
+
+
 class Whatever(Setting[object, object]):
     """Any object, unchecked: the code that uses it checks it."""
 

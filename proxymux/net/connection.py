@@ -1,7 +1,7 @@
 """Connections: one socket each, a client's or an upstream's, whose events go to the connection's present owner.
 
 There are two kinds: :class:`~proxymux.net.epoll.connection.EpollConnection` has a plain socket that the hub watches,
-:class:`~proxymux.net.reactor.connection.TransportConnection` has any of Twisted's transports, TLS above all.
+:class:`~proxymux.net.reactor.connection.TransportConnection` has any of Twisted's transports.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from proxymux.core.identity import SocketAddress
 
 if TYPE_CHECKING:
-    from proxymux.net.reactor.twisted_types import Transport
+    from OpenSSL import SSL
 
-#: Seconds after which a close becomes an abort.  A TLS close has them twice: for close_notify, then for TCP.
+    from proxymux.net.tls.engine import TlsEngine
+
+#: Seconds after which a close becomes an abort.
 CLOSE_LIMIT: Final = 10.0
 #: Bytes that may wait to be sent on a connection before its producer is paused.
 PLENTY: Final = 1 << 16
@@ -76,8 +78,12 @@ class Connection(Protocol):
     when_lost: Callable[[], None] | None
 
     @property
-    def is_tls(self) -> bool:
-        """True if we encrypt the connection."""
+    def handle(self) -> SSL.Connection | None:
+        """What encrypts the connection, its handshake perhaps not done; None on a plain one."""
+
+    @property
+    def is_truncated(self) -> bool:
+        """True if the peer has ended a TLS connection without close_notify."""
 
     @property
     def half_closes(self) -> bool:
@@ -96,10 +102,6 @@ class Connection(Protocol):
         """Bytes that the kernel has not taken yet, or never took if the connection is lost; with TLS as encrypted."""
 
     @property
-    def transport(self) -> Transport | None:
-        """Twisted's transport; None on a plain socket."""
-
-    @property
     def peer(self) -> SocketAddress:
         """The address of the other end."""
 
@@ -110,6 +112,12 @@ class Connection(Protocol):
     @property
     def is_reset(self) -> bool:
         """True if the peer has reset the connection."""
+
+    def start_tls(self, engine: TlsEngine, received: bytes = b"") -> None:
+        """Speak TLS from here on.  The owner is told of the end of the handshake, or of the loss if it fails.
+
+        :param received: bytes that the peer has sent already.
+        """
 
     def take_early(self) -> bytes:
         """Return, and forget, the bytes that came while the owner was :data:`EARLY`."""
@@ -133,7 +141,7 @@ class Connection(Protocol):
         """Send FIN after everything that was sent; where the connection cannot half-close, close it."""
 
     def close(self) -> None:
-        """Close after everything was sent, within :data:`CLOSE_LIMIT` seconds, TLS within twice as many."""
+        """Close after everything was sent, within :data:`CLOSE_LIMIT` seconds."""
 
     def close_now(self) -> None:
         """Close without waiting for the peer.  What the kernel has taken is still delivered; the rest is lost."""

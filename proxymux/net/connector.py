@@ -12,12 +12,17 @@ from proxymux.core.decision import Forward
 from proxymux.core.identity import Client, SocketAddress
 from proxymux.core.outcome import Outcome
 from proxymux.core.proxy_protocol import encode
-from proxymux.core.target import Target, UnixTarget
+from proxymux.core.proxy_protocol.of_tls import with_tls
+from proxymux.core.target import InetTarget, Target
+from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.core.wheel import Timer
 from proxymux.errors import BadHeader
 from proxymux.net.connection import Connection
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import Attempt, Dialler, TargetCheck, TargetDenied, TlsFailed
+from proxymux.net.timers import Timers
+from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.handshake import ClientHandshake
 from proxymux.net.wording import explain
 from proxymux.settings import Settings
 
@@ -101,15 +106,17 @@ class Connector:
         settings: Settings,
         check: TargetCheck | None = None,
     ) -> None:
-        self._driver = driver
+        self._timers = driver.timers
         self._dialler = Dialler(driver.reactor, driver.timers, driver.dial, check)
         self._settings = settings
+        self._contexts = driver.client_tls
 
     def connect(self, forward: Forward, client: Client, listener: ConnectListener) -> Connecting:
         """A connect as ``forward`` says, on behalf of ``client``; the caller starts it by :meth:`Connecting.start`."""
         return Connecting(
-            self._driver,
+            self._timers,
             self._dialler,
+            self._contexts,
             forward.connect_timeout or self._settings.connect_timeout,
             self._header(forward, client),
             forward,
@@ -122,12 +129,13 @@ class Connector:
             return b""
         ends = _header_address(client.address), _header_address(client.local)
         received = client.proxy_protocol
-        if received is not None:
-            try:
-                return encode(version, *ends, received.tlvs, received.has_checksum)
-            except BadHeader:
-                pass  # the header would be too long: one with addresses where the received one had none
-        return encode(version, *ends)
+        tlvs = received.tlvs if received is not None else ()
+        if client.tls is not None:
+            tlvs = tuple(with_tls(client.tls, tlvs))
+        try:
+            return encode(version, *ends, tlvs, received is not None and received.has_checksum)
+        except BadHeader:
+            return encode(version, *ends)  # it would be too long: one with addresses where the received one had none
 
 
 class Connecting:
@@ -140,8 +148,8 @@ class Connecting:
     __slots__ = (
         "_attempt",
         "_attempts",
+        "_contexts",
         "_dialler",
-        "_driver",
         "_forward",
         "_header",
         "_is_beginning",
@@ -160,16 +168,17 @@ class Connecting:
 
     def __init__(
         self,
-        driver: Driver,
+        timers: Timers,
         dialler: Dialler,
+        contexts: ClientContexts,
         limit: float,
         header: bytes,
         forward: Forward,
         listener: ConnectListener,
     ) -> None:
-        self._driver = driver
-        self._timers = driver.timers
+        self._timers = timers
         self._dialler = dialler
+        self._contexts = contexts
         self._limit = limit
         self._header = header
         self._forward = forward
@@ -218,7 +227,7 @@ class Connecting:
         self._target = target
         self._timer = self._timers.after(self._limit, self._expired)
         self._is_beginning = True
-        attempt = self._dialler.dial(target, self._forward.bind, bool(self._forward.tls), self)
+        attempt = self._dialler.dial(target, self._forward.bind, self)
         self._is_beginning = False
         if self._timer is not None and self._attempt is None:
             self._attempt = attempt
@@ -241,11 +250,11 @@ class Connecting:
     def connected(self, connection: Connection) -> None:
         """Send the PROXY header and begin TLS where they are wanted; then give the connection to the listener."""
         self._attempt = None
-        is_secured = connection.is_tls
+        is_secured = connection.handle is not None
         if self._header and not is_secured:
             connection.send(self._header)
-        if self._forward.tls and not is_secured:
-            self._secure(connection, self._forward.tls)
+        if self._forward.upstream_tls is not None and not is_secured:
+            self._secure(connection, self._forward.upstream_tls)
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -274,14 +283,16 @@ class Connecting:
         if not self._is_beginning:
             self.start()
 
-    def _secure(self, connection: Connection, server_name: str | bool) -> None:
-        if isinstance(server_name, bool):
-            if isinstance(self._target, UnixTarget):
-                connection.abort()
-                self.failed(TlsFailed("tls: True has no name to verify on a Unix socket; give the server's name"))
-                return
-            server_name = self._target.host
-        self._attempt = self._driver.secure(connection, server_name, self)
+    def _secure(self, connection: Connection, tls: UpstreamTls) -> None:
+        name = tls.name
+        if name is None:
+            name = self._target.host if isinstance(self._target, InetTarget) else ""
+        if not name and tls.pin is None:
+            connection.abort()
+            self.failed(TlsFailed("tls: True has no name to verify on a Unix socket; give the server's name"))
+            return
+        self._attempt = handshake = ClientHandshake(self._contexts, connection, tls, name, self)
+        handshake.start()
 
 
 def _header_address(address: SocketAddress) -> tuple[str, int] | None:

@@ -28,6 +28,8 @@ from proxymux.net.reactor.driver import ReactorDriver
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
+from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.rules import ClientRules
 from proxymux.settings import Settings
 
 
@@ -51,6 +53,10 @@ class Driver(Protocol):
         """The clients' connections that wait for their peers to close, after their sessions."""
 
     @property
+    def client_tls(self) -> ClientContexts:
+        """The contexts of TLS to upstreams."""
+
+    @property
     def gate(self) -> AcceptGate:
         """Shut while no more connections can be accepted."""
 
@@ -61,23 +67,14 @@ class Driver(Protocol):
 
         :param factory: the port's; builds the protocol of each transport.
         :param accepted: called with each connection, in the place of ``factory``; None if the factory is needed, for
-            TLS.
+            a plug-in's TLS.
         """
 
-    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
         """Begin to connect to an address.
 
         :param target: a path or an IP address, not a name.
         :param bind: the local IP address to connect from, or None.
-        :param is_tls: the caller will call :meth:`secure` with the connection.
-        """
-
-    def secure(self, connection: Connection, server_name: str, listener: DialListener) -> Attempt:
-        """Begin TLS as the client.
-
-        :param connection: from a :meth:`dial` with ``is_tls``.
-        :param server_name: what the peer's certificate must name.
-        :param listener: is given the encrypted connection or told why there is none, but not before this returns.
         """
 
     def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
@@ -111,7 +108,8 @@ def make_driver(
     relay, socket_options = settings.relay, SocketOptions.of(settings)
     if relay == "fd" and not hasattr(select, "epoll"):
         raise ConfigError("--relay", "fd: this system has no epoll; auto or transport is accepted")
-    driver = ReactorDriver(reactor, clock or monotonic(reactor), log, socket_options)
+    client_tls = ClientContexts(ClientRules.of(settings))
+    driver = ReactorDriver(reactor, clock or monotonic(reactor), log, socket_options, client_tls)
     if relay == "transport" or not hasattr(select, "epoll"):
         return driver
     return EpollDriver(driver, log, socket_options, buffer_size)

@@ -319,12 +319,22 @@ class Exchange:
         assert self._options is not None
         ended = self._options.ended
         client_finished = self._client.connection.is_finished
+        if cause is Cause.COMPLETED and reason is None:
+            reason = self._truncation()
         self._stop()
         if abort:
             self._upstream.connection.abort()
         else:
             self._upstream.connection.close()
         ended(RelayEnd(cause, client_finished, reason), self._client.connection)
+
+    def _truncation(self) -> str | None:
+        """Say which peer has ended TLS without close_notify, so that its last bytes may have been cut off."""
+        if self._client.connection.is_truncated:
+            return "the client ended TLS without close_notify"
+        if self._upstream.connection.is_truncated:
+            return "the upstream ended TLS without close_notify"
+        return None
 
     def _stop(self) -> None:
         self._over = True

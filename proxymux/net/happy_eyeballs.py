@@ -62,7 +62,7 @@ TargetCheck = Callable[[InetTarget], str | None]
 #: Begins an attempt to connect to one IP address.
 DialAddress = Callable[[InetTarget, DialListener], Attempt]
 #: A driver's way to begin an attempt at a target that needs no look-up.
-Connect = Callable[[Target, "str | None", bool, DialListener], Attempt]
+Connect = Callable[[Target, "str | None", DialListener], Attempt]
 
 
 class Dialler:
@@ -82,20 +82,20 @@ class Dialler:
         self._connect = connect
         self._check = check
 
-    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
         """Begin to connect to ``target``; the other arguments are those of :meth:`~proxymux.net.driver.Driver.dial`."""
         if isinstance(target, InetTarget):
             if not target.is_address:
-                return self._dial_name(target, bind, is_tls, listener)
+                return self._dial_name(target, bind, listener)
             problem = self._check(target) if self._check is not None else None
             if problem is not None:
                 listener.failed(TargetDenied(problem))
                 return NO_ATTEMPT
-        return self._connect(target, bind, is_tls, listener)
+        return self._connect(target, bind, listener)
 
-    def _dial_name(self, target: InetTarget, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+    def _dial_name(self, target: InetTarget, bind: str | None, listener: DialListener) -> Attempt:
         def dial(address: InetTarget, racing: DialListener) -> Attempt:
-            return self._connect(address, bind, is_tls, racing)
+            return self._connect(address, bind, racing)
 
         return NameAttempt(self._reactor, self._timers, target, listener, dial, self._check)
 

@@ -18,13 +18,13 @@ class MemoryConnection:
     :param local: the address to report for this end.
     """
 
-    is_tls = False
+    handle = None
+    is_truncated = False
     half_closes = True
     notices_resets = True
     is_flushed = True
     unsent = 0
     is_finished = False
-    transport = None
 
     def __init__(self, peer: SocketAddress = _NOWHERE, local: SocketAddress = _NOWHERE) -> None:
         self.peer = peer
@@ -42,6 +42,9 @@ class MemoryConnection:
     @property
     def is_reset(self) -> bool:
         return self.is_lost
+
+    def start_tls(self, engine: object, received: bytes = b"") -> None:
+        raise NotImplementedError("a connection in memory has no TLS")
 
     def take_early(self) -> bytes:
         return b""

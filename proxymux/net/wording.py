@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Iterable
 from typing import Final
 
 from OpenSSL import SSL
@@ -126,6 +127,14 @@ def explain(reason: BaseException | Failure | None) -> str:
     return text or f"an error without a text ({type(reason).__name__})"
 
 
+def explain_tls(names: Iterable[str]) -> str:
+    """Why TLS failed: the words for OpenSSL's errors.
+
+    :param names: of the errors (ERR_reason_error_string), the first one first.
+    """
+    return "; ".join(dict.fromkeys(map(_word, names))) or "an error that OpenSSL does not name"
+
+
 def explain_certificate(number: int) -> str:
     """Why OpenSSL does not accept a certificate: the words for its error ``number``."""
     return _CERTIFICATES.get(number, f"OpenSSL's error {number}")
@@ -145,8 +154,7 @@ def _explain_tls(reason: SSL.Error) -> str:
         return "closed"
     queue = reason.args[0] if reason.args else ()
     names = [str(entry[-1]) for entry in queue if isinstance(entry, tuple) and entry] if isinstance(queue, list) else []
-    texts = [_word(name) for name in names]
-    return "; ".join(dict.fromkeys(texts)) or "an error that OpenSSL does not name"
+    return explain_tls(names)
 
 
 def _word(name: str) -> str:

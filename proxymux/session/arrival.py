@@ -14,8 +14,9 @@ from proxymux.core.proxy_protocol import parse
 from proxymux.errors import BadHeader
 from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.reactor.connection import TransportConnection
-from proxymux.net.reactor.tls import pass_on
+from proxymux.net.reactor.twisted_tls import pass_on
 from proxymux.net.timers import Timers
+from proxymux.net.tls.hello import ServerTls
 from proxymux.session.runner import SessionRunner
 
 
@@ -37,31 +38,34 @@ class ArrivalFactory(Factory):
 
     :param timers: the timers of connections that have a transport.
     :param begin: makes the session's runner.
+    :param tls: of the listener, or None.
     """
 
     noisy = False
     #: True: :meth:`arrived` may be called with connections that have no transport.
     takes_plain = True
 
-    def __init__(self, timers: Timers, begin: Callable[[], SessionRunner]) -> None:
+    def __init__(self, timers: Timers, begin: Callable[[], SessionRunner], tls: ServerTls | None = None) -> None:
         self._timers = timers
         self._begin = begin
+        self._tls = tls
 
     def buildProtocol(self, addr: IAddress | None) -> TransportConnection:
         connection = TransportConnection(self._timers, UNOWNED)
         connection.owner = _Arrival(self, connection, addr.runner if isinstance(addr, SessionAddress) else None)
         return connection
 
-    def arrived(self, connection: Connection, runner: SessionRunner | None = None) -> None:
+    def arrived(self, connection: Connection, runner: SessionRunner | None = None, received: bytes = b"") -> None:
         """Give an accepted connection to a session.  Drivers call it for connections that have no transport.
 
         :param runner: the runner of the session that the PROXY header has begun; None begins a session.
+        :param received: what has come after the header.
         """
         if runner is None:
             runner = self._begin()
             if not runner.opening(connection):
                 return
-        runner.attach(connection)
+        runner.attach(connection, self._tls, received)
 
 
 class HeaderFactory(Factory):
@@ -168,9 +172,7 @@ class _HeaderReader:
     def _pass_on(self, received: bytes) -> None:
         """Give the connection to the inner factory, with the bytes that came after the header."""
         if isinstance(self._inner, ArrivalFactory):
-            self._inner.arrived(self._connection, self._runner)
-            if received and self._connection.owner is self._runner:
-                self._runner.received(received)
+            self._inner.arrived(self._connection, self._runner, received)
             return
         assert isinstance(self._connection, TransportConnection)
         try:

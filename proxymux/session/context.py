@@ -20,6 +20,7 @@ from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.lingering import Lingering
 from proxymux.net.timers import Timers
+from proxymux.net.tls.hello import ServerTls
 from proxymux.settings import Settings
 
 
@@ -75,6 +76,16 @@ class UpstreamRequest(Protocol):
         """Take note of what the client has done meanwhile; see :class:`~proxymux.core.commands.Tell`."""
 
 
+class TlsSource(Protocol):
+    """Provides TLS as the server of clients.  :class:`~proxymux.session.certificates.Certificates` is one."""
+
+    def tls_at(self, path: str) -> ServerTls:
+        """TLS by the keys and certificates at ``path``, a PEM file or a folder of them.
+
+        :raises BadCertificate: if they cannot be used.
+        """
+
+
 @dataclass(slots=True)
 class Context:
     """The choices that make a service, shared by all its sessions.
@@ -88,6 +99,7 @@ class Context:
     :param connector: provides the upstreams for :class:`Forward` decisions.
     :param join: joins a client to its upstream.
     :param admission: admits clients and counts them.
+    :param certificates: of TLS listeners.
     :param events: calls the user's event listeners.
     :param join_pool: joins a client for a :class:`Share` decision; None for services without a pool.
     :param observers: each is called with the record of every session that has ended.
@@ -104,6 +116,7 @@ class Context:
     connector: UpstreamSource
     join: Join
     admission: Admission
+    certificates: TlsSource
     settings: Settings
     events: Events
     log: Logger

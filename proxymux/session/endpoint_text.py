@@ -11,6 +11,15 @@ from proxymux.net.wording import explain
 
 #: The arguments of ``ssl:`` that name PEM files.
 _PEM_ARGUMENTS: Final = ("privateKey", "certKey", "extraCertChain", "dhParameters")
+#: What may stand before an endpoint: first this, then that.
+_HEADER: Final = "haproxy:"
+_TLS: Final = re.compile(r"tls:((?:\\.|[^:\\])*)(?::|$)", re.DOTALL)
+#: What must not stand behind ``tls:PATH:``.
+_MISPLACED: Final = {
+    "haproxy:": "haproxy: has to stand before tls:, as the PROXY header comes before TLS",
+    "tls:": "tls: stands there twice",
+    "ssl:": "behind tls:PATH: there is tcp:, as ssl: is TLS itself",
+}
 _DEFAULT_PRIVATE_KEY: Final = "server.pem"
 #: A colon within a value that has no backslash before it, as an IPv6 address has them.
 _BARE_COLON: Final = re.compile(r"(?<!\\)::|:interface=[0-9A-Fa-f]*:[0-9A-Fa-f]*(?:$|:)")
@@ -61,6 +70,33 @@ class EndpointText:
     def _pem_files(self) -> list[str]:
         named = {"privateKey": self.private_key, **self.named}
         return [path for each in _PEM_ARGUMENTS if (path := named.get(each)) is not None]
+
+
+def split(description: str) -> tuple[bool, str | None, str]:
+    """Divide a description into what stands before the endpoint, and the endpoint.
+
+    :returns: whether ``haproxy:`` stands there, the path of ``tls:PATH:`` or None, and the rest.
+    """
+    endpoint = description.removeprefix(_HEADER)
+    takes_header = endpoint != description
+    found = _TLS.match(endpoint)
+    if found is None:
+        return takes_header, None, endpoint
+    path = _plain(found[1])
+    return takes_header, os.path.abspath(path) if path else "", endpoint[found.end() :]
+
+
+def tls_mistake(path: str, endpoint: str) -> str | None:
+    """What is wrong with ``tls:PATH:`` and the endpoint behind it; None if nothing is known to be.
+
+    :param path: as :func:`split` has found it.
+    :param endpoint: what it has left.
+    """
+    for prefix, words in _MISPLACED.items():
+        if endpoint.startswith(prefix):
+            return words
+    example = "tls:PATH:ENDPOINT such as tls:/etc/proxymux/server.pem:tcp:443 is accepted"
+    return None if path and endpoint else f"it has no path or no endpoint; {example}"
 
 
 def _plain(text: str) -> str:

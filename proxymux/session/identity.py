@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from proxymux.core.identity import Client, SocketAddress, Tls, unmapped
 from proxymux.core.proxy_protocol import Header
-from proxymux.net.reactor.twisted_types import Transport
+from proxymux.net.connection import Connection
+from proxymux.net.tls.names import peer_certificate, peer_of
 
 
 def with_header(header: Header, client: Client) -> Client:
@@ -20,19 +21,24 @@ def with_header(header: Header, client: Client) -> Client:
     )
 
 
-def with_tls(transport: Transport | None, client: Client) -> Client:
+def with_tls(connection: Connection, client: Client) -> Client:
     """Return ``client`` with the server name, ALPN and certificate of its TLS handshake.
 
-    :param transport: the client's TLS transport, whose handshake is done; not None.
+    :param connection: the client's, whose TLS handshake is done.
     """
-    assert transport is not None
-    name = transport.getHandle().get_servername()
-    alpn = transport.negotiatedProtocol
-    certificate = transport.getPeerCertificate()
+    handle = connection.handle
+    if handle is None:
+        return client  # of a test, which says itself what the handshake was
+    name = handle.get_servername()
+    alpn = handle.get_alpn_proto_negotiated()
+    certificate = peer_certificate(handle)
     tls = Tls(
         server_name=name.decode("ascii", "replace") if name else None,
         alpn=alpn.decode("ascii", "replace") if alpn else None,
-        certificate=certificate.to_cryptography() if certificate is not None else None,
+        certificate=certificate,
+        version=handle.get_protocol_version_name(),
+        cipher=handle.get_cipher_name() or "",
+        peer=None if certificate is None else peer_of(certificate),
     )
     return replace(client, tls=tls)
 

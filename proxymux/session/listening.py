@@ -23,25 +23,26 @@ from twisted.internet.interfaces import (
     IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, ServerFactory
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from proxymux.core.admission import Networks
-from proxymux.errors import ConfigError
+from proxymux.errors import BadCertificate, ConfigError
 from proxymux.net.driver import Driver
-from proxymux.net.reactor.tls import admit_any_alpn
+from proxymux.net.reactor.twisted_tls import unwrap, wrap
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.reactor.unix_port import adopt_unix
+from proxymux.net.tls.certificates import pem_files
+from proxymux.net.tls.hello import GivenTls, MakeEngine, ServerTls
 from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
+from proxymux.session.certificates import Certificates
 from proxymux.session.checking import CheckingReactor, NotAdopted, bound_socket
-from proxymux.session.endpoint_text import EndpointText, mistake
+from proxymux.session.endpoint_text import EndpointText, mistake, split, tls_mistake
 from proxymux.session.inherited import InheritedSockets
 from proxymux.session.runner import SessionRunner
 from proxymux.session.unix_path import UnixPath
 from proxymux.settings import Settings
 
-_PROXY_PREFIX: Final = "haproxy:"
 #: The permissions of a Unix socket, unless ``mode=`` says otherwise: owner and group may connect.
 _UNIX_MODE: Final = 0o660
 #: Those that Twisted's endpoint gives if ``mode=`` says nothing.
@@ -52,7 +53,7 @@ _TWISTED_MODE: Final = 0o666
 class Listener:
     """An endpoint that a service listens on.
 
-    :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``.
+    :param description: a Twisted server endpoint description, perhaps behind ``haproxy:``, ``tls:PATH:`` or both.
     :param settings: the settings of the service.
     :param reuse: let other processes listen on the same port; the system divides the clients among them (SO_REUSEPORT).
     :param ipv6_only: accept no IPv4 clients on an IPv6 address.
@@ -66,42 +67,77 @@ class Listener:
     @property
     def takes_header(self) -> bool:
         """True if a connection begins with a PROXY header."""
-        return self.description.startswith(_PROXY_PREFIX)
+        return split(self.description)[0]
+
+    @property
+    def certificate_path(self) -> str | None:
+        """The path of ``tls:PATH:``, or None."""
+        return split(self.description)[1]
 
     @property
     def text(self) -> EndpointText:
-        """The description in its parts, without ``haproxy:``."""
+        """The description in its parts, without what stands before the endpoint."""
         return EndpointText.read(self._endpoint_description)
 
     @property
     def _endpoint_description(self) -> str:
-        return self.description.removeprefix(_PROXY_PREFIX)
+        return split(self.description)[2]
 
-    def listen(self, driver: Driver, begin: Callable[[], SessionRunner]) -> Deferred[IListeningPort]:
+    def listen(
+        self, driver: Driver, begin: Callable[[], SessionRunner], certificates: Certificates
+    ) -> Deferred[IListeningPort]:
         """Listen.
 
         :param begin: makes the runner of a session for every client.
         :returns: fires with the port, or fails with what :meth:`problem` takes.
         :raises ConfigError: if the description is not that of an endpoint.
         """
-        endpoint = self._endpoint(_ListeningReactor(driver, self, begin))
-        return endpoint.listen(ArrivalFactory(driver.timers, begin))
+        endpoint = self._endpoint(_ListeningReactor(driver, self, begin, certificates))
+        return endpoint.listen(ArrivalFactory(driver.timers, begin, self._tls(certificates)))
 
-    def check(self, reactor: Reactor) -> None:
+    def check(self, reactor: Reactor, certificates: Certificates) -> None:
         """Bind the address and release it again, without listening.
 
         :raises ConfigError: if :meth:`listen` would fail now.
         """
+        self._endpoint(_GivenReactor(reactor))
+        self._tls(certificates)
         problems: list[Failure] = []
         self._endpoint(CheckingReactor(reactor, self.reuse)).listen(Factory()).addErrback(problems.append)
         if problems and not problems[0].check(NotAdopted):
             raise self.problem(problems[0])
 
+    def _tls(self, certificates: Certificates) -> ServerTls | None:
+        """TLS by the certificates at the path of ``tls:PATH:``; None for a listener that has none."""
+        path = self.certificate_path
+        if path is None:
+            return None
+        try:
+            return certificates.tls_at(path)
+        except BadCertificate as problem:
+            raise ConfigError("--listen", f"{self.description}: {problem}") from None
+
+    def make_engine_again(self, reactor: Reactor) -> MakeEngine:
+        """Read the files of an endpoint that does TLS itself once more.
+
+        :returns: what makes the engines of its connections from now on.
+        :raises Exception: whatever the endpoint raises.
+        """
+        given = _GivenReactor(reactor)
+        self._endpoint(given).listen(Factory())
+        if given.make_engine is None:
+            raise ConfigError("--listen", f"{self.description}: the endpoint has no TLS any more")
+        return given.make_engine
+
     def warnings(self) -> list[str]:
         """What is unwise about the endpoint, in one line each: a private key that every user can read."""
-        key = self.text.private_key
-        danger = None if key is None else exposure(key)
-        return [] if danger is None else [f"--listen: {danger}"]
+        path, key = self.certificate_path, self.text.private_key
+        keys = [] if key is None else [key]
+        try:
+            dangers = map(exposure, keys if path is None else pem_files(path))
+        except BadCertificate:
+            return []  # the start says what is wrong
+        return [f"--listen: {danger}" for danger in dangers if danger is not None]
 
     def problem(self, failure: Failure) -> ConfigError:
         """Make the error for the operator from a failure to listen."""
@@ -117,7 +153,12 @@ class Listener:
             " choose an address that is free and that you may use",
         )
 
-    def _endpoint(self, reactor: _ListeningReactor | CheckingReactor) -> IStreamServerEndpoint:
+    def _endpoint(self, reactor: _ListeningReactor | CheckingReactor | _GivenReactor) -> IStreamServerEndpoint:
+        _, path, description = split(self.description)
+        wrong = None if path is None else tls_mistake(path, description)
+        if wrong is not None:
+            raise ConfigError("--listen", f"{self.description!r}: {wrong}")
+        self._check_rules()
         if self.text.kind == "systemd":
             return AdoptedStreamServerEndpoint(reactor, *InheritedSockets.of_process().take(self.text, self))
         try:
@@ -125,6 +166,18 @@ class Listener:
         except Exception as error:
             raise self.problem(Failure(error)) from error
         return endpoint
+
+    def _check_rules(self) -> None:
+        """Check that the listener can ask of its TLS clients what the settings say.
+
+        :raises ConfigError: if it cannot, and would serve whom it should not, or nobody.
+        """
+        if self.text.kind == "ssl" and self.settings.tls_client_ca is not None:
+            raise ConfigError(
+                "--tls-client-ca", f"{self.description}: ssl: demands no certificate by it; use tls:PATH:tcp:PORT"
+            )
+        if self.certificate_path is not None and self.settings.tls_client_ca is None and self.settings.tls_allow:
+            raise ConfigError("--tls-allow", "no client is asked for its certificate; give --tls-client-ca, too")
 
     def backlog_of(self, endpoint_backlog: int) -> int:
         """The length of the listen queue: the endpoint's if the description names one, otherwise the settings'.
@@ -148,7 +201,10 @@ class _ListeningReactor:
     Endpoints call them with the arguments of Twisted's own methods.
     """
 
-    def __init__(self, driver: Driver, listener: Listener, begin: Callable[[], SessionRunner]) -> None:
+    def __init__(
+        self, driver: Driver, listener: Listener, begin: Callable[[], SessionRunner], certificates: Certificates
+    ) -> None:
+        self._certificates = certificates
         self._driver = driver
         self._reactor = driver.reactor
         self._listener = listener
@@ -176,10 +232,7 @@ class _ListeningReactor:
         backlog: int = 50,
         interface: str = "",
     ) -> IListeningPort:
-        admit_any_alpn(contextFactory)
-        secure = TLSMemoryBIOFactory(contextFactory, False, factory)
-        secure.noisy = False
-        return self.listenTCP(port, secure, backlog, interface)
+        return self.listenTCP(port, wrap(contextFactory, factory), backlog, interface)
 
     def listenUNIX(
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
@@ -203,7 +256,15 @@ class _ListeningReactor:
         return self._accept(port, outer)
 
     def _with_header(self, factory: IProtocolFactory) -> ServerFactory:
-        """Return ``factory``, behind one that reads the PROXY header if the listener takes one."""
+        """Return ``factory``, with our own TLS, and behind a reader of the PROXY header if the listener takes one.
+
+        An endpoint's TLS is replaced by ours only where nothing is between it and our own factory.
+        """
+        inner, make_engine = unwrap(factory)
+        if make_engine is not None and isinstance(inner, ArrivalFactory):
+            given = GivenTls(make_engine)
+            self._certificates.add(given, lambda: self._listener.make_engine_again(self._reactor))
+            factory = ArrivalFactory(self._driver.timers, self._begin, given)
         if self._listener.takes_header:
             factory = HeaderFactory(
                 self._driver.timers, self._begin, factory, Networks(self._listener.settings.trust_proxy)
@@ -216,3 +277,27 @@ class _ListeningReactor:
             accepted = factory.arrived
         self._driver.accept(port, factory, accepted)
         return port
+
+
+class _GivenReactor:
+    """The reactor, but its methods that listen take the TLS of the endpoint, and do nothing else."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self.make_engine: MakeEngine | None = None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._reactor, name)
+
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
+        self.make_engine = unwrap(factory)[1]
+
+    def listenSSL(
+        self,
+        port: int,
+        factory: IProtocolFactory,
+        contextFactory: IOpenSSLServerConnectionCreator,
+        backlog: int = 50,
+        interface: str = "",
+    ) -> None:
+        self.listenTCP(port, wrap(contextFactory, factory))

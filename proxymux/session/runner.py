@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core import commands
-from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd
+from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd, State
 from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Reply, Share, in_words
 from proxymux.core.identity import Client, show
 from proxymux.core.outcome import Ending, Outcome
@@ -20,9 +20,11 @@ from proxymux.core.proxy_protocol import Header
 from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
-from proxymux.errors import DecisionFailed
+from proxymux.errors import BadCertificate, DecisionFailed
 from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
+from proxymux.net.tls.engine import TlsError
+from proxymux.net.tls.hello import ServerTls
 from proxymux.net.wording import explain
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
@@ -116,10 +118,12 @@ class SessionRunner:
         """Refuse the client and close its connection; the session ends with ``ending``."""
         self._take(Input.BARRED, ending)
 
-    def attach(self, connection: Connection) -> None:
+    def attach(self, connection: Connection, tls: ServerTls | None = None, received: bytes = b"") -> None:
         """Admit the client by its address and read what it sends, after the TLS handshake if there is one.
 
-        :param connection: the one of :meth:`opening`, or one that carries TLS over it.
+        :param connection: the one of :meth:`opening`, or one that carries a plug-in's TLS over it.
+        :param tls: the listener's TLS, or None.
+        :param received: what the client has sent already.
         """
         self._take_connection(connection)
         refusal = self._context.admission.admit(self._client.address[0])
@@ -128,9 +132,19 @@ class SessionRunner:
             return
         self._admitted_host = self._client.address[0]
         connection.register_producer(self)
-        if not connection.is_tls:
+        if tls is not None:
+            self._start_tls(connection, tls, received)
+        elif connection.handle is None:
             self._open()
+            if received and connection.owner is self:
+                self.received(received)
             connection.resume()
+
+    def _start_tls(self, connection: Connection, tls: ServerTls, received: bytes) -> None:
+        try:
+            tls.start(connection, received)
+        except Exception as error:  # of the endpoint's own code, or of its files
+            self.bar(Ending(Outcome.BAD_HANDSHAKE, f"TLS: {type(error).__name__}: {error}"))
 
     def _take_connection(self, connection: Connection) -> None:
         if self._connection is not None and self._connection is not connection:
@@ -151,8 +165,15 @@ class SessionRunner:
 
     def secured(self) -> None:
         assert self._connection is not None
-        self._client = with_tls(self._connection.transport, self._client)
-        self._open()
+        self._client = with_tls(self._connection, self._client)
+        allowed, tls = self._context.settings.tls_allow, self._client.tls
+        if allowed and (tls is None or tls.peer is None or not tls.peer.is_one_of(allowed)):
+            self.bar(Ending(Outcome.REFUSED, "its certificate is not one of those allowed (--tls-allow)"))
+            return
+        if self._session.state is State.SECURING:
+            self._take(Input.SECURED)
+        else:
+            self._open()
 
     def received(self, data: bytes) -> None:
         self._timings.bytes_in += len(data)
@@ -166,7 +187,7 @@ class SessionRunner:
 
     def lost(self, reason: Exception | None) -> None:
         assert self._connection is not None
-        is_tls = self._connection.is_tls and reason is not None and not isinstance(reason, ConnectionLost)
+        is_tls = self._connection.handle is not None and isinstance(reason, (TlsError, SSL.Error))
         self._take(Input.TLS_FAILED if is_tls else Input.CLIENT_LOST, explain(reason))
 
     def pauseProducing(self) -> None:
@@ -307,6 +328,19 @@ class SessionRunner:
         )
         self._take(Input.CONNECT_FAILED, failure)
 
+    def _terminate(self, command: commands.StartTls) -> None:
+        connection = self._connection
+        assert connection is not None
+        try:
+            if connection.handle is not None:
+                raise BadCertificate("the client's TLS has been ended already")
+            tls = self._context.certificates.tls_at(command.path)
+        except BadCertificate as problem:
+            self._faulted(DecisionFailed(f"{self._decider.place}: tls_terminate: {problem}"))
+            return
+        self._timings.bytes_in -= len(command.data)  # they are not for the upstream, and never reach it
+        tls.start(connection, command.data)
+
     def _join(self, command: commands.Join) -> None:
         assert self._connection is not None
         assert self._upstream is not None
@@ -377,7 +411,7 @@ class SessionRunner:
             self._take(Input.CLIENT_LOST, "lost")
         elif command.how is Closing.ABORT:
             connection.abort()
-        elif command.how is Closing.LINGER or (command.how is Closing.CLOSE and connection.is_tls):
+        elif command.how is Closing.LINGER or (command.how is Closing.CLOSE and connection.handle is not None):
             # TLS waits for the peer's close_notify, however it is closed.
             self._context.lingering.begin(connection, self._let_go)
         else:
@@ -432,6 +466,7 @@ _COMMAND_METHODS: dict[type, Callable[[SessionRunner, Any], None]] = {
     commands.Connect: SessionRunner._connect,
     commands.Tell: SessionRunner._tell_waiting,
     commands.Join: SessionRunner._join,
+    commands.StartTls: SessionRunner._terminate,
     commands.JoinPool: SessionRunner._join_pool,
     commands.Consult: SessionRunner._consult,
     commands.Pause: SessionRunner._pause,

@@ -88,6 +88,7 @@ class Timings:
             first_byte_seconds=None if connected_at is None or first_byte_at is None else first_byte_at - connected_at,
             seconds=self._clock.seconds() - self._accepted_at,
             note=self._note,
+            tls=None if client.tls is None else client.tls.summary(),
         )
 
 

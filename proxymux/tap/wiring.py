@@ -26,9 +26,11 @@ from proxymux.interfaces import IDecider
 from proxymux.net.connector import Connector
 from proxymux.net.driver import Driver
 from proxymux.net.happy_eyeballs import TargetCheck
+from proxymux.net.tls.rules import ServerRules
 from proxymux.pool.leases import Leases
 from proxymux.process import Process
 from proxymux.service import ProxyService
+from proxymux.session.certificates import Certificates
 from proxymux.session.context import Context, Join, JoinPool, UpstreamSource
 from proxymux.session.listening import Listener
 from proxymux.settings import Settings
@@ -100,6 +102,7 @@ def make_service(
     :param warnings: what the operator is to be told at the start, one line each.
     :raises ProxymuxError: if ``decider`` does, or the access log cannot be written.
     """
+    certificates = Certificates(ServerRules.of(settings), driver.client_tls, driver.timers, log)
     context = Context(
         service=name,
         clock=driver.clock,
@@ -112,6 +115,7 @@ def make_service(
         join_pool=join_pool,
         tells_all=settings.log_level == "debug",
         admission=Admission.of(settings),
+        certificates=certificates,
         settings=settings,
         events=events or make_events(log),
         log=log,
@@ -122,6 +126,7 @@ def make_service(
         [Listener(each, settings, reuse, ipv6_only) for each in settings.endpoints],
         Process.of(driver.reactor, driver.clock),
         decider,
+        certificates,
         access_log=_access_log(settings, log),
         pid_file=pid_file,
         statistics=statistics,

@@ -20,7 +20,7 @@ from proxymux.core.commands import (
     RelayEnd,
     State,
 )
-from proxymux.core.decision import Decision, Forward, Reject, Share
+from proxymux.core.decision import Decision, Forward, Reject, Share, Terminate
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.session import Session
 
@@ -42,6 +42,7 @@ FIN: Happening = (Input.CLIENT_FINISHED, None)
 LOST: Happening = (Input.CLIENT_LOST, "it left")
 FULL: Happening = (Input.OUTPUT_FULL, None)
 FREE: Happening = (Input.OUTPUT_FREE, None)
+SECURED: Happening = (Input.SECURED, None)
 CONNECTED: Happening = (Input.CONNECTED, None)
 LET_GO: Happening = (Input.LET_GO, None)
 LATE: Happening = (Input.DEADLINE, "30 s")
@@ -111,6 +112,7 @@ PATHS: dict[State, list[Happening]] = {
     State.OPENING: [],
     State.READING: [OPENED],
     State.DECIDING: [OPENED, got(b"abc")],
+    State.SECURING: [OPENED, got(b"abc"), decided(Terminate("server.pem"))],
     State.CONNECTING: [OPENED, got(b"abc"), decided(FORWARD)],
     State.JOINED: [OPENED, got(b"abc"), decided(FORWARD), CONNECTED],
     State.ANSWERING: [OPENED, got(b"abc"), decided(FORWARD), failed(REFUSED)],
@@ -132,6 +134,7 @@ EVERYTHING: dict[Input, Any] = dict(
         FREE,
         decided(FORWARD),
         (Input.FAULTED, "it raised"),
+        SECURED,
         CONNECTED,
         failed(REFUSED),
         ended(Cause.COMPLETED),

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from proxymux.core.identity import Client, SocketAddress, Tls, show
+from proxymux.core.identity import Client, Peer, SocketAddress, Tls, show
 from proxymux.core.proxy_protocol import Header
 
 
@@ -55,3 +55,27 @@ def test_a_router_cannot_change_a_client(name: str) -> None:
     client = Client(("192.0.2.1", 1), ("192.0.2.2", 2))
     with pytest.raises((dataclasses.FrozenInstanceError, AttributeError, TypeError)):
         setattr(client, name, None)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "is_allowed"),
+    [
+        ("alice", True),
+        ("ab" * 32, True),
+        ("web.example", True),
+        ("DNS:web.example", True),
+        ("spiffe://cluster/ns/web", True),
+        ("bob", False),
+        ("URI:web.example", False),
+        ("", False),
+    ],
+)
+def test_a_certificate_is_allowed_by_its_names_and_its_digest(allowed: str, is_allowed: bool) -> None:
+    sans = ("DNS:web.example", "URI:spiffe://cluster/ns/web")
+    assert Peer("CN=alice", "alice", "CN=ca", sans, "ab" * 32).is_one_of({allowed}) is is_allowed
+
+
+@pytest.mark.parametrize("name", ["cd" * 32, "DNS:web.example", "URI:spiffe://cluster/ns/web"])
+def test_a_name_does_not_pass_for_a_digest_or_for_a_name_of_another_kind(name: str) -> None:
+    for peer in (Peer("", name, "", (), "ab" * 32), Peer("", None, "", (f"email:{name}",), "ab" * 32)):
+        assert not peer.is_one_of({name})

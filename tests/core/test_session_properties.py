@@ -23,9 +23,10 @@ from proxymux.core.commands import (
     RelayEnd,
     Resume,
     Send,
+    StartTls,
     State,
 )
-from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply, Terminate
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.session import TRANSITIONS, Session
 from tests.core.sessions import (
@@ -106,6 +107,7 @@ _decisions: st.SearchStrategy[Decision] = st.one_of(
     st.builds(Reject, st.one_of(st.just(True), st.binary(max_size=3))),
     st.builds(BadHandshake, st.binary(max_size=3), st.just("a bad one")),
     st.just(SHARE),
+    st.just(Terminate("server.pem")),
     st.builds(
         Forward,
         st.just("db:1"),
@@ -115,6 +117,7 @@ _decisions: st.SearchStrategy[Decision] = st.one_of(
         reply_on_failure=st.binary(max_size=3),
         reply_on_timeout=st.one_of(st.none(), st.binary(max_size=3)),
         reply_on_denial=st.one_of(st.none(), st.binary(max_size=3)),
+        tls_terminate=st.sampled_from([None, "server.pem"]),
     ),
 )
 _values: dict[Input, st.SearchStrategy[Any]] = {
@@ -163,6 +166,8 @@ class Ledger:
     def _note(self, before: State, what: Input, value: Any) -> None:
         if what is Input.RECEIVED and before in (State.READING, State.DECIDING, State.CONNECTING):
             self.kept += value
+        if before is State.SECURING and what is Input.SECURED and self.forward is not None:
+            self.kept = self.forward.data or b""
         if before is not State.DECIDING:
             return
         if what is Input.DECIDED:
@@ -171,7 +176,7 @@ class Ledger:
                 self.kept = self.kept[value.consume :]
             if isinstance(value, Forward):
                 self.forward = value
-                if value.data is not None:
+                if value.data is not None and value.tls_terminate is None:
                     self.kept = value.data + self.kept[seen:]
         if what in (Input.DECIDED, Input.FAULTED):
             assert self.asked is not None
@@ -184,6 +189,10 @@ class Ledger:
             assert command.data is None or command.data == self.kept[:MAX_BUFFER]
             assert command.data != b""
             self.asked = command
+        elif isinstance(command, StartTls):
+            assert command.data == self.kept, "bytes were lost or made up"
+            self.kept = b""
+            self.paused = False  # whoever begins TLS reads
         elif isinstance(command, Connect):
             self.connects += 1
             assert self.connects == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -83,3 +86,23 @@ def test_what_floats_add_up_to_is_still_in_its_tick(due: float) -> None:
     wheel.add(due, called.append, 1)
     turn(wheel, sum([TICK] * round(due / TICK)) if due < 100 else due)
     assert called == [1]
+
+
+@pytest.mark.parametrize("ends", [Timer.cancel, Timer.call])
+def test_a_timer_that_is_over_keeps_nothing(ends: Callable[[Timer], None]) -> None:
+    class Keeper:
+        timer: Timer
+
+        def come_due(self) -> None:
+            """Do nothing."""
+
+    keeper = Keeper()
+    keeper.timer = Wheel().add(1.0, keeper.come_due)
+    kept = weakref.ref(keeper)
+    gc.disable()
+    try:
+        ends(keeper.timer)
+        del keeper
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -48,8 +48,9 @@ def picture(scripts: Any, session: Any) -> ElementTree.Element:
         (
             State.DECIDING,
             Input.DECIDED,
-            {State.READING, State.DECIDING, State.CONNECTING, State.JOINED, State.CLOSING},
+            {State.READING, State.DECIDING, State.CONNECTING, State.SECURING, State.JOINED, State.CLOSING},
         ),
+        (State.SECURING, Input.SECURED, {State.READING, State.CONNECTING, State.CLOSING}),
         (State.CONNECTING, Input.CONNECT_FAILED, {State.ANSWERING, State.CLOSING}),
         (State.JOINED, Input.RELAY_ENDED, {State.ANSWERING, State.CLOSING}),
         (State.CLOSING, Input.DEADLINE, {State.CLOSING}),
@@ -103,7 +104,7 @@ def test_the_table_has_a_row_for_each_input(scripts: Any, session: Any) -> None:
     for what in Input:
         assert re.search(rf"^\| {what.value} +\|", made, re.MULTILINE)
     row = next(line for line in made.splitlines() if line.startswith("| relay ended"))
-    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["", "", "", "", "answering,", "", ""]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["", "", "", "", "", "answering,", "", ""]
 
 
 def test_both_are_made_as_files(scripts: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from proxymux import Forward
 from tests.services.certificates import Authority, Credentials
@@ -417,3 +418,37 @@ async def test_a_tls_upstream_that_does_not_answer_our_close_is_cut_off(
     proxy.clock.advance(10)
     await settle()
     await upstream.send_until_broken()
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+@in_reactor
+async def test_a_pinned_certificate_needs_no_name_and_no_authority(
+    start: Start, net: Net, stranger: Authority, is_right: bool
+) -> None:
+    target = net.upstream()
+    pinned, other = stranger.issue("a.example"), stranger.issue("b.example")
+    [certificate] = x509.load_pem_x509_certificates((pinned if is_right else other).file.read_bytes())
+    pin = certificate.fingerprint(hashes.SHA256()).hex()
+    proxy = start(lambda data: {"remote": target.remote, "tls": {"pin": pin}}, connect_error=Callback(b"sorry"))
+    client = await asks(proxy)
+    upstream = net.secure(await target.accept(), pinned.for_server())
+    if is_right:
+        await upstream.handshake()
+        assert await upstream.receive(5) == b"hello"
+    else:
+        assert await upstream.hear() == b""
+        assert await client.read_all() == b"sorry"
+        client.close()
+        assert (await proxy.record()).outcome == "unreachable"
+
+
+@in_reactor
+async def test_a_file_that_is_missing_is_unreachable_and_named(start: Start, net: Net) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": target.remote, "tls": {"ca": "/nonexistent.pem"}})
+    client = await asks(proxy)
+    assert await client.read_all() == b""
+    client.close()
+    record = await proxy.record()
+    assert record.outcome == "unreachable"
+    assert "/nonexistent.pem: No such file or directory" in (record.reason or "")

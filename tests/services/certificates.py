@@ -33,6 +33,19 @@ class Credentials:
             context.set_alpn_protocols(list(alpn))
         return context
 
+    def encrypted(self, password: bytes) -> bytes:
+        """The same file, with the key encrypted."""
+        both = self.file.read_bytes()
+        key = serialization.load_pem_private_key(both, None)
+        return (
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(password),
+            )
+            + both[both.index(b"-----BEGIN CERTIFICATE") :]
+        )
+
     @property
     def endpoint(self) -> str:
         """The Twisted endpoint of a TLS listener that has this certificate."""
@@ -50,8 +63,8 @@ class Authority:
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._issued = 0
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0), True)
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(self._name, self.key, x509.BasicConstraints(ca=True, path_length=0), True)
         #: Its own certificate, as PEM.
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -82,6 +95,17 @@ class Authority:
         )
         return Credentials(file)
 
+    def revoke(self, *revoked: Credentials) -> bytes:
+        """A list of the certificates that it has revoked, as PEM."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        crl = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        crl = crl.last_update(now - _SOME_TIME).next_update(now + _SOME_TIME)
+        for credentials in revoked:
+            [certificate] = x509.load_pem_x509_certificates(credentials.file.read_bytes())
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            crl = crl.add_revoked_certificate(entry.revocation_date(now - _SOME_TIME).build())
+        return crl.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def for_client(self, credentials: Credentials | None = None, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
         """What a TLS client needs that trusts this authority, and may have ``credentials`` of its own."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -110,7 +134,7 @@ class Authority:
             .not_valid_before(now - _SOME_TIME)
             .not_valid_after(now + left)
             .add_extension(extension, critical)
-            .sign(self._key, hashes.SHA256())
+            .sign(self.key, hashes.SHA256())
         )
 
 

@@ -272,6 +272,12 @@ class TlsPeer(Peer):
             return b"".join(parts)
         raise AssertionError(f"it ended in good order, after {b''.join(parts)[-80:]!r}")
 
+    async def _read(self, count: int) -> bytes:
+        try:
+            return await super()._read(count)
+        except ssl.SSLZeroReturnError:
+            return b""  # what Python says of the peer's close_notify after our own
+
     def cut(self) -> None:
         """Send FIN without close_notify before it."""
         socket.socket.shutdown(self._socket, socket.SHUT_WR)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from proxymux.net.reactor import tls
 from tests.services.certificates import Authority, Credentials
 from tests.services.fixtures import Running
 from tests.services.peers import Net, TlsPeer, Upstream
@@ -27,13 +24,10 @@ def upstreams_own(authority: Authority) -> Credentials:
 
 
 @pytest.fixture
-def trust(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trust(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy trusts the authority alone."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     monkeypatch.setenv("SSL_CERT_DIR", "/nonexistent")
-    tls.client_context.cache_clear()
-    yield
-    tls.client_context.cache_clear()
 
 
 async def tls_client(net: Net, proxy: Running, authority: Authority, *, receive_buffer: int | None = None) -> TlsPeer:

@@ -90,7 +90,7 @@ def help_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
 #: The options that every service has (A1, but for --workers, --admin and --cluster, which are to come), with words that
 #: their help must have and their default.
 SHARED: dict[str, tuple[list[str], str]] = {
-    "--listen": (["endpoint", "haproxy:", "Repeatable"], ""),
+    "--listen": (["endpoint", "haproxy:", "tls:PATH:", "Repeatable"], ""),
     "--trust-proxy": (["CIDR", "haproxy:", "Repeatable"], "loopback"),
     "--allow": (["CIDR", "Repeatable"], "all"),
     "--deny": (["CIDR", "--allow", "Repeatable"], ""),
@@ -103,6 +103,14 @@ SHARED: dict[str, tuple[list[str], str]] = {
     "--idle-timeout": (["seconds", "0 is off"], "0"),
     "--drain-timeout": (["seconds", "TERM", "INT"], "10"),
     "--send-proxy": (["v1", "v2"], "off"),
+    "--tls-client-ca": (["PEM file", "authorities", "must show"], "none demanded"),
+    "--tls-crl": (["PEM file", "revoked"], "none"),
+    "--tls-allow": (["common name", "SHA-256", "Repeatable"], "all that --tls-client-ca has signed"),
+    "--tls-min": (["1.2", "1.3"], "1.2"),
+    "--tls-alpn": (["application protocols", "preference"], "none"),
+    "--tls-key-password-file": (["file", "password", "encrypted"], "none"),
+    "--tls-ca": (["PEM file", "upstreams", "verified"], "OpenSSL's trust store"),
+    "--tls-cert": (["PEM file", "upstreams", "shown"], "none"),
     "--access-log": (["file", "-", "JSON"], "off"),
     "--log-level": (["debug", "info", "warn", "error"], "info"),
     "--relay": (["auto", "transport"], "auto"),
@@ -204,6 +212,13 @@ def test_the_router_has_an_old_name(option: str) -> None:
         (["--idle-timeout", "60"], "idle_timeout", 60.0),
         (["--drain-timeout", "0"], "drain_timeout", 0.0),
         (["--send-proxy", "v2"], "send_proxy", "v2"),
+        *[
+            ([f"--tls-{name}", "/a.pem"], f"tls_{name.replace('-', '_')}", "/a.pem")
+            for name in ("client-ca", "crl", "key-password-file", "ca", "cert")
+        ],
+        (["--tls-min", "1.3"], "tls_min", "1.3"),
+        (["--tls-alpn", "h2,http/1.1"], "tls_alpn", ("h2", "http/1.1")),
+        (["--tls-allow", "alice", "--tls-allow", "DNS:web.example"], "tls_allow", ("alice", "DNS:web.example")),
         (["--access-log", "-"], "access_log", "-"),
         (["--log-level", "debug"], "log_level", "debug"),
         (["--relay", "transport"], "relay", "transport"),

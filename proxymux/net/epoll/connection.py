@@ -9,12 +9,16 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from OpenSSL import SSL
+
 from proxymux.core.identity import SocketAddress
 from proxymux.core.wheel import Timer
 from proxymux.net.connection import CLOSE_LIMIT, LOOK_AGAIN, PLENTY, UNOWNED, ConnectionOwner, Producer, bytes_to_send
 from proxymux.net.epoll.hub import ENDINGS, Hub
 from proxymux.net.epoll.send_buffer import SendBuffer
+from proxymux.net.epoll.tls import TlsSocket
 from proxymux.net.socket_address import address_of
+from proxymux.net.tls.engine import TlsEngine
 
 #: The most reads of one connection in one turn of the hub.
 _READS: Final = 4
@@ -62,10 +66,8 @@ class EpollConnection:
         "when_lost",
     )
 
-    is_tls = False
     half_closes = True
     notices_resets = True
-    transport = None
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class EpollConnection:
         is_patient: bool = False,
         is_watched: bool = False,
     ) -> None:
-        self.sock = sock
+        self.sock: socket.SocketType | TlsSocket = sock
         self.fd = sock.fileno()
         self.owner = owner
         self.peer = peer
@@ -115,6 +117,14 @@ class EpollConnection:
         if self._local is None:
             self._local = address_of(self.sock.getsockname())
         return self._local
+
+    @property
+    def handle(self) -> SSL.Connection | None:
+        return self.sock.engine.connection if isinstance(self.sock, TlsSocket) else None
+
+    @property
+    def is_truncated(self) -> bool:
+        return isinstance(self.sock, TlsSocket) and self.sock.is_truncated
 
     @property
     def is_reset(self) -> bool:
@@ -181,7 +191,7 @@ class EpollConnection:
             if count < len(buffer) and not self.is_ending:
                 return
         if not self.is_lost:
-            self._hub.rearm(self.fd)
+            self.read_again()
 
     def end(self) -> None:
         """Take note that everything up to the peer's FIN or reset has been read."""
@@ -212,7 +222,41 @@ class EpollConnection:
             if self.is_unread and not self.is_lost:
                 # In the hub's next turn, not within this call: the caller is not ready for received().
                 self.is_unread = False
-                self._hub.rearm(self.fd)
+                self.read_again()
+
+    def read_again(self) -> None:
+        """Have what is left to be read reported once more, after the events of the other sockets."""
+        if isinstance(self.sock, TlsSocket) and self.sock.has_input:
+            self._hub.read_again(self.fd)
+        else:
+            self._hub.rearm(self.fd)
+
+    # TLS
+
+    def start_tls(self, engine: TlsEngine, received: bytes = b"") -> None:
+        assert isinstance(self.sock, socket.SocketType)
+        self.sock = secured = TlsSocket(self.sock, engine, self)
+        if received:
+            engine.put_bytes(received)
+        try:
+            if not self._hub.may_shake_hands(self.fd):
+                self.is_unread = self._is_paused
+            elif secured.shake_hands():
+                self.note_secured()
+        except OSError as error:
+            self.fail(error)
+
+    def may_shake_hands(self) -> bool:
+        """True if the handshake may take a step now; otherwise the hub tells of the socket again."""
+        return self._hub.may_shake_hands(self.fd)
+
+    def note_secured(self) -> None:
+        """Take note that the handshake is done; what has come after it is read in the hub's next turn."""
+        self.owner.secured()
+        if not self.is_lost:
+            self.is_unread = self._is_paused
+            if not self._is_paused:
+                self.read_again()
 
     # Sending
 
@@ -230,8 +274,10 @@ class EpollConnection:
                 return
             if sent == len(data):
                 return
-            self.send_buffer = SendBuffer()
             data = data[sent:]
+            if self.send_buffer is None:
+                assert isinstance(self.sock, socket.SocketType)  # TLS makes its send buffer itself
+                self.send_buffer = SendBuffer(self.sock)
         self.send_buffer.add(data)
         if self._producer is not None and len(self.send_buffer) > self._plenty:
             self._producer.pauseProducing()
@@ -241,7 +287,7 @@ class EpollConnection:
         send_buffer = self.send_buffer
         assert send_buffer is not None
         try:
-            send_buffer.send(self.sock)
+            send_buffer.send()
         except BlockingIOError:
             return
         except OSError as error:
@@ -261,7 +307,7 @@ class EpollConnection:
         """
         self.is_broken = True
         self._dropped += dropped
-        self._error = error
+        self._error = error.with_traceback(None)  # its frames lead to this connection
         self._drop_send_buffer()
         self._flushed = None
         # EPIPE is the reset by a peer that had sent FIN: the bytes before the FIN are still delivered.
@@ -269,7 +315,7 @@ class EpollConnection:
             self.fail(error)
         elif not self.is_ending:
             self.is_ending = True
-            self._hub.rearm(self.fd)  # so that what the peer has sent is read to its end
+            self.read_again()  # so that what the peer has sent is read to its end
 
     def register_producer(self, producer: Producer, plenty: int = PLENTY) -> None:
         self._producer = producer
@@ -302,14 +348,25 @@ class EpollConnection:
     def close(self) -> None:
         if self.is_lost:
             return
-        self.when_flushed(self.close_now)
+        self.when_flushed(self._close)
         if not self.is_lost and self._timer is None:
             self._timer = self._hub.timers.after(CLOSE_LIMIT, self._expired)
+
+    def _close(self) -> None:
+        if isinstance(self.sock, TlsSocket):
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # the connection is lost already
+        if self.send_buffer is None:
+            self.close_now()
+        else:
+            self._flushed = self.close_now  # the kernel has not taken close_notify yet
 
     def close_now(self) -> None:
         if self.is_lost:
             return
-        if not self.is_finished:
+        if not self.is_finished or self.handle is not None:
             # The kernel answers a close with unread bytes by a reset; so FIN is sent first.
             try:
                 self.sock.shutdown(socket.SHUT_WR)

@@ -27,7 +27,7 @@ from proxymux.net.socket_options import SocketOptions
 class EpollDriver:
     """A :class:`~proxymux.net.driver.Driver` whose connections are plain sockets wherever possible.
 
-    :param transports: the driver of the others: TLS, and ports of plug-ins that accept in their own way.
+    :param transports: the driver of the others: those of plug-ins' ports that accept in their own way.
     :param log: where errors in a connection's code are reported.
     :param socket_options: of every TCP connection.
     :param buffer_size: bytes of one read.
@@ -39,6 +39,7 @@ class EpollDriver:
         self.timers = transports.timers
         self.lingering = transports.lingering
         self.gate = transports.gate
+        self.client_tls = transports.client_tls
         self._transports = transports
         self._socket_options = socket_options
         self._hub = Hub(self.reactor, self.timers, log, buffer_size)
@@ -55,13 +56,8 @@ class EpollDriver:
         if own is not None:
             EpollAccepting(self._hub, own, self.gate, accepted)
 
-    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
-        if is_tls:
-            return self._transports.dial(target, bind, is_tls, listener)
+    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
         return SocketAttempt(self._hub, self._socket_options, target, bind, listener)
-
-    def secure(self, connection: Connection, server_name: str, listener: DialListener) -> Attempt:
-        return self._transports.secure(connection, server_name, listener)
 
     def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
         if isinstance(upstream, EpollConnection):
@@ -91,6 +87,6 @@ class EpollDriver:
         plain.is_finished = taken.is_finished
         plain.is_unread = True
         if taken.unsent:
-            plain.send_buffer = SendBuffer()
+            plain.send_buffer = SendBuffer(taken.sock)
             plain.send_buffer.add(taken.unsent)
         return plain

@@ -8,7 +8,6 @@ writing need no further epoll call.
 from __future__ import annotations
 
 import select
-import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -27,8 +26,17 @@ _EDGE: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPO
 _BATCH: Final = 256
 #: The most polls in one turn, before the reactor goes on.
 _POLLS: Final = 4
+#: The most TLS handshakes that take a step in one poll: each costs as much as hundreds of reads.
+_HANDSHAKES: Final = 8
 #: Bytes of one read, where no option says otherwise.
 BUFFER_SIZE: Final = 1 << 16
+
+
+class Closable(Protocol):
+    """A socket, or what stands in its place."""
+
+    def close(self) -> None:
+        """Close the socket."""
 
 
 class Watcher(Protocol):
@@ -61,7 +69,10 @@ class Hub:
         self._log = log
         self._seconds: Callable[[], float] = timers.seconds
         self._watchers: dict[int, Watcher] = {}
-        self._closed: list[socket.SocketType] = []
+        self._closed: list[Closable] = []
+        #: Descriptors whose watchers have more to read than the kernel knows of.
+        self._again: list[int] = []
+        self._handshakes = 0
         self._soon: list[Callable[[], None]] = []
         self._is_turning = False
         self._is_stopping = False
@@ -84,9 +95,13 @@ class Hub:
         self._is_turning = True
         for _ in range(_POLLS):
             events_of = poll(0, _BATCH)
+            if self._again:
+                events_of += [(fd, select.EPOLLIN) for fd in self._again]
+                self._again = []
             if not events_of:
                 break
             self.now = self._seconds()
+            self._handshakes = 0
             for fd, events in events_of:
                 watcher = watchers.get(fd)
                 if watcher is not None:
@@ -100,8 +115,14 @@ class Hub:
             if self._closed:
                 self._close_all()
         self._is_turning = False
+        if self._again:
+            self._reactor.callFromThread(self._turn)
         if self._is_stopping:
             self.stop()
+
+    def _turn(self) -> None:
+        if self._epoll is not None:
+            self.doRead()
 
     # Called by the driver
 
@@ -138,6 +159,21 @@ class Hub:
         assert self._epoll is not None
         self._epoll.modify(fd, _EDGE)
 
+    def read_again(self, fd: int) -> None:
+        """Tell the watcher of ``fd`` in the next poll that there is something to read, whatever the kernel says."""
+        if fd not in self._again:
+            self._again.append(fd)
+        if not self._is_turning:
+            self._reactor.callFromThread(self._turn)
+
+    def may_shake_hands(self, fd: int) -> bool:
+        """True if a TLS handshake may take a step now; otherwise the watcher of ``fd`` is told to in a later poll."""
+        self._handshakes += 1
+        if self._handshakes <= _HANDSHAKES or not self._is_turning:
+            return True
+        self.read_again(fd)
+        return False
+
     def call_soon(self, function: Callable[[], None]) -> None:
         """Call ``function`` after the events of this poll; at once outside of the hub's turns."""
         if self._is_turning:
@@ -153,13 +189,15 @@ class Hub:
             except Exception:
                 self._log.failure("an error in proxymux")
 
-    def close(self, sock: socket.SocketType, fd: int) -> None:
+    def close(self, sock: Closable, fd: int) -> None:
         """Close a watched socket.
 
         During a turn the socket is closed after the events of the poll: its number could be given to a new socket,
         whose watcher would then be told of the old one's events.
         """
         del self._watchers[fd]
+        if fd in self._again:
+            self._again.remove(fd)  # a new socket may get the number
         if self._is_turning:
             self._closed.append(sock)
         else:

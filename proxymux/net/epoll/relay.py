@@ -8,6 +8,7 @@ is read for it.
 from __future__ import annotations
 
 import select
+from socket import SocketType
 from typing import Final
 
 from proxymux.net.epoll.connection import EpollConnection
@@ -29,14 +30,21 @@ _USUAL: Final = select.EPOLLIN | select.EPOLLOUT
 
 
 def join_sockets(
-    timers: Timers, hub: Hub, pipes: Pipes, client: EpollConnection, upstream: EpollConnection, options: JoinOptions
+    timers: Timers,
+    hub: Hub,
+    pipes: Pipes | None,
+    client: EpollConnection,
+    upstream: EpollConnection,
+    options: JoinOptions,
 ) -> Exchange:
-    """Join two plain sockets.
+    """Join two plain sockets, which may carry TLS.
 
     :param timers: for the first-byte and the idle timeout.
     :param hub: watches both sockets.
-    :param pipes: for bulk.
+    :param pipes: for bulk; not used where one of the two carries TLS.
     """
+    if client.handle is not None or upstream.handle is not None:
+        pipes = None
     from_client, from_upstream = EpollFlow(client, upstream, hub, pipes), EpollFlow(upstream, client, hub, pipes)
     upstream.register_producer(from_client)
     client.register_producer(from_upstream)
@@ -51,7 +59,7 @@ class EpollFlow(Flow):
     connection: EpollConnection
     sink: EpollConnection
 
-    def __init__(self, connection: EpollConnection, sink: EpollConnection, hub: Hub, pipes: Pipes) -> None:
+    def __init__(self, connection: EpollConnection, sink: EpollConnection, hub: Hub, pipes: Pipes | None) -> None:
         super().__init__(connection, sink)
         self._hub = hub
         self._pipes = pipes
@@ -63,7 +71,7 @@ class EpollFlow(Flow):
         if not self.connection.is_lost:
             self._hub.set_watcher(self._fd, self)
             if self.connection.is_unread:
-                self._hub.rearm(self._fd)
+                self.connection.read_again()
 
     def leave(self) -> None:
         if not self.connection.is_lost:
@@ -132,22 +140,25 @@ class EpollFlow(Flow):
                 sink.break_off(error, count)
                 return
             if sent != count:
-                sink.send_buffer = SendBuffer()
+                if sink.send_buffer is None:
+                    assert isinstance(sink.sock, SocketType)  # TLS makes its send buffer itself
+                    sink.send_buffer = SendBuffer(sink.sock)
                 sink.send_buffer.add(bytes(buffer[sent:count]))
                 return
-            if count == len(buffer) and self._pipes.are_usable:
+            if count == len(buffer) and self._pipes is not None and self._pipes.are_usable:
                 self._is_bulk = True
                 self._splice(count)
                 return
             if count < len(buffer) and not self.connection.is_ending:
                 return
-        self._hub.rearm(self._fd)
+        self.connection.read_again()
 
     def _splice(self, moved: int) -> None:
         """Move what has come to the other socket through a pipe.
 
         :param moved: bytes that this turn has moved already.
         """
+        assert self._pipes is not None
         pipe = self._pipes.lend()
         if pipe is None:
             self._is_bulk = False
@@ -178,7 +189,8 @@ class EpollFlow(Flow):
             try:
                 pipe.drain(sink.fd)
             except BlockingIOError:
-                sink.send_buffer = SendBuffer(pipe)
+                assert isinstance(sink.sock, SocketType)
+                sink.send_buffer = SendBuffer(sink.sock, pipe)
                 return
             except OSError as error:
                 sink.break_off(error, pipe.held)

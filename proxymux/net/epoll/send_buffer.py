@@ -16,12 +16,14 @@ _AT_ONCE: Final = 64
 class SendBuffer:
     """Bytes to send, and after them what is in a pipe.
 
+    :param sock: the socket that they are sent on.
     :param pipe: holds bytes that have been spliced and not sent, or None.
     """
 
-    __slots__ = ("_pieces", "_pipe", "_size")
+    __slots__ = ("_pieces", "_pipe", "_size", "_sock")
 
-    def __init__(self, pipe: Pipe | None = None) -> None:
+    def __init__(self, sock: socket.SocketType, pipe: Pipe | None = None) -> None:
+        self._sock = sock
         self._pieces: deque[memoryview] = deque()
         self._size = 0
         self._pipe = pipe.acquire() if pipe is not None else None
@@ -40,7 +42,7 @@ class SendBuffer:
         self._pieces.append(memoryview(data))
         self._size += len(data)
 
-    def send(self, sock: socket.SocketType) -> None:
+    def send(self) -> None:
         """Send everything.
 
         :raises BlockingIOError: if the kernel takes no more for now; what it has taken is removed from the buffer.
@@ -48,14 +50,14 @@ class SendBuffer:
         """
         pieces = self._pieces
         while pieces:
-            sent = sock.sendmsg(islice(pieces, _AT_ONCE))
+            sent = self._sock.sendmsg(islice(pieces, _AT_ONCE))
             self._size -= sent
             while pieces and sent >= len(pieces[0]):
                 sent -= len(pieces.popleft())
             if sent:
                 pieces[0] = pieces[0][sent:]
         if self._pipe is not None:
-            self._pipe.drain(sock.fileno())
+            self._pipe.drain(self._sock.fileno())
             self.drop()
 
     def drop(self) -> None:

@@ -1,4 +1,4 @@
-"""Connections on Twisted's transports: TLS, Unix sockets without epoll, and whatever an endpoint's plug-in brings."""
+"""Connections on Twisted's transports: where there is no epoll, and whatever an endpoint's plug-in brings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import select
 from collections.abc import Callable
 from typing import cast
 
+from OpenSSL import SSL
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -34,9 +35,11 @@ from proxymux.net.connection import (
     Producer,
     bytes_to_send,
 )
+from proxymux.net.reactor.tls import TransportTls
 from proxymux.net.reactor.twisted_types import Transport
 from proxymux.net.socket_address import with_zone
 from proxymux.net.timers import Timers
+from proxymux.net.tls.engine import TlsEngine
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
@@ -62,6 +65,10 @@ class TransportConnection(Protocol):
         self._timers = timers
         self._deadline: Timer | None = None
         self._has_producer = False
+        #: Encrypts the connection, where TLS is ours; a plug-in's transport may encrypt by itself.
+        self._tls: TransportTls | None = None
+        #: Why TLS has failed.
+        self._failure: ConnectionError | None = None
         self._plenty = PLENTY
 
     # Called by the transport
@@ -77,14 +84,29 @@ class TransportConnection(Protocol):
         self.owner.secured()
 
     def dataReceived(self, data: bytes) -> None:
+        if self._tls is not None:
+            self._tls.received(self, data)
+        else:
+            self.deliver(data)
+
+    def deliver(self, data: bytes) -> None:
+        """Give plain bytes of the peer to the owner."""
         if self.owner is EARLY:
             self._early += data
         else:
             self.owner.received(data)
 
     def readConnectionLost(self) -> None:
-        self.is_finished = True
-        self.owner.finished()
+        if self._tls is not None:
+            self._tls.fin_received(self)
+        else:
+            self.note_finished()
+
+    def note_finished(self) -> None:
+        """Tell the owner that the peer has ended its direction."""
+        if not self.is_finished and not self.is_lost:
+            self.is_finished = True
+            self.owner.finished()
 
     def writeConnectionLost(self) -> None:
         self.owner.flushed()
@@ -94,8 +116,10 @@ class TransportConnection(Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self._tls is not None:
+            self._tls.engine.release()
         owner, self.owner = self.owner, UNOWNED
-        owner.lost(None if reason.check(ConnectionDone) else cast("Exception", reason.value))
+        owner.lost(self._failure or (None if reason.check(ConnectionDone) else cast("Exception", reason.value)))
         if self.when_lost is not None:
             self.when_lost()
 
@@ -110,12 +134,18 @@ class TransportConnection(Protocol):
         return _client_address(self.transport.getHost())
 
     @property
-    def is_tls(self) -> bool:
-        return bool(ISSLTransport.providedBy(self.transport))
+    def handle(self) -> SSL.Connection | None:
+        if self._tls is not None:
+            return self._tls.engine.connection
+        return self.transport.getHandle() if ISSLTransport.providedBy(self.transport) else None
+
+    @property
+    def is_truncated(self) -> bool:
+        return self._tls is not None and self._tls.is_truncated
 
     @property
     def half_closes(self) -> bool:
-        return not self.is_tls
+        return not ISSLTransport.providedBy(self.transport)
 
     @property
     def unsent(self) -> int:
@@ -136,10 +166,24 @@ class TransportConnection(Protocol):
         early, self._early = self._early, b""
         return early
 
+    def start_tls(self, engine: TlsEngine, received: bytes = b"") -> None:
+        self._tls = TransportTls(engine)
+        self._tls.received(self, received)
+        if self.is_finished:
+            self._tls.fin_received(self)  # the FIN has come before
+
+    def break_off(self, error: ConnectionError) -> None:
+        """End the connection, as TLS has failed; the alert that is still to be sent is sent first."""
+        self._failure = error
+        self.close()
+
     def send(self, data: bytes) -> None:
         if self.is_lost:
             self._dropped += len(data)
-        self.transport.write(data)
+        elif self._tls is not None:
+            self._tls.send(self, data)
+        else:
+            self.transport.write(data)
 
     def pause(self) -> None:
         if not self.is_lost:
@@ -166,6 +210,8 @@ class TransportConnection(Protocol):
         self.unregister_producer()
         if self.is_lost:
             return
+        if self._tls is not None:
+            self._tls.shutdown(self)
         if self.half_closes:
             self.transport.loseWriteConnection()
         else:
@@ -175,15 +221,20 @@ class TransportConnection(Protocol):
         if self.is_lost:
             return
         self.unregister_producer()
+        if self._tls is not None:
+            self._tls.shutdown(self)
         self.transport.loseConnection()
         # Twisted sets no limit itself: a TLS close waits for the peer's close_notify (twisted#7926), any close for a
         # peer that does not read.
         if not self.is_lost and self._deadline is None:
-            self._deadline = self._timers.after(CLOSE_LIMIT, self._close_below_tls if self.is_tls else self._expired)
+            limited = self._expired if self.half_closes else self._close_below_tls
+            self._deadline = self._timers.after(CLOSE_LIMIT, limited)
 
     def close_now(self) -> None:
         if not self.is_lost:
             self.unregister_producer()
+            if self._tls is not None:
+                self._tls.shutdown(self)
             self._below_tls().loseConnection()
 
     def abort(self) -> None:

@@ -6,17 +6,36 @@ from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from proxymux.core.target import Target, UnixTarget
 from proxymux.net.connection import EARLY
 from proxymux.net.happy_eyeballs import DialListener
 from proxymux.net.reactor.connection import TransportConnection
-from proxymux.net.reactor.tls import OneProtocol
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
+
+
+@implementer(IProtocolFactory)
+class OneProtocol:
+    """A factory of one connection, whose protocol was made before."""
+
+    def __init__(self, protocol: IProtocol) -> None:
+        self._protocol: IProtocol | None = protocol
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
+        # The protocol leads to its transport, and that to this factory: it is not kept, lest they are a circle.
+        protocol, self._protocol = self._protocol, None
+        return protocol
+
+    def doStart(self) -> None:
+        """Nothing is needed before the connection."""
+
+    def doStop(self) -> None:
+        """Nothing is left after the connection."""
 
 
 def endpoint_for(reactor: Reactor, target: Target, bind: str | None) -> IStreamClientEndpoint:

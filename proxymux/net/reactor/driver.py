@@ -16,13 +16,12 @@ from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
 from proxymux.net.lingering import Lingering
 from proxymux.net.reactor.accepting import TransportAccepting
-from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.reactor.dialling import EndpointAttempt, endpoint_for
 from proxymux.net.reactor.relay import join_connections
-from proxymux.net.reactor.tls import ClientHandshake
 from proxymux.net.reactor.twisted_types import ListeningPort, Reactor
 from proxymux.net.socket_options import SocketOptions
 from proxymux.net.timers import Timers
+from proxymux.net.tls.client import ClientContexts
 
 
 class ReactorDriver:
@@ -31,11 +30,20 @@ class ReactorDriver:
     :param clock: measures all limits and durations.
     :param log: where pauses of accepting are reported.
     :param socket_options: of every TCP connection.
+    :param client_tls: of TLS to upstreams.
     """
 
-    def __init__(self, reactor: Reactor, clock: IReactorTime, log: Logger, socket_options: SocketOptions) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        clock: IReactorTime,
+        log: Logger,
+        socket_options: SocketOptions,
+        client_tls: ClientContexts,
+    ) -> None:
         self.reactor = reactor
         self.clock = clock
+        self.client_tls = client_tls
         self.timers = Timers(clock, log)
         self.lingering = Lingering(self.timers)
         self.gate = AcceptGate(self.timers, self.lingering, lambda problem: log.warn("{problem}", problem=problem))
@@ -60,13 +68,9 @@ class ReactorDriver:
             self._socket_options.apply(own.socket)
         return own
 
-    def dial(self, target: Target, bind: str | None, is_tls: bool, listener: DialListener) -> Attempt:
+    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
         socket_options = self._socket_options if isinstance(target, InetTarget) else None
         return EndpointAttempt(endpoint_for(self.reactor, target, bind), self.timers, listener, socket_options)
-
-    def secure(self, connection: Connection, server_name: str, listener: DialListener) -> Attempt:
-        assert isinstance(connection, TransportConnection)
-        return ClientHandshake(self.timers, connection, server_name, listener)
 
     def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
         return join_connections(self.timers, client, upstream, options)

@@ -1,0 +1,102 @@
+"""The TLS handshake with an upstream, and the check that it is the one that was meant."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from OpenSSL import SSL
+
+from proxymux.core.upstream_tls import UpstreamTls
+from proxymux.errors import BadCertificate
+from proxymux.net.connection import EARLY, Connection
+from proxymux.net.happy_eyeballs import DialListener, TlsFailed
+from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.engine import TlsError
+from proxymux.net.tls.names import name_problem, peer_certificate, without_root
+from proxymux.net.wording import explain
+
+
+class ClientHandshake:
+    """Owns the connection to an upstream during its TLS handshake.
+
+    :param connection: where the peer expects TLS from now on.
+    :param tls: what the decision says of it.
+    :param server_name: what the peer's certificate must name, unless it is pinned.
+    :param listener: is given the connection, which is paused, or told why there is none.
+    """
+
+    def __init__(
+        self,
+        contexts: ClientContexts,
+        connection: Connection,
+        tls: UpstreamTls,
+        server_name: str,
+        listener: DialListener,
+    ) -> None:
+        self._contexts = contexts
+        self._listener: DialListener | None = listener
+        self._connection = connection
+        self._tls = tls
+        self._server_name = without_root(server_name)
+
+    def start(self) -> None:
+        """Begin the handshake."""
+        try:
+            engine = self._contexts.engine(self._tls, self._server_name)
+        except BadCertificate as problem:
+            self._fail(str(problem))
+            return
+        self._connection.owner = self
+        self._connection.start_tls(engine)
+        self._connection.resume()
+
+    def cancel(self) -> None:
+        if self._listener is not None:
+            self._listener = None
+            self._connection.owner = EARLY
+            self._connection.abort()
+
+    def made(self) -> None:
+        """Never called: the connection was established before."""
+
+    def secured(self) -> None:
+        handle = self._connection.handle
+        assert handle is not None
+        self._connection.owner = EARLY
+        problem = self._problem(handle)
+        if problem is not None:
+            self._fail(problem)
+            return
+        listener, self._listener = self._listener, None
+        assert listener is not None
+        self._connection.pause()
+        listener.connected(self._connection)
+
+    def _problem(self, handle: SSL.Connection) -> str | None:
+        """Why the peer is not the one that was meant; None if it is."""
+        if self._tls.pin is None:
+            return name_problem(handle, self._server_name)
+        certificate = peer_certificate(handle)
+        digest = certificate.fingerprint(SHA256()).hex() if certificate is not None else "none"
+        return None if digest == self._tls.pin else f"the certificate is not the pinned one but {digest}"
+
+    def _fail(self, problem: str) -> None:
+        listener, self._listener = self._listener, None
+        self._connection.owner = EARLY
+        self._connection.abort()
+        if listener is not None:
+            listener.failed(TlsFailed(f"TLS: {problem}"))
+
+    def received(self, data: bytes) -> None:
+        """Never called: no data is delivered before the handshake is done."""
+
+    def finished(self) -> None:
+        """Never called: an end within the handshake is reported as the loss of the connection."""
+
+    def flushed(self) -> None:
+        """Never called: no FIN is sent in the handshake."""
+
+    def lost(self, reason: Exception | None) -> None:
+        if self._listener is not None:
+            listener, self._listener = self._listener, None
+            cut = "the peer closed the connection in the handshake"
+            listener.failed(TlsFailed(f"TLS: {explain(reason) if isinstance(reason, TlsError) else cut}"))

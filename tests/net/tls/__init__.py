@@ -1,0 +1,1 @@
+"""Tests of the TLS engine, its contexts and its files, without sockets."""
