@@ -61,6 +61,11 @@ def _set(decision: object, name: str, value: object) -> None:
     object.__setattr__(decision, name, value)
 
 
+# Looking up a member of an Enum costs as much as a call, and every connection needs these.
+_TIMED_OUT: Final = Outcome.CONNECT_TIMEOUT
+_DENIED: Final = Outcome.BAD_HANDSHAKE
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Connect to ``remote``, replay the buffer there and join both connections.
@@ -133,8 +138,11 @@ class Forward:
 
     def reply_to(self, failed: Outcome) -> bytes:
         """The last word to the client when connecting has ``failed``."""
-        special = {Outcome.CONNECT_TIMEOUT: self.reply_on_timeout, Outcome.BAD_HANDSHAKE: self.reply_on_denial}
-        reply = special.get(failed)
+        reply = None
+        if failed is _TIMED_OUT:
+            reply = self.reply_on_timeout
+        elif failed is _DENIED:
+            reply = self.reply_on_denial
         return self.reply_on_failure if reply is None else reply
 
 
