@@ -283,10 +283,10 @@ def test_a_conversation_is_taken_for_its_decision() -> None:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (Reject(b"bye"), "not a Forward: the router rejects with 3 bytes: Reject(close=b'bye')"),
+        (Reject(b"bye"), "not a Forward: the router rejects with 3 bytes: Reject(close=b'bye', note=None)"),
         (
             Reply(b"who?"),
-            "not a Forward: the router replies with 4 bytes and consumes 0: Reply(reply=b'who?', consume=0)",
+            "not a Forward: the router replies with 4 bytes and consumes 0: Reply(reply=b'who?', consume=0, note=None)",
         ),
         (NEED_DATA, "not a Forward: the router waits for more: NEED_DATA"),
         (None, "not a Forward: the router waits for more: NEED_DATA"),
