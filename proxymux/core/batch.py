@@ -72,6 +72,7 @@ class Batch(Work):
 
     __slots__ = (
         "data",
+        "ends_silent",
         "expected",
         "is_begun",
         "is_last",
@@ -104,6 +105,8 @@ class Batch(Work):
         #: The number of replies that are still to come.
         self.replies = replies
         self.is_last = is_last
+        #: The last of the requests has no reply.
+        self.ends_silent = False
         #: The setup that the slot has to be in; a Change if the batch itself changes the client's.
         self.setup: Setup = None
         #: A part of the replies was sent to the client.

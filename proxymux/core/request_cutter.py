@@ -132,19 +132,21 @@ class RequestCutter:
         #: The run of requests that becomes the next batch: where it begins and ends, and its replies.
         start = end = replies = 0
         expected: list[tuple[object, int]] = []
+        is_silent = False
         for request in requests:
             kind = request.kind
             if kind in _SHARED:
-                if kind is not _SILENT:
+                is_silent = kind is _SILENT
+                if not is_silent:
                     expected.append((request.hint, request.count))
                     replies += request.count
                 end = request.end
                 if not self._rules.batches or kind is _LAST or replies >= _MAX_REPLIES:
-                    items.append(self._batch(data[start:end], expected, replies, kind is _LAST))
+                    items.append(self._batch(data[start:end], expected, replies, is_silent, kind is _LAST))
                     start, expected, replies = end, [], 0
             else:
                 if end > start:
-                    items.append(self._batch(data[start:end], expected, replies))
+                    items.append(self._batch(data[start:end], expected, replies, is_silent))
                 item = self._unshared(request, data, end)
                 items.append(item)
                 if _ends_cutting(item):
@@ -152,13 +154,17 @@ class RequestCutter:
                 start = end = request.end
                 expected, replies = [], 0
         if end > start:
-            items.append(self._batch(data[start:end], expected, replies))
+            items.append(self._batch(data[start:end], expected, replies, is_silent))
         if end < len(data):
             self.keep(data[end:] if end else data)
         return items
 
-    def _batch(self, data: bytes, expected: list[tuple[object, int]], replies: int, is_last: bool = False) -> Batch:
-        return self._complete(Batch(self._take_kept(data), expected, replies, is_last=is_last))
+    def _batch(
+        self, data: bytes, expected: list[tuple[object, int]], replies: int, ends_silent: bool, is_last: bool = False
+    ) -> Batch:
+        batch = Batch(self._take_kept(data), expected, replies, is_last=is_last)
+        batch.ends_silent = ends_silent
+        return self._complete(batch)
 
     def _complete(self, batch: Batch) -> Batch:
         """Give ``batch`` the client's setup, and where the pool keeps an order of all clients' batches its place."""

@@ -68,17 +68,18 @@ def split(batch: Batch, codec: Codec, most: int) -> Batch | None:
     found = _find_end(batch.data, codec, most, len(batch.data) * most // batch.replies)
     if found is None:
         return None
-    end, count = found
+    end, count, ends_silent = found
     head = Batch(batch.data[:end], _take(batch.expected, count), count)
     head.sequence = batch.sequence
     head.setup = batch.setup
+    head.ends_silent = ends_silent
     batch.data = batch.data[end:]
     batch.replies -= count
     return head
 
 
-def _find_end(data: bytes, codec: Codec, most: int, size: int) -> tuple[int, int] | None:
-    """Return where the first requests of ``data`` end, and how many replies they have.
+def _find_end(data: bytes, codec: Codec, most: int, size: int) -> tuple[int, int, bool] | None:
+    """Return where the first requests of ``data`` end, how many replies they have, and whether the last has none.
 
     Scanners may find a run of requests as one.  So they are shown the beginning of the data only, by halves.
 
@@ -93,7 +94,7 @@ def _find_end(data: bytes, codec: Codec, most: int, size: int) -> tuple[int, int
             return None
         count = sum(request.count for request in requests if request.kind is not Kind.SILENT)
         if 0 < count <= 2 * most:
-            return requests[-1].end, count
+            return requests[-1].end, count, requests[-1].kind is Kind.SILENT
         if count:
             high = size
         else:

@@ -29,6 +29,8 @@ class JoinOptions:
     :param idle_timeout: seconds without a byte either way, or None.
     :param ended: called once, when the exchange is over, with the client's connection, which has no owner then.
     :param must_answer: an upstream that sends FIN before its first byte has failed, unless the client has sent FIN.
+    :param ends_with_upstream: the upstream's FIN is no half-close: the exchange is over when the client has been sent
+        all.
     """
 
     data: bytes
@@ -37,6 +39,7 @@ class JoinOptions:
     idle_timeout: float | None
     ended: Callable[[RelayEnd, Connection], None]
     must_answer: bool = False
+    ends_with_upstream: bool = False
 
 
 class Flow:
@@ -200,7 +203,7 @@ class Exchange:
             self._stop_first_byte_timer()  # there will be none, and the client may still have much to send
         if flow.is_flushed and flow.sink.is_finished and flow.sink.is_flushed:
             self._end(Cause.COMPLETED)  # the close sends the FIN
-        elif flow.sink.half_closes:
+        elif flow.sink.half_closes and not (flow is self._upstream and self._ends_with_upstream):
             flow.sink.finish()
         elif flow is self._upstream:
             self._client.connection.when_flushed(self._client.flushed)
@@ -215,6 +218,7 @@ class Exchange:
         if answered and (
             upstream.connection.is_lost
             or not client.connection.half_closes
+            or self._ends_with_upstream
             or (client.connection.is_finished and upstream.is_flushed)
         ):
             self._end(Cause.COMPLETED)
@@ -272,6 +276,11 @@ class Exchange:
         """True if an upstream that ends before its first byte has failed."""
         assert self._options is not None
         return self._options.must_answer and not self._client.connection.is_finished
+
+    @property
+    def _ends_with_upstream(self) -> bool:
+        assert self._options is not None
+        return self._options.ends_with_upstream
 
     # Timers
 

@@ -260,7 +260,8 @@ class DetachedExchange:
         def ended(end: RelayEnd, connection: Connection) -> None:
             options.ended(replace(end, reason="; ".join(filter(None, [end.reason, *notes]))), connection)
 
-        piped = JoinOptions(order.batch.data, self._connection.is_finished, None, options.idle_timeout, ended)
+        data, is_finished = order.batch.data, self._connection.is_finished
+        piped = JoinOptions(data, is_finished, None, options.idle_timeout, ended, ends_with_upstream=True)
         upstream = self._pool.hand_over(slot)
         upstream.when_lost = self._return_slot
         self._piped = self._join(self._connection, upstream, piped)

@@ -52,7 +52,14 @@ class Pool:
         settings: PoolSettings,
     ) -> None:
         self.rules = UpstreamRules(
-            clock, timers, codec, soon, settings.request_timeout, settings.raw_gap / 1000, settings.retry_idempotent
+            clock,
+            timers,
+            codec,
+            soon,
+            settings.request_timeout,
+            settings.raw_gap / 1000,
+            settings.retry_idempotent,
+            codec.fence if len(leasing.slots) > 1 else b"",
         )
         self.codec = codec
         #: Requests of all clients are served in the order in which they came (FIFO mode).

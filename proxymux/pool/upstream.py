@@ -37,6 +37,8 @@ class UpstreamRules:
     :param gap: seconds of silence that end a reply whose codec finds no end in the bytes; also how long a new upstream
         is watched for a greeting, with codecs that are ``silent_first``.
     :param repeats: batches that may be carried out twice are sent once more if an upstream closes without a reply.
+    :param fence: sent after a batch that ends with a request without a reply, whose client's next request may go to
+        another upstream: the batch is done when this has been answered.  Empty is none.
     """
 
     clock: IReactorTime
@@ -46,6 +48,7 @@ class UpstreamRules:
     request_timeout: float
     gap: float
     repeats: bool
+    fence: bytes
 
 
 class UpstreamListener(Protocol):
@@ -104,6 +107,8 @@ class Upstream:
         self._outstanding: deque[Batch] = deque()
         #: Those of them whose bytes are not yet passed to the connection, see :meth:`_flush`.
         self._unflushed: list[Batch] = []
+        #: Batches that are done once this upstream is gone: the replies to their fences will not come.
+        self._unfenced: list[Batch] = []
         #: At least one batch was answered completely.
         self._has_answered = False
         #: The batch whose client has left while its replies came, and how many bytes of them were dropped since.
@@ -146,6 +151,17 @@ class Upstream:
         if self._timer is None:
             self._timer = rules.timers.after(rules.request_timeout, self._check_request_timeout)
         self.used_at = now
+        if batch.ends_silent and rules.fence:
+            self._send_fence(batch)
+
+    def _send_fence(self, batch: Batch) -> None:
+        """Have ``batch`` done when the server has carried out the requests at its end, which have no replies."""
+        fence = Batch(self._rules.fence, [(None, 1)], 1)
+        fence.setup = self.setup
+        fence.listener = PreambleListener(
+            lambda _: self._listener.released(self, batch, b""), lambda _: self._unfenced.append(batch)
+        )
+        self.send(fence)
 
     def prepare(self, batch: Batch) -> None:
         """Give this upstream to the sender of ``batch``, which wants it alone, once it is in the batch's setup.
@@ -264,6 +280,9 @@ class Upstream:
             self.close("the upstream said that it closes", True)
             if batch.sender is not None:
                 batch.sender.done(batch, data)
+        elif batch.ends_silent and self._rules.fence:
+            if batch.sender is not None and data:
+                batch.sender.reply(batch, data)
         else:
             self._listener.released(self, batch, data)
 
@@ -292,11 +311,15 @@ class Upstream:
         self.close("the client left before its reply was over", True)
 
     def complete_silent(self, batch: Batch) -> None:
-        """Report ``batch``, whose requests have no replies, as answered; called after :meth:`send`."""
+        """Report ``batch``, whose requests have no replies, as answered; called after :meth:`send`.
+
+        If there is a fence its reply does.
+        """
         self._outstanding.remove(batch)
         if batch.listener is not None:
             batch.listener.succeed()
-        self._listener.released(self, batch, b"")
+        if not self._rules.fence:
+            self._listener.released(self, batch, b"")
 
     def finished(self) -> None:
         if self._outstanding and self._scanner.finish():
@@ -378,6 +401,10 @@ class Upstream:
         for batch in reversed(returned):
             self._listener.unsent(batch)
         self._listener.gone(self)
+        for batch in self._unfenced:
+            # One that has failed, or is returned, has replies to come.
+            if batch.sender is not None and not batch.replies:
+                batch.sender.done(batch, b"")
         for batch in returned:
             if batch.sender is not None:
                 batch.sender.go_on()

@@ -248,6 +248,14 @@ def test_one_that_has_no_reply_is_done_before_its_turn() -> None:
     assert done(pipeline, first, b"END\r\n") == [b"END\r\n"]
 
 
+def test_a_batch_says_whether_its_last_request_has_no_reply() -> None:
+    write = b"delete a noreply\r\n"
+    for data, ends_silent in [(write, True), (b"get a\r\n" + write, True), (write + b"get a\r\n", False)]:
+        assert sent(make("memcache", batches=True), data).ends_silent is ends_silent
+    # Before an answer of our own, too.
+    assert sent(make("memcache", batches=True), write + b"bogus\r\n").ends_silent
+
+
 def test_an_answer_of_our_own_waits_for_its_turn() -> None:
     pipeline = make("resp")
     batch = sent(pipeline, b"GET a\r\nCLIENT SETNAME x\r\n")

@@ -87,6 +87,15 @@ def test_hints_stay_with_their_requests() -> None:
     assert sum(count for _, count in head.expected) == head.replies
 
 
+def test_whether_the_last_request_has_no_reply_is_known_of_each_part() -> None:
+    write = b"delete a noreply\r\n"
+    batch = Batch(b"get a\r\n" + write + b"get b\r\n", [("get", 2)], 2)
+    head = split(batch, make_codec("memcache"), 1)
+    assert head is not None
+    assert head.ends_silent is head.data.endswith(write)
+    assert not batch.ends_silent
+
+
 def test_one_request_is_not_divided() -> None:
     batch = replies_to(GET, 2)  # two are said to be in it
     assert split(batch, RESP, 1) is None

@@ -82,6 +82,30 @@ async def test_its_slot_comes_back_as_a_new_connection(start_pool: StartPool, ne
 
 
 @in_reactor
+async def test_a_client_that_stays_after_its_upstream_has_closed_keeps_no_slot(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="resp")
+    [owner] = await clients(pool, 1)
+    await owner.send(b"SUBSCRIBE a\r\nQUIT\r\n")
+    own = await target.accept()
+    assert await own.receive(19) == b"SUBSCRIBE a\r\nQUIT\r\n"
+    last = noise(MEGABYTE)
+    _, got = await together(own.send(last), owner.receive(MEGABYTE))
+    assert got == last
+    own.finish()
+    assert await own.read_all() == b""
+    own.close()
+    # It has been sent FIN, and could still send; the slot is another's.
+    other = await pool.connect()
+    await other.send(b"MULTI\r\n")
+    new = await target.accept()
+    assert await new.receive(7) == b"MULTI\r\n"
+    assert await owner.read_all() == b""
+    record = await pool.record()
+    assert (record.outcome, record.bytes_out) == (Outcome.COMPLETED, MEGABYTE)
+
+
+@in_reactor
 async def test_what_came_before_is_answered_first_and_what_came_with_it_goes_with_it(
     start_pool: StartPool, net: Net
 ) -> None:

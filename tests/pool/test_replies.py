@@ -6,7 +6,7 @@ import pytest
 
 from proxymux.core.outcome import Outcome
 from tests.services.fixtures import RELAYS, StartPool
-from tests.services.peers import Net, in_reactor, settle
+from tests.services.peers import Net, in_reactor, settle, until
 from tests.services.pools import asked, clients, is_silent, opened, pass_time, serves, state, waits
 
 
@@ -240,3 +240,96 @@ async def test_one_that_is_done_before_its_turn_is_not_waited_for(start_pool: St
     await upstream.send(b"END\r\n")
     assert await client.read_all() == b"END\r\n"
     assert (await pool.record()).outcome is Outcome.COMPLETED
+
+
+WRITE = b"set a 0 0 1 noreply\r\n1\r\n"
+FENCE = b"version\r\n"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@in_reactor
+async def test_a_client_sees_what_it_has_written_without_a_reply(
+    start_pool: StartPool, net: Net, is_async: bool
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="memcache", mode="funnel", async_=is_async)
+    [client] = await clients(pool, 1)
+    await client.send(WRITE)
+    upstream = await target.accept()
+    assert await upstream.receive(len(WRITE + FENCE)) == WRITE + FENCE
+    await client.send(b"get a\r\n")
+    await settle()
+    # Never on another connection, which the server may read first.
+    assert await target.is_left_alone()
+    assert upstream.has_something() is is_async
+    for part in (b"VERS", b"ION 1.6", b".18\r\n"):
+        await upstream.send(part)
+        assert await is_silent(client)
+    assert await upstream.receive(7) == b"get a\r\n"
+    await upstream.send(b"END\r\n")
+    assert await client.receive(5) == b"END\r\n"
+    client.finish()
+    assert await client.read_all() == b""
+    assert (await pool.record()).outcome is Outcome.COMPLETED
+
+
+@in_reactor
+async def test_a_reply_does_not_wait_for_a_write_that_came_with_it(start_pool: StartPool, net: Net) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="memcache", mode="funnel")
+    [client] = await clients(pool, 1)
+    await client.send(b"get b\r\n" + WRITE)
+    upstream = await target.accept()
+    assert await upstream.receive(7 + len(WRITE + FENCE)) == b"get b\r\n" + WRITE + FENCE
+    await upstream.send(b"END\r\n")
+    assert await client.receive(5) == b"END\r\n"
+    await client.send(b"get a\r\n")
+    assert await is_silent(upstream)
+    assert await target.is_left_alone()
+    await upstream.send(b"VERSION 1\r\n")
+    assert await upstream.receive(7) == b"get a\r\n"
+    await upstream.send(b"END\r\n")
+    assert await client.receive(5) == b"END\r\n"
+
+
+@pytest.mark.parametrize("before", [b"", b"get b\r\n"])
+@in_reactor
+async def test_an_upstream_that_closes_after_a_write_without_a_reply_fails_nobody(
+    start_pool: StartPool, net: Net, before: bytes
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="memcache", mode="funnel", async_=True)
+    [client] = await clients(pool, 1)
+    await client.send(before + WRITE)
+    upstream = await target.accept()
+    assert await upstream.receive(len(before + WRITE + FENCE)) == before + WRITE + FENCE
+    if before:
+        await upstream.send(b"END\r\n")
+        assert await client.receive(5) == b"END\r\n"
+    upstream.close()
+    await settle()
+    await client.send(b"get a\r\n")
+    upstream = await target.accept()
+    assert await upstream.receive(7) == b"get a\r\n"
+    await upstream.send(b"END\r\n")
+    assert await client.receive(5) == b"END\r\n"
+
+
+@in_reactor
+async def test_a_client_that_leaves_after_a_write_without_a_reply_leaves_its_upstream_of_use(
+    start_pool: StartPool, net: Net
+) -> None:
+    target = net.upstream()
+    pool = start_pool(target, target, codec="memcache", mode="funnel")
+    first, other = await clients(pool, 2)
+    await first.send(WRITE)
+    upstream = await target.accept()
+    assert await upstream.receive(len(WRITE + FENCE)) == WRITE + FENCE
+    first.reset()
+    await until(lambda: pool.service.leases.clients == 1, "the client to be gone")
+    await upstream.send(b"VERSION 1\r\n")
+    await until(lambda: state(pool)["sv_idle"] == 1, "the upstream to be idle")
+    await other.send(b"get a\r\n")
+    assert await upstream.receive(7) == b"get a\r\n"
+    await upstream.send(b"END\r\n")
+    assert await other.receive(5) == b"END\r\n"

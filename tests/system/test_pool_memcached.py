@@ -139,6 +139,18 @@ def test_noreply_has_none(start: Start, upstream: int) -> None:
         assert client.value(b"k") == b"15"
 
 
+@pytest.mark.parametrize("arguments", [(), ("--async",)])
+def test_what_was_written_without_a_reply_is_there_for_the_next_request(
+    start: Start, upstream: int, arguments: tuple[str, ...]
+) -> None:
+    proxy = funnel(start, upstream, 4, *arguments)
+    with Connection(proxy.port) as client:
+        for number in range(60):
+            value = b"%08d" % number * 100_000  # takes memcached longer to read than a get on another connection
+            client.send(b"set k 0 0 %d noreply\r\n%b\r\n" % (len(value), value))
+            assert client.value(b"k") == value
+
+
 def test_meta_commands_and_statistics_pass(start: Start, upstream: int) -> None:
     proxy = funnel(start, upstream)
     with Connection(proxy.port) as client:

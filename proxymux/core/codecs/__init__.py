@@ -194,7 +194,7 @@ class Codec(Protocol):
     """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
     A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``setups``, ``requests_for``,
-    ``rewrites``, ``failure_for`` and ``repeatable``: see :func:`complete`.
+    ``rewrites``, ``fence``, ``failure_for`` and ``repeatable``: see :func:`complete`.
     """
 
     #: The name for ``--codec`` and :func:`make_codec`.
@@ -212,6 +212,10 @@ class Codec(Protocol):
     ends_at_own: bool
     #: True if the reply scanners are :class:`Rewriter`, too.
     rewrites: bool
+    #: A request that changes nothing and has one reply; empty if the protocol has none.  Where a client's next request
+    #: may go to another upstream, it is sent after a SILENT one, and its reply shows that the server has come so far.
+    #: The reply scanners are told of it by ``expect(None)``.
+    fence: bytes
 
     @property
     def setups(self) -> Setups | None:
@@ -259,6 +263,7 @@ class CodecBase:
     silent_first = False
     ends_at_own = False
     rewrites = False
+    fence = b""
     setups: Setups | None = None
     if TYPE_CHECKING:
 
@@ -288,6 +293,7 @@ class _Completed:
         self.ends_at_own = bool(getattr(codec, "ends_at_own", CodecBase.ends_at_own))
         self.setups = getattr(codec, "setups", None)
         self.rewrites = bool(getattr(codec, "rewrites", CodecBase.rewrites))
+        self.fence: bytes = getattr(codec, "fence", CodecBase.fence)
         self.requests = codec.requests
         self.requests_for = getattr(codec, "requests_for", lambda _: codec.requests())
         self.replies = codec.replies
@@ -307,6 +313,7 @@ _OPTIONAL: Final = (
     "setups",
     "requests_for",
     "rewrites",
+    "fence",
     "failure_for",
     "repeatable",
 )
@@ -318,8 +325,8 @@ def complete(codec: Codec) -> Codec:
     ``pipelines`` and ``ends_at_own`` default to False: each request waits for the reply before it, and the scanner is
     expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
     not show where a reply ends, a greeting looks like any reply.  ``setups`` defaults to None, ``requests_for`` to
-    ``requests``, ``rewrites`` to False, and ``failure_for`` to ``failure``.  Without ``repeatable`` no request is sent
-    twice.
+    ``requests``, ``rewrites`` to False, ``fence`` to none, and ``failure_for`` to ``failure``.  Without ``repeatable``
+    no request is sent twice.
 
     :param codec: a codec that has all other members.
     """

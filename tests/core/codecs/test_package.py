@@ -142,6 +142,7 @@ def test_what_a_codec_does_not_say_is_taken_to_be_the_safe_answer(gap: bool) -> 
     assert codec.replies().must_close is False
     assert codec.failure("no") == b"no"
     assert not codec.repeatable(b"1\n")
+    assert codec.fence == b""
 
 
 @pytest.mark.parametrize("member", ["pipelines", "silent_first", "ends_at_own"])

@@ -385,3 +385,9 @@ def test_a_pipeline_of_100_000_commands_is_one_run() -> None:
     data = SET * 100_000
     assert resp.requests().feed(data) == [Request(len(data), count=100_000)]
     assert work_of(resp, None, [data]) < 3 * len(data)
+
+
+@pytest.mark.parametrize(("got", "shown"), [(b"f", "f"), (b"+", "+"), (b"\x1b", "?"), (b"\xff", "?")])
+def test_what_stands_in_the_place_of_an_argument_is_told_in_redis_own_words(got: bytes, shown: str) -> None:
+    bad = bad_requests(resp, b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n" + got + b"ooz\r\n")
+    assert bad.answer == f"-ERR Protocol error: expected '$', got '{shown}'\r\n".encode()

@@ -69,3 +69,12 @@ def test_an_error_is_told_without_the_password(reply: bytes, problem: str | None
     setups = RespSetups()
     setups.credentials = Credentials((b"default", b"sesame"))
     assert setups.problem(reply) == problem
+
+
+def test_a_server_that_wants_a_login_is_told_with_the_remedy() -> None:
+    setups = RespSetups()
+    assert setups.problem(b"-NOAUTH Authentication required.\r\n") == (
+        "NOAUTH Authentication required. (an upstream line in --auth-file logs in)"
+    )
+    setups.credentials = Credentials((b"default", b"sesame"))
+    assert setups.problem(b"-NOAUTH Authentication required.\r\n") == "NOAUTH Authentication required."

@@ -27,6 +27,7 @@ class MemcacheCodec(CodecBase):
 
     name = "memcache"
     pipelines = True
+    fence = b"version\r\n"
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS, asks_for_login: bool = False) -> None:
         self._limits = limits

@@ -202,7 +202,8 @@ class RespRequests:
     def _read_length(self, line: bytes) -> None:
         """Read the line with the length of an argument."""
         if line[0] != _BULK:
-            raise _bad("an argument that is no bulk string")
+            got = chr(line[0])
+            raise _bad(f"expected '$', got '{got if ' ' < got <= '~' else '?'}'")
         length = number_in(line)
         if length is None or not 0 <= length <= self._bulk_limit:
             raise _bad("invalid bulk length")

@@ -15,6 +15,8 @@ HELLO: Final = {version: b"*2\r\n$5\r\nHELLO\r\n$1\r\n%b\r\n" % version for vers
 #: Redis tells of a command that it does not know with which arguments it was sent, passwords included.
 _ARGUMENTS: Final = ", with args"
 _UNPRINTABLE: Final = re.compile(rb"[^ -~]")
+#: Clients that log in themselves come too late: the connection is not theirs yet.
+_REMEDY: Final = "(an upstream line in --auth-file logs in)"
 
 
 def command(*words: bytes) -> bytes:
@@ -54,4 +56,5 @@ class RespSetups:
         upstream = self.credentials.upstream
         if upstream is not None and upstream[1] in line:
             line = line.partition(b" ")[0][:20]
-        return _UNPRINTABLE.sub(b"?", line).decode("ascii").partition(_ARGUMENTS)[0][:200]
+        text = _UNPRINTABLE.sub(b"?", line).decode("ascii").partition(_ARGUMENTS)[0][:200]
+        return f"{text} {_REMEDY}" if upstream is None and text.startswith("NOAUTH") else text
