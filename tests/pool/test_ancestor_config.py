@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxymux.errors import ConfigError
@@ -173,6 +173,7 @@ def test_a_count_that_does_not_match_the_targets_is_said() -> None:
     assert complaint({**ENVIRONMENT, "PROXY_CONNECTIONS_CNT": "2"}) == "TARGET_HOST_2: is required"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*ENVIRONMENT, "LOCAL_MAX_CONNECTIONS", "TARGET_HOST_2"]), st.text()))
 def test_whatever_stands_in_the_environment_it_is_read_or_refused_in_one_line(given: dict[str, str]) -> None:
     complaints: list[str] = []
