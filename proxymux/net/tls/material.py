@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography import x509
 
@@ -11,6 +13,8 @@ from proxymux.errors import BadCertificate
 from proxymux.net.tls.certificates import KeyPair, ocsp_path, pem_files, read_certificates, read_file, read_key_pair
 from proxymux.net.tls.files import WatchedFiles
 from proxymux.net.tls.rules import ServerRules
+
+_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,13 @@ class MaterialFiles:
         path = self._rules.crl
         if path is None:
             return ()
+        lists = _CRL.findall(read_file(path))
         try:
-            return (x509.load_pem_x509_crl(read_file(path)),)
+            if lists:
+                return tuple(map(x509.load_pem_x509_crl, lists))
         except ValueError:
-            raise BadCertificate(f"{path}: there is no certificate revocation list in PEM form") from None
+            pass  # one that is broken is as good as none
+        raise BadCertificate(f"{path}: there is no certificate revocation list in PEM form") from None
 
 
 def _assemble(

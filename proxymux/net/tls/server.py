@@ -87,6 +87,8 @@ class ServerContexts:
             self._contexts[pair.digest, name] = context
             if len(self._contexts) > _MOST_CONTEXTS:
                 self._contexts.popitem(last=False)
+        else:
+            self._contexts.move_to_end((pair.digest, name))  # names that nobody asks for any more go first
         return context
 
 

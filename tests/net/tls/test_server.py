@@ -209,6 +209,40 @@ def test_a_client_certificate_is_demanded_and_revoked(
     assert (connects(good), connects(bad)) == (True, False)
 
 
+def test_a_file_may_have_the_lists_of_several_authorities(
+    tmp_path: Path, own: Credentials, authority: Authority, stranger: Authority
+) -> None:
+    bad = [authority.issue("bad.example"), stranger.issue("bad.example")]
+    good = [authority.issue("good.example"), stranger.issue("good.example")]
+    both, crl = tmp_path / "ca.pem", tmp_path / "crl.pem"
+    both.write_bytes(authority.file.read_bytes() + stranger.file.read_bytes())
+    crl.write_bytes(authority.revoke(bad[0]) + stranger.revoke(bad[1]))
+    contexts = ServerContexts(str(own.file), ServerRules(client_ca=str(both), crl=str(crl)))
+    for credentials in (*bad, *good):
+        client = MemoryClient(contexts.engine("proxy.example"), authority.for_client(credentials), "proxy.example")
+        client.shake_hands()
+        assert client.engine.is_secured == (credentials in good)
+
+
+def test_names_that_nobody_asks_for_any_more_make_way_for_others(
+    folder: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxymux.net.tls.server._MOST_CONTEXTS", 3)
+    contexts = ServerContexts(str(folder), ServerRules())
+    context = authority.for_client()
+    context.check_hostname = False
+
+    def again(name: str, session: ssl.SSLSession | None = None) -> MemoryClient:
+        return shaken(MemoryClient(contexts.engine(name), context, name, session))
+
+    kept, lost = again("a.example").tls.session, again("first.wild.example").tls.session
+    for number in range(5):
+        again(f"{number}.wild.example")
+        again("a.example")
+    assert again("a.example", kept).tls.session_reused
+    assert not again("first.wild.example", lost).tls.session_reused
+
+
 def test_no_session_outlives_a_revocation(tmp_path: Path, own: Credentials, authority: Authority) -> None:
     contexts = ServerContexts(str(own.file), ServerRules(client_ca=str(authority.file)))
     context = authority.for_client(authority.issue("client.example"))
