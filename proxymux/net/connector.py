@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from twisted.internet import error
+from twisted.internet.interfaces import IDelayedCall
 
 from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
@@ -187,7 +188,7 @@ class Connecting:
         self._attempts = Attempts(forward.targets, forward.retries, PAUSE if self._retries_all else 0.0)
         self._plan: Iterator[tuple[float, Target]] = iter(self._attempts)
         self._attempt: Attempt | None = None
-        self._timer: Timer | None = None
+        self._timer: Timer | IDelayedCall | None = None
         self._is_beginning = False
         self._reason = ""
         self._outcomes: set[Outcome] = set()
@@ -201,7 +202,7 @@ class Connecting:
                 outcome = next(iter(self._outcomes)) if len(self._outcomes) == 1 else Outcome.UNREACHABLE
                 listener.gave_up(ConnectFailure(self._reason, outcome))
             elif delay:
-                self._timer = self._timers.after(delay, self._waited, target)
+                self._timer = self._timers.exactly_after(delay, self._waited, target)
             else:
                 self._try(target)
 

@@ -39,6 +39,10 @@ class Timers:
             self._schedule()
         return timer
 
+    def exactly_after(self, seconds: float, function: Callable[..., object], *arguments: object) -> IDelayedCall:
+        """As :meth:`after`, without the delay of up to a tick, at the cost of a delayed call of its own."""
+        return self._clock.callLater(seconds, function, *arguments)
+
     def stop(self) -> None:
         """Leave no delayed call on the clock, as soon as no timer is set."""
         self._is_stopping = True

@@ -41,11 +41,15 @@ async def is_served(client: Peer, target: Upstream, data: bytes = b"hello") -> N
 # How often
 
 
+@pytest.mark.parametrize("begins_at", [0.0, 0.05], ids=["on a tick of the timers", "between two ticks"])
 @in_reactor
-async def test_eleven_attempts_a_tenth_of_a_second_apart_and_one_call_back(start: Start, net: Net) -> None:
+async def test_eleven_attempts_a_tenth_of_a_second_apart_and_one_call_back(
+    start: Start, net: Net, begins_at: float
+) -> None:
     target = net.upstream(listens=False)
     failed, inactive = Callback(b"sorry"), Callback(b"never")
     proxy = start(lambda data: {"remote": target.remote}, connect_error=failed, inactivity_error=inactive)
+    proxy.clock.advance(begins_at)
     client = await asks(proxy)
     for attempt in range(1, RETRIES + 1):
         await proxy.has_failed(attempt)
