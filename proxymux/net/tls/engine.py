@@ -3,7 +3,7 @@
 Bytes from the peer are put in, plain bytes are read out; plain bytes are written in, bytes for the peer are taken out.
 The connection object is pyOpenSSL's, with its memory BIOs.  The functions that carry bytes are called in OpenSSL
 directly, as pyOpenSSL's own methods cost as much again for every record.  The private names of pyOpenSSL that are used
-here were tried with 24.1 to 26.4, and are used in no other module.
+here were tried with 24.3 to 26.4, and are used in no other module.
 
 OpenSSL keeps errors in a queue of the thread, where one that is left behind is taken for the next connection's: every
 path that fails clears the queue.
