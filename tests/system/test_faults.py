@@ -463,7 +463,7 @@ COURSES: Final[list[tuple[Callable[[socket.socket, socket.socket], Course], str]
     (client_resets, "client_aborted"),
     (upstream_resets, "upstream_aborted"),
     (upstream_resets_at_once, "upstream_aborted"),
-    (upstream_finishes_without_a_word, "upstream_aborted"),
+    (upstream_finishes_without_a_word, "completed"),
 ]
 BATCH: Final = 200
 #: Descriptors that a relay may keep for the next: those of 16 pipes.
