@@ -107,6 +107,7 @@ def test_the_table_has_a_row_for_each_input(scripts: Any, session: Any) -> None:
     assert [cell.strip() for cell in row.split("|")[2:-1]] == ["", "", "", "", "", "answering,", "", ""]
 
 
+@pytest.mark.slow
 def test_both_are_made_as_files(scripts: Any, tmp_path: Path) -> None:
     scripts("state_diagrams").make(tmp_path)
     made = {"pipeline.rst", "pipeline.svg", "session.rst", "session.svg"}

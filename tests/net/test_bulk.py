@@ -339,6 +339,7 @@ async def test_a_first_byte_amid_bulk_from_the_client_is_in_time(join: Join) -> 
     assert inactive.remotes == []
 
 
+@pytest.mark.slow
 @in_reactor
 async def test_what_broken_flows_have_left_is_never_heard_by_another(start: Start, net: Net) -> None:
     """Pipes and buffers go from one exchange to the next, but not what is in them."""

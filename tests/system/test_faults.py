@@ -146,6 +146,7 @@ def is_readable(connection: socket.socket) -> bool:
 LIMITS: Final = [64, 65]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", LIMITS)
 def test_more_clients_than_descriptors_wait_in_the_queue_and_are_served_later(
     start: Start, echo: int, relay: str, limit: int
@@ -275,6 +276,7 @@ def undecided(proxy: Twistd) -> socket.socket:
     return client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", range(4))
 def test_while_there_are_no_descriptors_clients_wait_and_are_served_when_there_are(
     start: Start, echo: int, relay: str, count: int

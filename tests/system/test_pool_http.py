@@ -127,6 +127,7 @@ def test_curl_posts_ten_megabytes(proxy: Twistd, tmp_path: Path) -> None:
     assert curl(*posted, url(proxy, "/post")).split()[0] == str(len(LARGE))
 
 
+@pytest.mark.slow
 def test_wrk_gets_nothing_but_good_replies(proxy: Twistd, upstream: int) -> None:
     out = run("wrk", "-t1", "-c50", "-d1s", url(proxy, "/echo"))
     assert "Non-2xx" not in out

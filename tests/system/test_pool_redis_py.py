@@ -64,6 +64,7 @@ def uses(port: int, **options: Any) -> Callable[[int], None]:
     return work
 
 
+@pytest.mark.slow
 @modes
 def test_forty_of_its_defaults_share_a_few_slots(
     start: Start, server: Server, tmp_path: Path, mode: tuple[str, ...]
@@ -79,6 +80,7 @@ def test_forty_of_its_defaults_share_a_few_slots(
     assert "warn" not in proxy.log()
 
 
+@pytest.mark.slow
 @modes
 def test_clients_of_both_versions_share_a_few_slots(
     start: Start, server: Server, tmp_path: Path, mode: tuple[str, ...]
@@ -88,6 +90,7 @@ def test_clients_of_both_versions_share_a_few_slots(
     assert failures(40, lambda number: both[number % 2](number)) == []
 
 
+@pytest.mark.slow
 @modes
 def test_who_logs_in_at_the_pool_shares_and_who_does_not_is_not_served(
     start: Start, server: Server, tmp_path: Path, mode: tuple[str, ...]
@@ -114,6 +117,7 @@ def test_who_logs_in_at_the_pool_shares_and_who_does_not_is_not_served(
     assert all(secret not in proxy.log() for secret in ("sesame", "only for", "another"))
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_its_defaults_is_done_whole_or_not_at_all(start: Start, server: Server, tmp_path: Path) -> None:
     upstream = redis(server, tmp_path)
     for mode, done in ((MODES[0], None), (MODES[1], b"2")):
@@ -128,6 +132,7 @@ def test_a_pipeline_of_its_defaults_is_done_whole_or_not_at_all(start: Start, se
             assert connection.get("counter") == done
 
 
+@pytest.mark.slow
 def test_its_subscribers_hear_in_their_version(start: Start, server: Server, tmp_path: Path) -> None:
     proxy = proxied(start, redis(server, tmp_path), MODES[1])
     for protocol in (2, 3):
@@ -138,6 +143,7 @@ def test_its_subscribers_hear_in_their_version(start: Start, server: Server, tmp
             assert subscriber.get_message(timeout=10)["data"] == b"one"
 
 
+@pytest.mark.slow
 def test_another_database_is_refused_in_words_where_there_is_no_slot_for_it(
     start: Start, server: Server, tmp_path: Path
 ) -> None:

@@ -221,6 +221,7 @@ def test_the_pool_and_the_gateway_take_them_too(activate: Activate, sockets: dic
     assert ask(sockets["UNIX"], b"nonsense\n") == b"401"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("listen", "words"),
     [

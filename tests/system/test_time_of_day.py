@@ -24,6 +24,7 @@ def proxy(data):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relay", RELAYS)
 @pytest.mark.parametrize("reactor", ["epoll", "poll", "asyncio"])
 @pytest.mark.parametrize("step", ["-3600", "3600"])
