@@ -339,9 +339,10 @@ class Exchange:
 
     def _truncation(self) -> str | None:
         """Say which peer has ended TLS without close_notify, so that its last bytes may have been cut off."""
-        if self._client.connection.is_truncated:
+        client, upstream = self._client.connection, self._upstream.connection
+        if client.handle is not None and client.is_truncated:
             return "the client ended TLS without close_notify"
-        if self._upstream.connection.is_truncated:
+        if upstream.handle is not None and upstream.is_truncated:
             return "the upstream ended TLS without close_notify"
         return None
 

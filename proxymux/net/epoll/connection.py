@@ -53,6 +53,7 @@ class EpollConnection:
         "_producer",
         "_timer",
         "fd",
+        "handle",
         "is_broken",
         "is_ending",
         "is_finished",
@@ -84,6 +85,7 @@ class EpollConnection:
         self.owner = owner
         self.peer = peer
         self.is_patient = is_patient
+        self.handle: SSL.Connection | None = None
         self.is_lost = False
         self.is_finished = False
         #: What the kernel does not take yet; None if there is nothing.
@@ -117,10 +119,6 @@ class EpollConnection:
         if self._local is None:
             self._local = address_of(self.sock.getsockname())
         return self._local
-
-    @property
-    def handle(self) -> SSL.Connection | None:
-        return self.sock.engine.connection if isinstance(self.sock, TlsSocket) else None
 
     @property
     def is_truncated(self) -> bool:
@@ -236,6 +234,7 @@ class EpollConnection:
     def start_tls(self, engine: TlsEngine, received: bytes = b"") -> None:
         assert isinstance(self.sock, socket.SocketType)
         self.sock = secured = TlsSocket(self.sock, engine, self)
+        self.handle = engine.connection
         if received:
             engine.put_bytes(received)
         try:
