@@ -205,11 +205,8 @@ class Exchange:
             self._end(Cause.COMPLETED)  # the close sends the FIN
         elif flow.sink.half_closes and not (flow is self._upstream and self._ends_with_upstream):
             flow.sink.finish()
-        elif flow is self._upstream:
+        else:  # flow is that of the upstream: our own TLS can be half-closed, and a client's alone is Twisted's
             self._client.connection.when_flushed(self._client.flushed)
-        else:
-            # A TLS upstream cannot be half-closed: it may still answer, and ends by itself.
-            self._upstream.is_flushed = True
 
     def flow_flushed(self) -> None:
         """Take note that our FIN has been sent on one of the connections; end the exchange if that was all."""

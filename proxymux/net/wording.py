@@ -39,6 +39,9 @@ _TWISTED: Final[tuple[tuple[type[Exception], str], ...]] = (
     (error.ConnectionLost, "connection lost"),
 )
 
+#: The peer has sent FIN before the TLS handshake was done.
+CUT_IN_HANDSHAKE: Final = "the peer closed the connection in the handshake"
+
 _NOT_TLS: Final = "what the peer sends is not TLS"
 _CUT: Final = "the peer closed the connection without the end of TLS (close_notify)"
 #: What OpenSSL says of the other end, by the name of its error.

@@ -353,10 +353,7 @@ class EpollConnection:
 
     def _close(self) -> None:
         if isinstance(self.sock, TlsSocket):
-            try:
-                self.sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # the connection is lost already
+            self._shut()
         if self.send_buffer is None:
             self.close_now()
         else:
@@ -367,11 +364,14 @@ class EpollConnection:
             return
         if not self.is_finished or self.handle is not None:
             # The kernel answers a close with unread bytes by a reset; so FIN is sent first.
-            try:
-                self.sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass  # the connection is lost already
+            self._shut()
         self.fail(None)
+
+    def _shut(self) -> None:
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the connection is lost already
 
     def abort(self) -> None:
         if not self.is_lost:

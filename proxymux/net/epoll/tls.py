@@ -11,10 +11,9 @@ from collections import deque
 from typing import Any, Final, Protocol
 
 from proxymux.net.epoll.send_buffer import SendBuffer
-from proxymux.net.tls.engine import CLOSED, TAKE_SIZE, TlsEngine, TlsError, pointer_to
+from proxymux.net.tls.engine import CLOSED, PIECE, TAKE_SIZE, TlsEngine, TlsError, pointer_to
+from proxymux.net.wording import CUT_IN_HANDSHAKE
 
-#: Plain bytes that are encrypted at once: with what TLS adds to each record, they fit into one take().
-_PIECE: Final = TAKE_SIZE // 2
 #: Encrypted bytes of one read.
 _READ_SIZE: Final = 1 << 16
 _in: Final = bytearray(_READ_SIZE)
@@ -84,7 +83,7 @@ class TlsSocket:
             except BlockingIOError:
                 return False
             if not count:
-                raise ConnectionError("the peer closed the connection in the handshake")
+                raise ConnectionError(CUT_IN_HANDSHAKE)
             engine.put(_in_pointer, count)
 
     def recv_into(self, buffer: memoryview) -> int:
@@ -171,11 +170,11 @@ class TlsSocket:
         size, done = len(data), 0
         with pointer_to(data) as pointer:
             while done < size and self._connection.send_buffer is None:
-                piece = min(size - done, _PIECE)
+                piece = min(size - done, PIECE)
                 self.engine.write(pointer + done, piece)
                 self.flush()
                 done += piece
-        if done < _PIECE and self._connection.send_buffer is None:
+        if done < PIECE and self._connection.send_buffer is None:
             self.engine.shrink()  # of more than that, as much again is likely to follow
         return done
 
@@ -272,10 +271,7 @@ class TlsSendBuffer(SendBuffer):
         while self._plain:
             data = self._plain.popleft()
             self._plain_size -= len(data)
-            pointer = pointer_to(data)
-            for start in range(0, len(data), _PIECE):
-                engine.write(pointer + start, min(_PIECE, len(data) - start))
-                self._secured.flush()
+            engine.encrypt(data, self._secured.flush)
             super().send()
         engine.shrink()
         if self._secured.fin_is_due:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
-from proxymux.net.tls.engine import CLOSED, TAKE_SIZE, TlsEngine, TlsError, pointer_to
+from proxymux.net.tls.engine import CLOSED, TlsEngine, TlsError, pointer_to
+from proxymux.net.wording import CUT_IN_HANDSHAKE
 
 if TYPE_CHECKING:
     from proxymux.net.reactor.connection import TransportConnection
 
-#: Plain bytes that are encrypted at once: with what TLS adds to each record, they fit into one take().
-_PIECE: Final = TAKE_SIZE // 2
 _plain: Final = bytearray(1 << 16)
 _plain_pointer = pointer_to(_plain)
 
@@ -64,18 +64,15 @@ class TransportTls:
     def fin_received(self, connection: TransportConnection) -> None:
         """Take note that the peer has sent FIN."""
         if not self.engine.is_secured:
-            connection.break_off(ConnectionError("the peer closed the connection in the handshake"))
+            connection.break_off(ConnectionError(CUT_IN_HANDSHAKE))
         elif not connection.is_finished:
             self.is_truncated = True
             connection.note_finished()
 
     def send(self, connection: TransportConnection, data: bytes) -> None:
         """Send ``data``, encrypted."""
-        pointer = pointer_to(data)
         try:
-            for start in range(0, len(data), _PIECE):
-                self.engine.write(pointer + start, min(_PIECE, len(data) - start))
-                self._flush(connection)
+            self.engine.encrypt(data, functools.partial(self._flush, connection))
         except TlsError as error:
             connection.break_off(error)
 

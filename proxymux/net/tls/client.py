@@ -7,10 +7,10 @@ from collections import OrderedDict
 from typing import Final
 
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
 
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.net.tls.certificates import read_certificates, read_key_pair
+from proxymux.net.tls.context import new_context, trust, use_pair
 from proxymux.net.tls.engine import TlsEngine
 from proxymux.net.tls.files import WatchedFiles
 from proxymux.net.tls.names import is_address
@@ -50,7 +50,8 @@ class ClientContexts:
 
         :raises BadCertificate: if one of them cannot be used.
         """
-        self._make_context(self._key(UpstreamTls()))
+        if self._rules.ca is not None or self._rules.cert is not None:  # the system's authorities are read when needed
+            self._make_context(self._key(UpstreamTls()))
 
     def engine(self, tls: UpstreamTls, server_name: str) -> TlsEngine:
         """Make the engine of one connection.
@@ -88,23 +89,13 @@ class ClientContexts:
 
     def _make_context(self, key: _ContextKey) -> SSL.Context:
         ca, cert, alpn, verifies = key
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_min_proto_version(self._rules.minimum)
-        context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        context = new_context(SSL.TLS_CLIENT_METHOD, self._rules.minimum)
         if ca is None:
             context.set_default_verify_paths()
         else:
-            store = context.get_cert_store()
-            assert store is not None
-            for certificate in read_certificates(ca):
-                store.add_cert(X509.from_cryptography(certificate))
+            trust(context, read_certificates(ca))
         if cert is not None:
-            pair = read_key_pair(cert, self._rules.password())
-            context.use_certificate(pair.chain[0])
-            for certificate in pair.chain[1:]:
-                context.add_extra_chain_cert(certificate)
-            context.use_privatekey(pair.key)
+            use_pair(context, read_key_pair(cert, self._rules.password()))
         if alpn:
             context.set_alpn_protos([name.encode("ascii") for name in alpn])
         # A pinned certificate is compared by the handshake's owner; no authority vouches for it.

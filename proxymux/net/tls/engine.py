@@ -3,7 +3,7 @@
 Bytes from the peer are put in, plain bytes are read out; plain bytes are written in, bytes for the peer are taken out.
 The connection object is pyOpenSSL's, with its memory BIOs.  The functions that carry bytes are called in OpenSSL
 directly, as pyOpenSSL's own methods cost as much again for every record.  The private names of pyOpenSSL that are used
-here were tried with 24.3 to 26.4, and are used in no other module.
+here were tried with 24.3 to 26.4.
 
 OpenSSL keeps errors in a queue of the thread, where one that is left behind is taken for the next connection's: every
 path that fails clears the queue.
@@ -24,6 +24,8 @@ WANT: Final = -1
 CLOSED: Final = 0
 #: Bytes of one take().
 TAKE_SIZE: Final = 1 << 17
+#: Plain bytes that are written at once: with what TLS adds to each record, they fit into one take().
+PIECE: Final = TAKE_SIZE // 2
 #: Bytes that one memory BIO may have grown to before it is worth a new one: it never shrinks by itself.
 _SMALL: Final = 1 << 12
 
@@ -138,6 +140,17 @@ class TlsEngine:
             done += count
         if size > _SMALL:
             self._is_large = True
+
+    def encrypt(self, data: bytes, flush: Callable[[], None]) -> None:
+        """Write all of ``data`` in pieces.
+
+        :param flush: called after each piece, to take it out.
+        :raises TlsError: if the connection has failed.
+        """
+        pointer = pointer_to(data)
+        for start in range(0, len(data), PIECE):
+            self.write(pointer + start, min(PIECE, len(data) - start))
+            flush()
 
     def take(self) -> memoryview:
         """Take out bytes for the peer, at most :data:`TAKE_SIZE`; the view is valid until the next call."""

@@ -12,7 +12,7 @@ from proxymux.net.happy_eyeballs import DialListener, TlsFailed
 from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.engine import TlsError
 from proxymux.net.tls.names import name_problem, peer_certificate, without_root
-from proxymux.net.wording import explain
+from proxymux.net.wording import CUT_IN_HANDSHAKE, explain
 
 
 class ClientHandshake:
@@ -98,5 +98,4 @@ class ClientHandshake:
     def lost(self, reason: Exception | None) -> None:
         if self._listener is not None:
             listener, self._listener = self._listener, None
-            cut = "the peer closed the connection in the handshake"
-            listener.failed(TlsFailed(f"TLS: {explain(reason) if isinstance(reason, TlsError) else cut}"))
+            listener.failed(TlsFailed(f"TLS: {explain(reason) if isinstance(reason, TlsError) else CUT_IN_HANDSHAKE}"))

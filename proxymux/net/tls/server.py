@@ -11,11 +11,12 @@ from collections import OrderedDict
 from typing import Final
 
 from OpenSSL import SSL
-from OpenSSL.crypto import X509, X509StoreFlags
+from OpenSSL.crypto import X509StoreFlags
 
 from proxymux.errors import BadCertificate
 from proxymux.net.tls.alpn import select_from
 from proxymux.net.tls.certificates import KeyPair
+from proxymux.net.tls.context import new_context, trust, use_pair
 from proxymux.net.tls.engine import TlsEngine
 from proxymux.net.tls.material import Material, MaterialFiles
 from proxymux.net.tls.rules import ServerRules
@@ -98,19 +99,10 @@ def _make_context(pair: KeyPair, material: Material, rules: ServerRules, resumes
     :param resumes: give clients tickets, to resume their sessions.
     :raises BadCertificate: if OpenSSL does not accept the files.
     """
-    context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_min_proto_version(rules.minimum)
-    context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context = new_context(SSL.TLS_SERVER_METHOD, rules.minimum)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # a ticket is kept by the client alone
     context.set_session_id(hashlib.sha256(pair.digest).digest())
-    try:
-        context.use_certificate(pair.chain[0])
-        for certificate in pair.chain[1:]:
-            context.add_extra_chain_cert(certificate)
-        context.use_privatekey(pair.key)
-    except SSL.Error:
-        raise BadCertificate(f"{pair.path}: OpenSSL does not accept the certificate or its key") from None
+    use_pair(context, pair)
     if pair.ocsp:
         context.set_ocsp_server_callback(lambda handle, answer: answer or b"", pair.ocsp)
     if rules.alpn:
@@ -124,10 +116,8 @@ def _make_context(pair: KeyPair, material: Material, rules: ServerRules, resumes
 
 def _demand_certificate(context: SSL.Context, material: Material) -> None:
     """Have every client show a certificate of the authorities, and not a revoked one."""
-    store = context.get_cert_store()
-    assert store is not None
+    store = trust(context, material.authorities)
     for authority in material.authorities:
-        store.add_cert(X509.from_cryptography(authority))
         context.add_client_ca(authority)
     for revocations in material.revocations:
         store.add_crl(revocations)
