@@ -1,2 +1,8 @@
+import sys
+
 from setuptools import setup
-setup()
+
+sys.path.insert(0, "compiling")
+from extensions import BuildAllOrNone, extensions
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAllOrNone})

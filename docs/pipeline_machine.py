@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
 from typing import Any
 
 from state_exploring import Machine
@@ -43,15 +42,14 @@ def _samples(pipeline: Pipeline) -> list[tuple[enum.Enum, Any]]:
             found.append((Input.GIVEN, batch))
         else:
             found += [(what, batch) for what in (Input.UNSENT, Input.HELD_UP)]
-            found += [(Input.REPLY, b"+PO"), (Input.DONE, (batch, b"+PONG\r\n")), (Input.DONE, _closing(batch))]
+            found += [(Input.REPLY, b"+PO"), (Input.DONE, (batch, b"+PONG\r\n")), (Input.DONE, lambda: _closing(batch))]
     return found
 
 
-def _closing(batch: Batch) -> Iterator[Any]:
-    """A batch and the last of its replies, after which the upstream closes: the batch is the last when this is read."""
+def _closing(batch: Batch) -> tuple[Batch, bytes]:
+    """A batch and the last of its replies, after which the upstream closes."""
     batch.is_last = True
-    yield batch
-    yield b""
+    return batch, b""
 
 
 def _pipeline(codec: str, is_spare: bool = True) -> Pipeline:

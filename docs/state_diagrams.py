@@ -37,6 +37,7 @@ _NO_VALUE = (
     Input.ACCEPTED,
     Input.OPENED,
     Input.SECURED,
+    Input.MOVED,
     Input.CLIENT_FINISHED,
     Input.CLIENT_RESET,
     Input.OUTPUT_FULL,

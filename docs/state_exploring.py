@@ -13,6 +13,7 @@ import importlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 #: Numbers, and lengths of texts and lists, count as equal from here on, so that the exploration ends.
@@ -26,9 +27,10 @@ class Machine:
     """A state machine to be explored.
 
     :param name: the name of the files that are made of it.
-    :param module: the module that has ``State``, ``Input`` and ``TRANSITIONS``.
+    :param module: the module that has ``TRANSITIONS``.
     :param makes: functions that make a new machine with ``state`` and ``take(input, value)``, one for each set-up.
     :param samples: returns the inputs that a machine may get now, with values; the same after the same inputs.
+        A function makes the value when the machine gets it.
     """
 
     name: str
@@ -62,9 +64,9 @@ def explore(machine: Machine) -> Transitions:
 
     :raises LookupError: if an input that has an effect in a state was never tried there; the samples lack it.
     """
-    module = importlib.import_module(machine.module)
-    table = module.TRANSITIONS
-    found = Transitions(list(module.State), list(module.Input), {make().state for make in machine.makes})
+    table = importlib.import_module(machine.module).TRANSITIONS
+    state, what = next((state, what) for state, reactions in table.items() for what in reactions)
+    found = Transitions(list(type(state)), list(type(what)), {make().state for make in machine.makes})
     seen = set()
     todo: deque[tuple[Callable[[], Any], tuple[int, ...]]] = deque((make, ()) for make in machine.makes)
     while todo:
@@ -91,7 +93,8 @@ def _replay(machine: Machine, make: Callable[[], Any], path: tuple[int, ...]) ->
     """Make a machine and give it the inputs of ``path``, each a number among the samples at that time."""
     running = make()
     for number in path:
-        running.take(*machine.samples(running)[number])
+        what, value = machine.samples(running)[number]
+        running.take(what, value() if isinstance(value, FunctionType) else value)
     return running
 
 
@@ -107,6 +110,12 @@ def _signature(thing: Any, depth: int) -> Any:
         return type(thing).__name__  # values such as decisions are told apart by their type only
     if isinstance(thing, (list, tuple, deque)):
         return tuple(_signature(each, depth - 1) for each in list(thing)[:_MANY])
-    names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    # A compiled class has no slots, and tells its attributes by another name.
+    names = [
+        name
+        for kind in type(thing).__mro__
+        for each in ("__slots__", "__mypyc_attrs__")
+        for name in getattr(kind, each, ())
+    ]
     values = {name: getattr(thing, name, None) for name in names} | getattr(thing, "__dict__", {})
     return (type(thing).__name__, *(_signature(values[name], depth - 1) for name in sorted(values)))

@@ -14,7 +14,7 @@ The terms of its interface, in the order in which a connection meets them:
     the result of a decider: :class:`Forward`, :class:`Reject`, :class:`Reply`,
     :class:`Terminate` or :data:`NEED_DATA`.
 *Target*
-    an address that a decision names.
+    an address that a decision names, or one of a *Cluster*, a named set of targets that come and go.
 *Connector*
     connects to a target; the live connection is an *Upstream*.
 *Relay*
@@ -40,6 +40,7 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
+from proxymux.core.codecs.view import RequestView
 from proxymux.core.decision import NEED_DATA, Decision, Forward, Reject, Reply, Terminate
 from proxymux.core.identity import Client
 from proxymux.version import __version__
@@ -58,6 +59,7 @@ __all__ = [
     "Multiplexer",
     "Reject",
     "Reply",
+    "RequestView",
     "Router",
     "Terminate",
     "__version__",

@@ -64,6 +64,27 @@ class BadMessage(ProxymuxError, ValueError):
         self.finished: list[Any] = []
 
 
+class EtcdError(ProxymuxError):
+    """etcd cannot be asked, or has refused.  The text has no user, password or token.
+
+    :param code: gRPC's number of what etcd has answered; None if it has not.
+    :param is_unsure: what was asked for may have been done all the same.
+    """
+
+    def __init__(self, problem: str, code: int | None = None, is_unsure: bool = False) -> None:
+        super().__init__(problem)
+        self.code = code
+        self.is_unsure = is_unsure
+
+
+class NotHeld(ProxymuxError):
+    """A target cannot be held: it is none of the pool's, or too many are."""
+
+
+class NoMember(ProxymuxError):
+    """There is no such cluster, or it has no such member."""
+
+
 class ConfigError(ProxymuxError):
     """The value of an option cannot be used.
 

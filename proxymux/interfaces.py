@@ -21,6 +21,7 @@ class IDecider(Interface):
     hears_failures: bool = Attribute("bool: connect_error() wants to be told of an upstream that ends without a byte")
     undecided_reply: bytes | None = Attribute("bytes or None: the last word to a client that leads to no decision")
     place: str = Attribute("str: file:line, or another place, that log lines about the decider begin with")
+    decided_at: str = Attribute("str: where the last decision was made, as file:line if a function of the user did")
 
     def accepted(client: Client) -> Decision | Deferred[Decision]:  # noqa: N805
         """Decide before any byte has come; otherwise as :meth:`decide`."""

@@ -12,9 +12,11 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from proxymux.core.admission import Network, parse_network
+from proxymux.core.cluster_spec import ClusterSpec, parse_cluster
+from proxymux.core.decision import MAX_SECONDS
 from proxymux.core.excerpt import excerpt
 from proxymux.errors import ConfigError
 from proxymux.fields import (
@@ -23,12 +25,17 @@ from proxymux.fields import (
     Count,
     Duration,
     Names,
+    OptionalAddress,
     OptionalChoice,
     OptionalCount,
     OptionalDuration,
+    OptionalRate,
     OptionalText,
+    Secret,
     Setting,
+    Switch,
     Values,
+    Workers,
 )
 
 if TYPE_CHECKING:
@@ -37,11 +44,15 @@ if TYPE_CHECKING:
 ProxyVersion = Literal["v1", "v2"]
 TlsVersion = Literal["1.2", "1.3"]
 LogLevel = Literal["debug", "info", "warn", "error"]
+LogFormat = Literal["text", "json"]
+Facility = Literal["daemon", "user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]
 Relay = Literal["auto", "fd", "transport"]
 
 _PROXY_VERSIONS: Final[tuple[ProxyVersion, ...]] = ("v1", "v2")
 _TLS_VERSIONS: Final[tuple[TlsVersion, ...]] = ("1.2", "1.3")
 _LOG_LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "warn", "error")
+_LOG_FORMATS: Final[tuple[LogFormat, ...]] = ("text", "json")
+_FACILITIES: Final[tuple[Facility, ...]] = get_args(Facility)
 _RELAYS: Final[tuple[Relay, ...]] = ("auto", "fd", "transport")
 #: The most seconds of silence before a keep-alive probe that the system accepts.
 _MAX_KEEPALIVE: Final = 32767
@@ -110,13 +121,45 @@ class Settings:
     deny_file: Values[str] = Values(
         (), non_empty, "file of one CIDR a line, # comments; read again on HUP", "a file", metavar="FILE"
     )
+    deny_cluster: Secret = Secret(
+        None,
+        "etcd://HOST:PORT/PREFIX/ whose values are CIDRs that may not connect, beside those of --deny; followed",
+        "a text such as etcd://HOST:PORT/PREFIX/",
+        metavar="URL",
+        shown="off",
+    )
     max_connections: OptionalCount = OptionalCount(None, "clients at once")
     max_per_client: OptionalCount = OptionalCount(None, "clients at once from one address")
+    max_rate: OptionalRate = OptionalRate(None, "new clients from one address, of IPv6 from one /64")
     decide_timeout: Duration = Duration(30, "until a client must have led to a decision")
     max_buffer: Count = Count(65536, "kept of a client while undecided; more closes it", unit="bytes")
     backlog: Count = Count(4096, "clients that the listen queue holds")
     idle_timeout: Duration = Duration(0, "without a byte either way that end a connection", is_zero_off=True)
+    rate: OptionalCount = OptionalCount(
+        None, 'a second that each direction of a connection carries; a router\'s "rate" wins', unit="bytes"
+    )
+    workers: Workers = Workers(
+        None, "processes that serve under one supervisor, which replaces them without losing a connection at USR2"
+    )
+    workers_by_cpu: Switch = Switch(
+        False, ("on", "off"), "on", "whether a TCP client is for the worker of the CPU that its packets come in on"
+    )
+    rollover_timeout: OptionalDuration = OptionalDuration(
+        None, "until a worker that was replaced ends the connections it still has", low=0.001, high=MAX_SECONDS
+    )
     drain_timeout: Duration = Duration(10, "that TERM and INT wait for connections to end", takes_zero=True)
+    queue_limit: Count = Count(1024, "clients that may wait for targets that are held")
+    queue_timeout: Duration = Duration(30, "that they may wait")
+    cluster: Values[ClusterSpec] = Values(
+        (),
+        parse_cluster,
+        "NAME=SOURCE, a named set of targets; SOURCE is targets with commas, file:, srv://, etcd://, consul:// or"
+        " rediscluster://, and ;policy=, ;health= and others may follow",
+        "NAME=SOURCE",
+        ClusterSpec,
+        metavar="NAME=SOURCE",
+        is_secret=True,  # a source may have a password in it
+    )
     send_proxy: OptionalChoice[ProxyVersion] = OptionalChoice(
         None, _PROXY_VERSIONS, "PROXY protocol header to every upstream", shown="off"
     )
@@ -145,10 +188,48 @@ class Settings:
     tls_cert: AbsoluteFile = AbsoluteFile(
         None, "PEM file with the key and certificate chain that TLS upstreams are shown", shown="none"
     )
+    admin: OptionalText = OptionalText(
+        None,
+        "endpoint of metrics, health and sessions: a Twisted server endpoint; a port alone is one of 127.0.0.1",
+        "a port, or a Twisted server endpoint such as tcp:9090:interface=127.0.0.1",
+        metavar="ENDPOINT",
+        shown="off",
+    )
+    admin_token_file: AbsoluteFile = AbsoluteFile(
+        None, "file with the token that POST requests there need; read again on HUP", shown="none: they are refused"
+    )
+    admin_host: Values[str] = Values(
+        (),
+        non_empty,
+        "name by which --admin is asked for, beside addresses, localhost and this machine's name",
+        "a host name",
+        metavar="NAME",
+    )
+    fleet: Secret = Secret(
+        None,
+        "etcd://HOST:PORT/PREFIX/ under which instances are listed, and one-time tokens used once in all of them",
+        "a text such as etcd://HOST:PORT/PREFIX/",
+        metavar="URL",
+        shown="off",
+    )
     access_log: OptionalText = OptionalText(
         None, "file, or - for stdout, that gets one JSON line a connection", "a file or -", metavar="FILE", shown="off"
     )
+    capture: AbsoluteFile = AbsoluteFile(
+        None,
+        "folder that gets the first bytes of each client as a file, for proxymux check; they are users' data",
+        metavar="DIR",
+        shown="off",
+    )
+    capture_limit: Count = Count(1000, "files in the folder of --capture, at most")
     log_level: Choice[LogLevel] = Choice("info", _LOG_LEVELS, "what the text log has, and worse")
+    log_format: Choice[LogFormat] = Choice("text", _LOG_FORMATS, "what a line of the text log is")
+    log_syslog: OptionalAddress = OptionalAddress(
+        None,
+        "syslog server, or socket such as /dev/log, that gets the text log instead of twistd's file",
+        shown="off",
+    )
+    log_facility: Choice[Facility] = Choice("daemon", _FACILITIES, "facility of the lines for --log-syslog")
     relay: Choice[Relay] = Choice("auto", _RELAYS, "what carries the bytes")
     tcp_keepalive: OptionalCount = OptionalCount(
         None, "of silence until a peer is probed", unit="seconds", high=_MAX_KEEPALIVE
@@ -156,6 +237,14 @@ class Settings:
     tcp_user_timeout: OptionalDuration = OptionalDuration(
         None, "that sent bytes may go unacknowledged", low=0.001, high=86400
     )
+
+    def __post_init__(self) -> None:
+        if self.workers_by_cpu and self.workers is None:
+            raise ConfigError("--workers-by-cpu", "there are no workers; give --workers, too")
+        names = [cluster.name for cluster in self.cluster]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError("--cluster", f"{name}: there are two of that name")
 
     @property
     def endpoints(self) -> tuple[str, ...]:

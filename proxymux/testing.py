@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.admission import Admission
+from proxymux.core.codecs import Codec
 from proxymux.core.decision import (
     NEED_DATA,
     Decision,
@@ -46,16 +47,19 @@ from proxymux.core.decision import (
 from proxymux.core.events import Events
 from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client, Notes
+from proxymux.core.member import Member
 from proxymux.core.outcome import Outcome
 from proxymux.coroutines import OwnLoop, RunCoroutine, run
 from proxymux.errors import BadResult, DecisionFailed
 from proxymux.interfaces import IDecider
+from proxymux.net.connecting import ConnectListener
 from proxymux.net.connection import Connection
-from proxymux.net.connector import ConnectListener
 from proxymux.net.lingering import Lingering
 from proxymux.net.memory import MemoryConnection
 from proxymux.net.reactor.relay import join_connections
 from proxymux.net.timers import Timers
+from proxymux.pool.loading import load_codec
+from proxymux.pool.route_trial import as_request_router, decide_all
 from proxymux.router.loading import Router, from_object, load
 from proxymux.router.router_decider import RouterDecider
 from proxymux.session.context import Context
@@ -73,6 +77,7 @@ _MAX_EXHAUSTIVE: Final = 10
 _SETTINGS: Final = Settings()
 
 _D = TypeVar("_D", Forward, Reject, Reply)
+_T = TypeVar("_T")
 AnyRouter = str | ModuleType | Router | Callable[..., Any] | object
 
 
@@ -105,29 +110,51 @@ class Conversation:
         return replace(self, decision=decision)
 
 
+@overload
 def decide(
-    router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT
-) -> Forward | Reject | Terminate | NeedData:
+    router: AnyRouter, *chunks: bytes, client: Client = ..., timeout: float = ..., codec: None = ...
+) -> Forward | Reject | Terminate | NeedData: ...
+@overload
+def decide(router: AnyRouter, *chunks: bytes, client: Client = ..., timeout: float = ..., codec: str) -> Any: ...
+def decide(
+    router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT, codec: str | None = None
+) -> Any:
     """Return what ``router`` decides about a client that sends ``chunks``.
 
     An async router may await what asyncio has: it is run in a loop of its own, unless this is called in one.
 
+    With ``codec`` it is a pool's router, with ``route(request)``, and what is returned is its decision about the last
+    whole request: a Forward, also where the function returns a text; a Reject; a Reply; None, which is the first
+    ``--target``.  If it is asked about each key of the request, and they go to different places, it is a tuple of the
+    decisions.  NEED_DATA says that no request is whole.
+
     :param router: a name as on the command line, or a module, an object with the functions, or a ``proxy`` function.
     :param chunks: what the router is given one after the other, as if each had come in a segment of its own.
     :param timeout: the most seconds that it may wait.
+    :param codec: as ``--codec`` of a pool has it.
     :raises DecisionFailed: with the message that the running proxy would log.
     :raises StillDeciding: if the router waits for a Deferred that does not fire, or for longer than ``timeout``; use
         :func:`decide_later` then.
     """
+    if codec is not None:
+        return _decide_request(router, load_codec(codec), chunks, client, timeout)
     return converse(router, *chunks, client=client, timeout=timeout).decision
 
 
 def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT) -> Conversation:
     """As :func:`decide`, and return the bytes that were sent, too."""
+    return _run(timeout, lambda run: converse_later(as_decider(router, run), *chunks, client=client))
+
+
+def _run(timeout: float, begin: Callable[[RunCoroutine], Deferred[_T]]) -> _T:
+    """Return what a Deferred fires with, in a loop that nobody else runs.
+
+    :param begin: is given what runs coroutines in that loop.
+    """
     results: list[Any] = []
     loop = OwnLoop(timeout)
     try:
-        converse_later(as_decider(router, loop.run), *chunks, client=client).addBoth(results.append)
+        begin(loop.run).addBoth(results.append)
         if not results:
             raise StillDeciding(
                 f"the router awaits something that does not happen without a reactor, or takes more than {timeout:g} s;"
@@ -137,8 +164,20 @@ def converse(router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout
         loop.close()
     if isinstance(results[0], Failure):
         results[0].raiseException()
-    conversation: Conversation = results[0]
-    return conversation
+    result: _T = results[0]
+    return result
+
+
+def _decide_request(router: AnyRouter, codec: Codec, chunks: tuple[bytes, ...], client: Client, timeout: float) -> Any:
+    client = replace(client, state=Notes(client.state))
+    found = _run(
+        timeout,
+        lambda run: ensureDeferred(decide_all(as_request_router(router, codec, run), codec, chunks, client)),
+    )
+    if not found:
+        return NEED_DATA
+    routes = [each.route for each in found[-1]]
+    return routes[0] if all(route == routes[0] for route in routes) else tuple(routes)
 
 
 def forward_of(found: object) -> Forward:
@@ -220,7 +259,7 @@ def as_decider(router: AnyRouter, run_coroutine: RunCoroutine = run) -> RouterDe
         code = getattr(router, "__code__", None)
         filename = code.co_filename if code is not None else getattr(router, "__file__", name)
         router = from_object(router, name, filename)
-    return RouterDecider(router, time.perf_counter, Logger("proxymux"), run_coroutine)
+    return RouterDecider(router, time.perf_counter, Logger("proxymux"), run_coroutine=run_coroutine)
 
 
 async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: Client) -> Conversation:
@@ -292,6 +331,7 @@ class _RecordingDecider:
 
     def __init__(self, decider: RouterDecider, client: Client) -> None:
         self.name, self.place, self.greets = decider.name, decider.place, decider.greets
+        self.decided_at = decider.place
         self.decision: Decision = NEED_DATA
         self._decider = decider
         self._client = client
@@ -347,6 +387,7 @@ class _MemoryConnector:
     """Connects the client at once to an upstream in memory; both the source of upstreams and the one request."""
 
     client: MemoryConnection
+    member: Member | None = None
 
     def __init__(self) -> None:
         self.upstream = MemoryConnection()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Final
+from types import CodeType, ModuleType
+from typing import Final, Protocol
 
 from proxymux.errors import RouterError
 from proxymux.printable import printable
@@ -20,18 +21,32 @@ from proxymux.user_modules import import_from, is_own_file, keep_children, note_
 _MAX_TEXT: Final = 500
 
 
-def find(name: str, wanted: str = "the file that defines proxy(data)") -> tuple[object, str, str]:
+class Editor(Protocol):
+    """Changes the source of a module before it is run."""
+
+    @property
+    def variables(self) -> Mapping[str, object]:
+        """The global variables that the module is to have before it is run."""
+
+    def edit(self, tree: ast.Module, path: str) -> None:
+        """Change the syntax tree of the module at ``path``."""
+
+
+def find(
+    name: str, wanted: str = "the file that defines proxy(data)", editor: Editor | None = None
+) -> tuple[object, str, str]:
     """Run a file or module from its source.
 
     :param name: the path of a file, ``package.module`` or ``package.module:attribute``.
     :param wanted: what the user should have named, for error messages.
+    :param editor: changes the source; None takes it as it is.
     :returns: the module or its attribute; a name for logs; the path of the file.
     :raises RouterError: if the file, module or attribute does not exist, or the module cannot be run.
     """
     if name.endswith(".py") or os.sep in name or os.path.exists(name):
-        return _from_file(name, wanted)
+        return _from_file(name, wanted, editor)
     module_name, _, attribute = name.partition(":")
-    module = _from_module(module_name, wanted)
+    module = _from_module(module_name, wanted, editor)
     found: object = module
     for part in attribute.split(".") if attribute else ():
         try:
@@ -41,7 +56,7 @@ def find(name: str, wanted: str = "the file that defines proxy(data)") -> tuple[
     return found, attribute or module_name, str(module.__file__)
 
 
-def _from_file(path: str, wanted: str) -> tuple[ModuleType, str, str]:
+def _from_file(path: str, wanted: str, editor: Editor | None) -> tuple[ModuleType, str, str]:
     try:
         with open(path, "rb") as file:
             source = file.read()
@@ -52,10 +67,10 @@ def _from_file(path: str, wanted: str) -> tuple[ModuleType, str, str]:
     if folder not in sys.path:
         sys.path.append(folder)  # last: modules beside a router can be imported, but hide no others
     import_from(folder)
-    return _run(ModuleType(f"proxymux_router_{name}"), path, source), name, path
+    return _run(ModuleType(f"proxymux_router_{name}"), path, source, editor), name, path
 
 
-def _from_module(name: str, wanted: str) -> ModuleType:
+def _from_module(name: str, wanted: str, editor: Editor | None) -> ModuleType:
     # A module is always run from its source, as a new object: a reload must neither change the module in use nor run
     # byte code, which counts as up to date even if the source has changed within the same second.
     if os.getcwd() not in sys.path:
@@ -78,7 +93,7 @@ def _from_module(name: str, wanted: str) -> ModuleType:
     if spec is None or spec.origin is None or not spec.has_location:
         raise RouterError(f"{name}: there is no such file, nor a module of that name; name {wanted}")
     with open(spec.origin, "rb") as file:
-        return _run(importlib.util.module_from_spec(spec), spec.origin, file.read())
+        return _run(importlib.util.module_from_spec(spec), spec.origin, file.read(), editor)
 
 
 def _folder_of(top: ModuleSpec | None, rest: list[str]) -> str | None:
@@ -96,16 +111,26 @@ def _folder_of(top: ModuleSpec | None, rest: list[str]) -> str | None:
     return os.path.dirname(top.origin) if top.origin is not None and top.has_location else None
 
 
-def _run(module: ModuleType, path: str, source: bytes) -> ModuleType:
+def _run(module: ModuleType, path: str, source: bytes, editor: Editor | None) -> ModuleType:
     module.__file__ = path
     with _registered(module.__name__, module):
         keep_children(module)
         try:
-            exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+            exec(_compiled(module, path, source, editor), module.__dict__)
         except BaseException as error:  # a router may even call exit()
             raise _cannot_run(error, path, path) from None
     note_run(module, path)
     return module
+
+
+def _compiled(module: ModuleType, path: str, source: bytes, editor: Editor | None) -> CodeType:
+    if editor is None:
+        return compile(source, path, "exec", dont_inherit=True)
+    tree = compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    assert isinstance(tree, ast.Module)
+    editor.edit(tree, path)
+    vars(module).update(editor.variables)
+    return compile(tree, path, "exec", dont_inherit=True)
 
 
 def _cannot_run(error: BaseException, path: str | None, name: str) -> RouterError:

@@ -24,14 +24,20 @@ pytest_plugins = ["tests.services.fixtures", "tests.services.tls"]
 pytest.register_assert_rewrite("tests.services", "tests.net.scenes", "tests.core.sessions", "tests.core.proxy_protocol")
 
 
-def until(condition: Callable[[], Any], what: str = "condition", seconds: float = 30.0) -> Any:
-    """Wait, without a reactor, until ``condition()`` is true; its value then."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.01)):
+def until(
+    condition: Callable[[], Any], what: str = "condition", seconds: float = 60.0, pause: float = 0.01
+) -> Any:
+    """Wait, without a reactor, until ``condition()`` is true; its value then.
+
+    :param seconds: after which it has failed.  Nothing is measured by it.
+    :param pause: seconds between two looks.
+    """
+    waiting = threading.Event()
+    for _ in range(int(seconds / pause)):
         value = condition()
         if value:
             return value
-        pause.wait(0.01)
+        waiting.wait(pause)
     raise AssertionError(f"{what} did not come true within {seconds} s")
 
 

@@ -16,6 +16,7 @@ NAMES = [
     "Forward",
     "Reject",
     "Reply",
+    "RequestView",
     "Terminate",
     "Router",
     "Gateway",

@@ -10,7 +10,7 @@ TESTS = Path(__file__).parent
 PACKAGE = Path(proxymux.__file__).parent
 
 #: Folders that are about no part of the package alone; the services are what all others share.
-APART = {"docs", "examples", "services", "system"}
+APART = {"bench", "docs", "examples", "services", "system"}
 #: Here, and in the folders below, each file is named after the module that it is about, and perhaps a part of it.
 BY_MODULE = ["admin", "core", "fields", "gateway", "sniff"]
 #: The names of files that are about all of their folder.
@@ -18,7 +18,7 @@ OF_ALL = {"package", "properties"}
 #: Other files that are about more than a module, by their folder.
 EXCEPTIONS = {
     "core/codecs": {"members", "plain"},  # what any codec may say; raw, line and length
-    "gateway": {"connecting", "gateway", "good_tokens", "refusals"},  # all of it at work, on real sockets
+    "gateway": {"clusters", "connecting", "gateway", "good_tokens", "refusals"},  # all of it at work, on real sockets
 }
 
 

@@ -13,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import proxymux
+from proxymux.core.rate_limit import Rate
 from proxymux.errors import ConfigError
 from proxymux.settings import Settings
 
 DOCS = Path(proxymux.__file__).parents[1] / "docs"
 LAN = ipaddress.ip_network("10.0.0.0/8")
+
+FLEET = "etcd://root:s3cret@10.0.0.1:2379/fleet/"
 
 DEFAULTS: dict[str, Any] = {
     "listen": (),
@@ -25,13 +28,22 @@ DEFAULTS: dict[str, Any] = {
     "allow": (),
     "deny": (),
     "deny_file": (),
+    "cluster": (),
+    "deny_cluster": None,
     "max_connections": None,
     "max_per_client": None,
+    "max_rate": None,
     "decide_timeout": 30.0,
     "max_buffer": 65536,
     "backlog": 4096,
     "idle_timeout": 0.0,
+    "rate": None,
+    "workers": None,
+    "workers_by_cpu": False,
+    "rollover_timeout": None,
     "drain_timeout": 10.0,
+    "queue_limit": 1024,
+    "queue_timeout": 30.0,
     "send_proxy": None,
     "tls_client_ca": None,
     "tls_crl": None,
@@ -41,14 +53,26 @@ DEFAULTS: dict[str, Any] = {
     "tls_key_password_file": None,
     "tls_ca": None,
     "tls_cert": None,
+    "admin": None,
+    "admin_token_file": None,
+    "admin_host": (),
+    "fleet": None,
     "access_log": None,
+    "capture": None,
+    "capture_limit": 1000,
     "log_level": "info",
+    "log_format": "text",
+    "log_syslog": None,
+    "log_facility": "daemon",
     "relay": "auto",
     "tcp_keepalive": None,
     "tcp_user_timeout": None,
 }
 
 TLS_FILES = ("tls_client_ca", "tls_crl", "tls_key_password_file", "tls_ca", "tls_cert")
+
+#: The settings that are one of some words.
+WORDS = ("send_proxy", "tls_min", "log_level", "log_format", "log_facility", "relay")
 
 GOOD: list[tuple[str, Any, Any]] = [
     ("listen", "tcp:8000", ("tcp:8000",)),
@@ -60,11 +84,20 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("deny_file", ["a", "b"], ("a", "b")),
     *[(name, "1", 1) for name in ("max_connections", "max_per_client", "max_buffer", "backlog")],
     *[(name, 7, 7) for name in ("max_connections", "max_per_client", "max_buffer", "backlog")],
-    *[(name, "off", None) for name in ("max_connections", "max_per_client")],
+    *[(name, "off", None) for name in ("max_connections", "max_per_client", "max_rate")],
+    *[("max_rate", given, Rate(5, 1.0)) for given in ("5", 5, "5/1", Rate(5, 1.0))],
+    ("max_rate", "100/60", Rate(100, 60.0)),
+    ("queue_limit", "5", 5),
+    ("queue_timeout", "0.5", 0.5),
+    *[("rate", given, number) for given, number in (("1", 1), (1000, 1000), ("off", None))],
     *[(name, "2", 2.0) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
     *[(name, "0.25", 0.25) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
     *[(name, 0.5, 0.5) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
     *[(name, "0", 0.0) for name in ("idle_timeout", "drain_timeout")],
+    *[("workers", given, 3) for given in ("3", 3)],
+    *[("workers", given, None) for given in ("off", None)],
+    ("workers", "auto", min(32, len(os.sched_getaffinity(0)))),
+    *[("rollover_timeout", given, value) for given, value in [("0.001", 0.001), (86400, 86400.0), ("off", None)]],
     ("send_proxy", "v1", "v1"),
     ("send_proxy", "v2", "v2"),
     *[(name, "/etc/tls/a.pem", "/etc/tls/a.pem") for name in TLS_FILES],
@@ -75,8 +108,19 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("tls_allow", "alice", ("alice",)),
     ("tls_allow", ["DNS:web.example", ":".join(["AB"] * 32)], ("DNS:web.example", "ab" * 32)),
     ("access_log", "-", "-"),
+    ("admin", 9090, "9090"),
+    ("admin", "tcp:9090:interface=10.0.0.1", "tcp:9090:interface=10.0.0.1"),
+    ("admin_token_file", "/etc/token", "/etc/token"),
+    ("admin_host", ["proxy.example", "p"], ("proxy.example", "p")),
     ("access_log", "/var/log/a.log", "/var/log/a.log"),
     *[("log_level", level, level) for level in ("debug", "info", "warn", "error")],
+    ("capture", "samples", os.path.abspath("samples")),
+    ("capture_limit", "7", 7),
+    *[("log_format", word, word) for word in ("text", "json")],
+    ("log_syslog", "/dev/log", "/dev/log"),
+    ("log_syslog", "[::1]:514", ("::1", 514)),
+    ("log_syslog", ("127.0.0.1", 514), ("127.0.0.1", 514)),
+    *[("log_facility", word, word) for word in ("daemon", "user", "local7")],
     ("relay", "auto", "auto"),
     ("relay", "transport", "transport"),
     *[("tcp_keepalive", given, value) for given, value in [("1", 1), (32767, 32767), ("off", None)]],
@@ -93,6 +137,12 @@ BAD: list[tuple[str, Any]] = [
     *[(name, True) for name in ("max_connections", "max_per_client", "max_buffer", "backlog", "decide_timeout")],
     *[(name, "off") for name in ("max_buffer", "backlog", "decide_timeout", "drain_timeout")],
     *[(name, "9" * 5000) for name in ("max_connections", "max_buffer", "backlog")],
+    *[("queue_limit", text) for text in (*NO_COUNTS, "off")],
+    *[("queue_timeout", text) for text in (*NO_SECONDS, "0", "off")],
+    *[("rate", given) for given in (*NO_COUNTS, "1k", 0, True, 1.5)],
+    *[("max_rate", given) for given in (*NO_COUNTS, "5/0", "5/x", "5/", "/5", 0, True, 1.5, (5, 1))],
+    *[("workers", given) for given in (*NO_COUNTS, "33", "999999", 0, 33, True, 1.5, "Auto")],
+    *[("rollover_timeout", text) for text in (*NO_SECONDS, "0", 0, True)],
     ("backlog", "99999999999"),  # more than the system's listen() can be told
     *[(name, text) for name in ("decide_timeout", "idle_timeout", "drain_timeout") for text in NO_SECONDS],
     *[(name, math.nan) for name in ("decide_timeout", "idle_timeout", "drain_timeout")],
@@ -103,23 +153,32 @@ BAD: list[tuple[str, Any]] = [
     *[(name, 10) for name in ("trust_proxy", "allow", "deny")],
     *[("send_proxy", text) for text in ("v3", "V1", "1", "yes", "", "v1 ")],
     *[("log_level", text) for text in ("INFO", "warning", "trace", "", "critical")],
+    *[("capture_limit", text) for text in NO_COUNTS],
+    ("capture", b"samples"),
+    *[("log_format", text) for text in ("xml", "JSON", "")],
+    *[
+        ("log_syslog", text)
+        for text in ("", "here", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", ":514", 514, ("a",))
+    ],
+    *[("log_facility", text) for text in ("kern", "local8", "")],
     *[("relay", text) for text in ("splice", "Auto", "")],
     *[(name, text) for name in TLS_FILES for text in (b"a.pem", ["a.pem"])],
     *[("tls_min", text) for text in ("1.1", "1", "TLSv1.3", "", 1.3)],
     *[("tls_alpn", text) for text in ("", "h2,", "\N{LATIN SMALL LETTER E WITH ACUTE}", "x" * 256, 2, [2])],
     *[("tls_allow", text) for text in ("", 2, [2], ["alice", ""])],
     ("access_log", ""),
+    *[("admin", given) for given in ("", b"9090", ["9090"], True)],
+    ("admin_token_file", b"token"),
+    *[("admin_host", given) for given in ("", [b"proxy.example"])],
     *[("tcp_keepalive", text) for text in (*NO_COUNTS, "32768", 0, True, 1.5)],
     *[("tcp_user_timeout", text) for text in (*NO_SECONDS, "0", "0.0009", "86401", 0, True)],
     # A list where one value belongs, and a list of what is no text.
-    *[
-        (name, ["1"])
-        for name, default in DEFAULTS.items()
-        if not isinstance(default, tuple) and name not in ("send_proxy", "tls_min", "log_level", "relay")
-    ],
+    *[(name, ["1"]) for name, default in DEFAULTS.items() if not isinstance(default, tuple) and name not in WORDS],
     ("send_proxy", ["v1"]),
     ("tls_min", ["1.2"]),
     ("log_level", ["info"]),
+    ("log_format", ["text"]),
+    ("log_facility", ["daemon"]),
     ("relay", ["auto"]),
     ("listen", [8000]),
     ("deny_file", [None]),
@@ -140,6 +199,28 @@ def option_tables() -> Any:
 
 def test_the_shared_options_are_these_with_these_defaults() -> None:
     assert {each.name: getattr(Settings(), each.name) for each in dataclasses.fields(Settings)} == DEFAULTS
+
+
+@pytest.mark.parametrize("name", ["fleet", "deny_cluster"])
+def test_an_etcd_with_its_password_is_not_shown(name: str) -> None:
+    settings = Settings.read({name: FLEET})
+    assert getattr(settings, name) == FLEET
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(ConfigError) as error:
+        Settings.read({name: [FLEET]})
+    assert str(error.value).startswith(
+        f"--{name.replace('_', '-')}: what is given is not accepted; a text such as etcd://"
+    )
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_cluster_with_a_password_is_not_shown() -> None:
+    settings = Settings.read({"cluster": [f"users={FLEET};policy=random"]})
+    assert [cluster.source for cluster in settings.cluster] == [FLEET]
+    assert "s3cret" not in repr(settings)
+    assert "users" in repr(settings)
+    with pytest.raises(ConfigError, match=r"^--cluster: what is given is not accepted; NAME=SOURCE is$"):
+        Settings.read({"cluster": [["users", FLEET]]})
 
 
 def test_nothing_given_is_all_defaults() -> None:
@@ -176,6 +257,10 @@ def test_a_bad_value_is_refused_in_one_short_line_that_names_the_option(name: st
     [
         ("max_connections", "x", "a whole number of at least 1, or off"),
         ("max_per_client", "x", "a whole number of at least 1, or off"),
+        ("max_rate", "x", "N or N/S"),
+        ("queue_limit", "x", "a whole number of at least 1"),
+        ("queue_timeout", "x", "seconds greater than 0"),
+        ("rate", "x", "a whole number of bytes of at least 1, or off"),
         ("decide_timeout", "x", "seconds greater than 0"),
         ("max_buffer", "x", "a whole number of bytes"),
         ("backlog", "x", "a whole number"),
@@ -269,3 +354,9 @@ def test_any_value_is_accepted_or_refused_by_name(name: str, value: Any) -> None
     else:
         return
     assert refusal.option == "--" + name.replace("_", "-")
+
+
+def test_clients_are_divided_by_cpu_among_workers_only() -> None:
+    assert Settings.read({"workers": 2, "workers_by_cpu": "on"}).workers_by_cpu
+    with pytest.raises(ConfigError, match="--workers-by-cpu: there are no workers; give --workers, too"):
+        Settings.read({"workers_by_cpu": "on"})

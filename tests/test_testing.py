@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 
 import proxymux
+from proxymux.core.codecs.view import RequestView
 from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
 from proxymux.core.identity import Client
 from proxymux.errors import DecisionFailed, RouterError
@@ -169,7 +170,7 @@ def test_an_error_in_an_object_of_the_test_names_the_tests_line() -> None:
     assert str(failed.value) == f"{__file__}:{line}: proxy raised ValueError: no"
 
 
-@pytest.mark.parametrize("result", ["db:1", {"remote": "db"}, {"close": "str"}, True])
+@pytest.mark.parametrize("result", ["db:1", {"remote": "db:"}, {"close": "str"}, True])
 def test_a_bad_result_is_an_error(result: Any) -> None:
     with pytest.raises(DecisionFailed, match=r"test_testing\.py:[0-9]+: proxy "):
         decide(lambda data: result, b"x")
@@ -294,7 +295,7 @@ def test_a_conversation_is_taken_for_its_decision() -> None:
             5,
             "not a Forward: the router returned 5, which is not a decision: a dict, ",
         ),
-        ({"remote": "db"}, "not a Forward: the router remote: 'db'"),
+        ({"remote": "db:"}, "not a Forward: the router remote: 'db:'"),
     ],
 )
 def test_another_decision_fails_the_test_and_says_which(found: object, message: str) -> None:
@@ -468,3 +469,45 @@ def test_what_it_raises_is_raised() -> None:
 
     with pytest.raises(DecisionFailed, match="proxy raised ValueError: no"):
         decide(proxy, b"x")
+
+
+# Routers of requests
+
+
+def route(request: RequestView) -> str | None:
+    return None if request.key is None else f"10.0.0.1:{int(request.key[-1:]) + 1}"
+
+
+def test_a_text_about_a_request_is_a_forward_however_it_comes() -> None:
+    for chunks in every_split(b"*2\r\n$3\r\nGET\r\n$2\r\nk4\r\n"):
+        assert decide(route, *chunks, codec="resp") == Forward("10.0.0.1:5")
+
+
+def test_nothing_said_about_a_request_is_none() -> None:
+    assert decide(route, b"PING\r\n", codec="resp") is None
+    assert decide(route, b"PIN", codec="resp") is NEED_DATA
+
+
+def test_keys_that_go_to_different_places_are_a_tuple() -> None:
+    found = decide(route, b"get a1 a2\r\n", codec="memcache")
+    assert found == (Forward("10.0.0.1:2"), Forward("10.0.0.1:3"))
+    assert decide(route, b"get a1 b1\r\n", codec="memcache") == Forward("10.0.0.1:2")
+
+
+def test_the_last_request_is_told_of() -> None:
+    assert decide(route, b"get a1\r\nget a7\r\n", codec="memcache") == Forward("10.0.0.1:8")
+
+
+def test_an_async_route_is_run() -> None:
+    async def later(request: RequestView) -> Reply:
+        await asyncio.sleep(0)
+        return Reply(b"END\r\n")
+
+    assert decide(later, b"get a\r\n", codec="memcache") == Reply(b"END\r\n")
+
+
+def test_an_error_of_a_route_is_raised() -> None:
+    with pytest.raises(DecisionFailed, match="route raised ValueError"):
+        decide(route, b"get a\r\n", codec="memcache")
+    with pytest.raises(DecisionFailed, match="is not one whole reply of resp"):
+        decide(lambda request: Reply(b"$5\r\nhal"), b"PING\r\n", codec="resp")

@@ -11,35 +11,28 @@ import io
 import logging
 import sys
 import threading
-from typing import ClassVar, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Final
 
 from twisted.logger import (
-    FileLogObserver,
     ILogObserver,
     LegacyLogObserverWrapper,
     LogEvent,
     Logger,
     LogLevel,
-    formatEvent,
 )
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from proxymux.admin.log_lines import DETAILS, as_text
+from proxymux.admin.log_outputs import LogWriter, output_for
+from proxymux.admin.syslog import SyslogOutput
 from proxymux.core.excerpt import excerpt
 from proxymux.net.reactor.twistd import off_stdout, wrap_observers
-from proxymux.printable import printable
+from proxymux.settings import Facility, LogFormat
 from proxymux.settings import LogLevel as LogLevelName
 
-#: The most characters of a message, and of a line of a traceback.
-MAX_LINE: Final = 8192
-#: The most lines below a message, the first and the last of them: half as many each.
-MAX_BELOW: Final = 200
-#: The key of an event whose value, a text of several lines, is written below the message.
-DETAILS: Final = "details_below"
-#: Keys of an event that say again what its text says, each for other observers.
-_SAID_AGAIN: Final = frozenset(
-    ("failure", "format", "isError", "log_failure", "log_flattened", "message", "why", DETAILS)
-)
 #: Levels of the standard library and their names in Twisted, from the worst on.
 _STANDARD_LEVELS: Final = (
     (logging.CRITICAL, "critical"),
@@ -68,6 +61,11 @@ class TextLog:
         self._name = level
         self._level = LogLevel.levelWithName(level)
         self._thread = threading.local()
+        self._writers: list[LogWriter[Any]] = []
+        #: What a line is.
+        self.form: LogFormat = "text"
+        #: Where the text log goes instead, with the facility; None for where twistd has it.
+        self.syslog: tuple[str | tuple[str, int], Facility] | None = None
         #: Standard output is for the access log: what would write the text log there writes to standard error.
         self.leaves_stdout = False
 
@@ -90,6 +88,11 @@ class TextLog:
             self._level = LogLevel.levelWithName(level)
             logging.getLogger().setLevel(_LEVELS[level])
 
+    @classmethod
+    def current(cls) -> TextLog | None:
+        """The text log of this process; None if there is none yet."""
+        return cls._of_process
+
     @property
     def is_writing(self) -> bool:
         """True while an observer is called in this thread: what is logged meanwhile is the observer's own."""
@@ -106,63 +109,56 @@ class TextLog:
                 stream.reconfigure(errors="backslashreplace")  # otherwise ASCII takes no line with another character
         if self.leaves_stdout:
             observer = off_stdout(observer)
-        is_text = isinstance(observer, (FileLogObserver, LegacyLogObserverWrapper))
+        write = self._writing(observer)
 
         @implementer(ILogObserver)
         def observe(event: LogEvent) -> None:
-            if event.get("log_level", LogLevel.info) < self._level or self.is_writing:
-                return
-            shown = as_text(event) if is_text else event
-            if shown is None:
-                return
-            self._thread.is_writing = True
-            try:
-                observer(shown)
-            finally:
-                self._thread.is_writing = False
+            if event.get("log_level", LogLevel.info) >= self._level and not self.is_writing:
+                write(event)
 
         wrapped: ILogObserver = observe
         return wrapped
 
+    def _writing(self, observer: ILogObserver) -> Callable[[LogEvent], None]:
+        """What has an event written, by ``observer`` or in its place."""
 
-def as_text(event: LogEvent) -> LogEvent | None:
-    """Return an event with the text of ``event`` and nothing else to say: its message in one printable line.
+        def call_with_text(event: LogEvent) -> None:
+            shown = as_text(event)
+            if shown is not None:
+                self._call(observer, shown)
 
-    The lines of a traceback, or of :data:`DETAILS`, follow on it.
+        output = output_for(observer, self.form, self._call)
+        if output is not None and self.syslog is not None:
+            output = SyslogOutput(*self.syslog, self.form)
+        if output is None:
+            return call_with_text if isinstance(observer, LegacyLogObserverWrapper) else partial(self._call, observer)
+        writer = LogWriter(output)
+        self._writers.append(writer)
+        return writer.write
 
-    :returns: None if there is no text.
-    """
-    text = printable(formatEvent(event).rstrip(), MAX_LINE)
-    below = event.get(DETAILS)
-    failure = event.get("log_failure")
-    if failure is not None:
+    def _call(self, observer: ILogObserver, event: LogEvent) -> None:
+        self._thread.is_writing = True
         try:
-            below = failure.getTraceback()
-        except Exception as error:  # of an exception whose own methods raise
-            below = f"(a traceback that cannot be shown: {type(error).__name__})"
-    lines = [] if below is None else str(below).splitlines()
-    if len(lines) > MAX_BELOW:
-        half = MAX_BELOW // 2
-        lines[half:-half] = [f"... ({len(lines) - 2 * half} lines more)"]
-    if not text and not lines:
-        return None
-    level = event.get("log_level", LogLevel.info)
-    return {
-        **{key: value for key, value in event.items() if key not in _SAID_AGAIN},
-        "log_format": "{log_text}",
-        "log_text": "\n".join([text, *(printable(line, MAX_LINE) for line in lines)]),
-        "log_level": level,
-        "log_system": f"{_source_of(event)}#{level.name}",
-    }
+            observer(event)
+        finally:
+            self._thread.is_writing = False
 
+    # The process calls these
 
-def _source_of(event: LogEvent) -> str:
-    """Who has logged ``event``: what the old log calls the system, or else the name of the logger."""
-    system = event.get("log_system") or "-"
-    namespace = event.get("log_namespace") or "-"
-    if system == "-":
-        system = "twisted.python.log" if namespace == "log_legacy" else namespace
-    return printable(str(system), MAX_LINE)
+    def begin(self) -> None:
+        """Write by a thread from now on, as the reactor runs."""
+        for writer in self._writers:
+            writer.begin()
+
+    def end(self) -> None:
+        """Wait for what is still to be written, within a limit, as the reactor has stopped."""
+        for writer in self._writers:
+            writer.end()
+
+    def reopen(self) -> None:
+        """Open the files again by their names, after a log rotation has renamed them."""
+        for writer in self._writers:
+            writer.reopen()
 
 
 class _StandardHandler(logging.Handler):

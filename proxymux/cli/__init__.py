@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from proxymux.core.decision import MAX_SECONDS
 from proxymux.core.excerpt import excerpt
-from proxymux.version import __version__
+from proxymux.version import __version__, compiled
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -32,19 +32,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="proxymux", description="Tools for proxymux, the TCP proxy run by twistd.")
-    parser.add_argument("--version", action="version", version=f"proxymux {__version__}")
+    parser.add_argument("--version", action="version", version=f"proxymux {__version__} (compiled: {compiled()})")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
         help="load a router and try it on recorded first bytes",
         description=(
             "Load a router and, for each sample of a connection's first bytes, print what it decides and whether"
-            " every way of splitting the sample leads to the same. Exits with 1 if not."
+            " every way of splitting the sample leads to the same. Exits with 1 if not, or if a sample of --replay is"
+            " decided otherwise."
         ),
     )
     check.add_argument("router", help="router file, or package.module[:attribute]")
     check.add_argument(
         "--sample", metavar="FILE", nargs="+", action="extend", default=[], help="files of recorded first bytes"
+    )
+    check.add_argument(
+        "--replay",
+        metavar="DIR",
+        help="folder of --capture; list each of its samples that the router decides about otherwise than was recorded",
+    )
+    check.add_argument(
+        "--against", metavar="ROUTER", help="compare the samples of --replay with another router's decisions instead"
     )
     check.add_argument(
         "--timeout",
@@ -53,9 +62,16 @@ def _parser() -> argparse.ArgumentParser:
         default=5.0,
         help="seconds that an async router may take for all splits of a sample together [default: 5]",
     )
-    check.set_defaults(run=_check)
+    check.add_argument(
+        "--codec", metavar="NAME", help="the router is a pool's, with route(request), and the samples are its requests"
+    )
+    check.set_defaults(run=_check, parser=check)
     _add_connect(commands)
     _add_token(commands)
+    _add_top(commands)
+    _add_why(commands)
+    _add_fleet(commands)
+    _add_migrate(commands)
     return parser
 
 
@@ -78,7 +94,11 @@ def _add_token(commands: _Commands) -> None:
     actions = token.add_subparsers(required=True, metavar="ACTION")
     seal = actions.add_parser("seal", help="print a token", description="Print a token for a target.")
     seal.add_argument(
-        "--target", metavar="HOST:PORT", action="append", required=True, help="repeat it for several, tried in order"
+        "--target",
+        metavar="HOST:PORT",
+        action="append",
+        required=True,
+        help="or the name of a gateway's --cluster; repeat it for several, tried in order",
     )
     seal.add_argument("--expires-in", metavar="S", type=_whole_seconds, help="seconds that the token is good for")
     seal.add_argument("--not-before-in", metavar="S", type=_whole_seconds, help="seconds until it is good")
@@ -100,6 +120,89 @@ def _add_token(commands: _Commands) -> None:
             "--secret-file", metavar="FILE", help="secret of old tokens [default: the variable PROXYMUX_SECRET]"
         )
         action.add_argument("--digest", choices=("md5", "sha256", "pbkdf2"), help="of old tokens [default: md5]")
+
+
+_URL_HELP = "where its --admin endpoint is: http://HOST:PORT, HOST:PORT, a port of this machine, or unix:/path"
+
+
+def _add_top(commands: _Commands) -> None:
+    top = commands.add_parser(
+        "top",
+        help="show a running instance in the terminal",
+        description=(
+            "Show the services, sessions, pools, targets and workers of a running instance, live or once. Actions need"
+            " the token of its --admin-token-file, by --token-file or in the variable PROXYMUX_ADMIN_TOKEN. Exits with"
+            " 1 if the instance does not answer."
+        ),
+    )
+    top.add_argument("url", metavar="URL", help=_URL_HELP)
+    top.add_argument("--token-file", metavar="FILE", help="the token for actions [default: PROXYMUX_ADMIN_TOKEN]")
+    top.add_argument(
+        "--interval", metavar="S", type=_seconds, default=1.0, help="seconds between two looks [default: 1]"
+    )
+    top.add_argument(
+        "--sessions",
+        metavar="N",
+        type=functools.partial(_whole_number, least=1, most=10**9),
+        default=200,
+        help="sessions that are looked at, the oldest; the instance lists 10,000 at most [default: 200]",
+    )
+    top.add_argument("--once", action="store_true", help="print once, after two looks, as text")
+    top.add_argument("--json", action="store_true", help="with --once: print JSON, for scripts")
+    top.set_defaults(run=_top)
+
+
+def _add_why(commands: _Commands) -> None:
+    why = commands.add_parser(
+        "why",
+        help="explain one session of a running instance",
+        description=(
+            "Explain a session that is live, or one of the last 1,000 that ended: when what happened, what decided,"
+            " each attempt to connect, and what its outcome means. Exits with 1 if there is none."
+        ),
+    )
+    why.add_argument("url", metavar="URL", help=_URL_HELP)
+    why.add_argument(
+        "session",
+        metavar="SESSION",
+        type=functools.partial(_whole_number, least=1, most=10**18 - 1),
+        help="its number, as in the access log",
+    )
+    why.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    why.set_defaults(run=_why)
+
+
+def _add_fleet(commands: _Commands) -> None:
+    fleet = commands.add_parser(
+        "fleet",
+        help="list the instances of a fleet",
+        description=(
+            "List the instances that have registered in an etcd by --fleet, one a line: id, addresses, and what else is"
+            " known of each. Exits with 1 if etcd cannot be asked."
+        ),
+    )
+    fleet.add_argument("url", metavar="URL", help="as that of --fleet: etcd://HOST:PORT/PREFIX/")
+    fleet.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    fleet.set_defaults(run=_fleet)
+
+
+def _add_migrate(commands: _Commands) -> None:
+    migrate = commands.add_parser(
+        "migrate",
+        help="write command lines of the pool from a configuration of nutcracker (twemproxy)",
+        description=(
+            "Read a configuration of nutcracker (twemproxy) and print a command line of proxymux-pool for each of its"
+            " pools, with comments on what is otherwise. Exits with 1 if nutcracker would not accept the file."
+        ),
+    )
+    migrate.add_argument("file", metavar="FILE", help="such as nutcracker.yml")
+    migrate.set_defaults(run=_migrate)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a whole number from {least} to {most}")
+    return int(text)
 
 
 def _whole_seconds(text: str) -> int:
@@ -126,6 +229,34 @@ def _token(action: str, options: argparse.Namespace) -> None:
     raise SystemExit(getattr(token, action)(options))
 
 
+def _top(options: argparse.Namespace) -> None:
+    if options.json and not options.once:
+        _parser().error("--json: give --once with it")
+    from proxymux.cli.top import top  # here for start-up time
+
+    raise SystemExit(
+        top(options.url, options.token_file, options.interval, options.sessions, options.once, options.json)
+    )
+
+
+def _why(options: argparse.Namespace) -> None:
+    from proxymux.cli.why import why  # here for start-up time
+
+    raise SystemExit(why(options.url, options.session, options.json))
+
+
+def _fleet(options: argparse.Namespace) -> None:
+    from proxymux.cli.fleet import fleet  # here for start-up time
+
+    fleet(options.url, options.json)
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    from proxymux.cli.migrate import migrate  # here for start-up time
+
+    raise SystemExit(migrate(options.file, sys.stdout, sys.stderr))
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -140,18 +271,29 @@ def _check(options: argparse.Namespace) -> None:
     # Here for start-up time, and so that the other commands install no reactor.  A router may want asyncio's.
     from twisted.internet import asyncioreactor
 
+    if options.against is not None and options.replay is None:
+        options.parser.error("--against: is for --replay; name a folder of samples")
+    if options.codec is not None and options.replay is not None:
+        options.parser.error("--replay: is for routers of connections, not with --codec")
     asyncioreactor.install()
 
     from twisted.internet.task import deferLater, react
 
     from proxymux.cli.check import check_router
+    from proxymux.cli.check_requests import check_requests
     from proxymux.net.clock import monotonic
 
     def run(reactor: Reactor) -> Deferred[None]:
         clock = monotonic(reactor)
-        arguments = (options.router, options.sample, options.timeout, sys.stdout, sys.stderr)
+        common = (options.sample, options.timeout, sys.stdout, sys.stderr)
+
+        def check(_: None) -> Deferred[bool]:
+            if options.codec is not None:
+                return check_requests(clock, options.router, options.codec, *common)
+            return check_router(clock, options.router, *common, options.replay, options.against)
+
         running: Deferred[None] = deferLater(clock, 0, lambda: None)  # asyncio's loop does not run before
-        return running.addCallback(lambda _: check_router(clock, *arguments)).addCallback(_exit)
+        return running.addCallback(check).addCallback(_exit)
 
     react(run)
 

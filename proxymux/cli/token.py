@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 from proxymux.core.admission import parse_network
 from proxymux.core.excerpt import excerpt
-from proxymux.core.target import parse_address
+from proxymux.core.target import ClusterName, InetTarget, parse_address, parse_cluster_name
 from proxymux.core.token import Claims
 from proxymux.core.token.legacy import DIGESTS, Digest, is_legacy, open_legacy, seal_legacy
 from proxymux.core.token.sealed import MAX_NAME, MAX_TARGETS, PREFIX
@@ -61,7 +61,9 @@ def _sealed(options: argparse.Namespace) -> str:
         raise ConfigError("--expires-in", "missing; give the seconds that the token is to be good for")
     if options.digest is not None:
         raise ConfigError("--digest", "is of old tokens; leave it away, or give --legacy")
-    now, targets = int(time.time()), _targets(options.target)
+    now, targets = int(time.time()), [_target(each, takes_clusters=True) for each in options.target]
+    if len(targets) > MAX_TARGETS:
+        raise ConfigError("--target", f"is given {len(targets)} times; a token has at most {MAX_TARGETS}")
     claims: dict[str, object] = {"t": targets[0] if len(targets) == 1 else targets, "e": now + options.expires_in}
     if options.not_before_in is not None:
         claims["n"] = now + options.not_before_in
@@ -76,13 +78,19 @@ def _sealed(options: argparse.Namespace) -> str:
     return read_keys(options.key_file).seal(claims, os.urandom(16))
 
 
-def _targets(given: list[str]) -> list[str]:
-    if len(given) > MAX_TARGETS:
-        raise ConfigError("--target", f"is given {len(given)} times; a token has at most {MAX_TARGETS}")
+def _target(given: str, takes_clusters: bool) -> str:
+    accepted = "HOST:PORT such as 10.0.0.5:22" + ", or the name of a cluster," * takes_clusters
     try:
-        return [str(parse_address(each)) for each in given]
+        return str(_remote(given) if takes_clusters else parse_address(given))
     except BadAddress as error:
-        raise ConfigError("--target", f"{error}; HOST:PORT such as 10.0.0.5:22 is accepted") from None
+        raise ConfigError("--target", f"{error}; {accepted} is accepted") from None
+
+
+def _remote(given: str) -> ClusterName | InetTarget:
+    try:
+        return parse_cluster_name(given)
+    except BadAddress:
+        return parse_address(given)
 
 
 def _client(text: str) -> str:
@@ -102,7 +110,7 @@ def _sealed_legacy(options: argparse.Namespace) -> str:
             raise ConfigError("--" + name.replace("_", "-"), "old tokens have none; leave --legacy away")
     if options.once:
         raise ConfigError("--once", "old tokens have none; leave --legacy away")
-    address = _targets(options.target)[0]
+    address = _target(options.target[0], takes_clusters=False)
     return seal_legacy(address, _secret(options), options.digest or "md5", os.urandom(8))
 
 
@@ -122,7 +130,7 @@ def _open(token: bytes, options: argparse.Namespace) -> Claims:
 
 def _facts(claims: Claims, now: float) -> list[tuple[str, str]]:
     facts = [("form", "old" if claims.key is None else f"sealed with key {claims.key}")]
-    facts += [("target", str(target)) for target in claims.targets]
+    facts += [("cluster" if isinstance(each, ClusterName) else "target", str(each)) for each in claims.targets]
     if claims.expires is not None:
         facts.append(("expires", f"{_date(claims.expires)} ({_distance(claims.expires - now)})"))
     if claims.not_before is not None:

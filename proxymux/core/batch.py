@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from proxymux.core.outcome import Outcome
 from proxymux.core.setup import Setup
 from proxymux.core.slots import Slot, Work
+
+if TYPE_CHECKING:
+    from proxymux.core.lanes import Lane
 
 
 class Sender(Protocol):
@@ -77,12 +80,14 @@ class Batch(Work):
         "is_begun",
         "is_last",
         "is_repeated",
+        "lane",
         "listener",
         "name",
         "replies",
         "sender",
         "sent_at",
         "setup",
+        "size",
         "slot",
     )
 
@@ -109,7 +114,7 @@ class Batch(Work):
         self.ends_silent = False
         #: The setup that the slot has to be in; a Change if the batch itself changes the client's.
         self.setup: Setup = None
-        #: A part of the replies was sent to the client.
+        #: A part of the replies has come.
         self.is_begun = False
         #: The batch was sent before, on an upstream that closed without a reply.
         self.is_repeated = False
@@ -122,8 +127,11 @@ class Batch(Work):
         #: Set if the event ``request`` has listeners.
         self.listener: ReplyListener | None = None
 
-        #: Only set with ``alone``: what the request is called that wants it.
+        #: Only set with ``alone``: what the request is called that wants it, and its bytes, where others may follow.
         self.name: str
+        self.size: int
+        #: Only set where requests are routed, once the place is known: what else of the client is outstanding there.
+        self.lane: Lane
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self.data)} bytes, {self.replies} replies to come>"

@@ -50,6 +50,8 @@ class Input(enum.Enum):
     OPENED = "opened"
     #: An :class:`Ending`: admission, PROXY header or TLS handshake failed.
     BARRED = "barred"
+    #: The session has come from another process, where it was waiting for more of the client's bytes.
+    MOVED = "moved"
     #: bytes that the client has sent.
     RECEIVED = "received"
     #: The client has sent FIN.

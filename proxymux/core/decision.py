@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import functools
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from proxymux.core.excerpt import excerpt
 from proxymux.core.outcome import Outcome, explain_handshake
-from proxymux.core.target import InetTarget, Target, UnixTarget, parse_target
+from proxymux.core.target import ClusterName, InetTarget, Target, UnixTarget, parse_remote
 from proxymux.core.upstream_tls import UpstreamTls, parse_upstream_tls
 from proxymux.errors import BadAddress, BadResult
 
@@ -64,6 +64,7 @@ def _set(decision: object, name: str, value: object) -> None:
 
 # Looking up a member of an Enum costs as much as a call, and every connection needs these.
 _TIMED_OUT: Final = Outcome.CONNECT_TIMEOUT
+_WAITED: Final = Outcome.QUEUE_TIMEOUT
 _DENIED: Final = Outcome.BAD_HANDSHAKE
 
 
@@ -71,16 +72,17 @@ _DENIED: Final = Outcome.BAD_HANDSHAKE
 class Forward:
     """Connect to ``remote``, replay the buffer there and join both connections.
 
-    :param remote: ``host:port``, ``[v6]:port``, ``unix:/path``, a target that was parsed before, or a list of them,
-        tried in order.  Names are looked up when connecting.  A list is kept as a tuple, which is equal
-        to that list.
+    :param remote: ``host:port``, ``[v6]:port``, ``unix:/path``, the name of a cluster, a target that was parsed before,
+        or a list of them, tried in order.  Names are looked up when connecting.  A list is kept as a tuple, which is
+        equal to that list.
     :param data: sent to the upstream instead of the buffer.
     :param reply: sent to the client at the decision.
     :param connect_timeout: seconds for each attempt; None or 0 is the service's default.
     :param inactivity_timeout: seconds from connect to the upstream's first byte; None or 0 is off.
     :param reply_on_connect: sent to the client when the upstream is connected.
     :param reply_on_failure: sent to the client when connecting was given up.
-    :param reply_on_timeout: sent instead of ``reply_on_failure`` when every attempt timed out.
+    :param reply_on_timeout: sent instead of ``reply_on_failure`` when every attempt timed out, or the wait for a target
+        that is held was too long.
     :param reply_on_denial: sent instead of ``reply_on_failure`` when connecting to every target is forbidden.
     :param retries: rounds of attempts after the first, 0.1 s apart.
     :param retry_on: ``"timeout"`` retries only targets that timed out, and without a pause.
@@ -88,6 +90,8 @@ class Forward:
     :param tls: TLS to the upstream: True verifies the target's host name, a text is another name to verify, a mapping
         has the names of :class:`~proxymux.core.upstream_tls.UpstreamTls`.
     :param bind: the local address to connect from.
+    :param hash_key: what a cluster that places keys takes in the place of the client's address.
+    :param rate: bytes a second in each direction; None is the service's default, 0 is no limit.
     :param tls_terminate: end the client's TLS here first, as :class:`Terminate` does, and forward the decrypted bytes.
     :param note: up to 16 short texts by their names, for the access log and the record of the session.
     :raises BadResult: if a value is of the wrong type or out of range.
@@ -107,18 +111,23 @@ class Forward:
     send_proxy: Literal["v1", "v2", False] | None = None
     tls: bool | str | Mapping[str, object] | UpstreamTls = False
     bind: str | None = None
+    hash_key: bytes | None = None
+    rate: int | None = None
     tls_terminate: str | None = None
     note: Mapping[str, str] | None = field(default=None, hash=False)
     #: ``remote``, parsed.
     targets: tuple[Target, ...] = field(init=False, repr=False, compare=False)
+    #: Those of them that are names of clusters.
+    clusters: tuple[ClusterName, ...] = field(init=False, repr=False, compare=False)
     #: ``tls``, parsed; None for no TLS.
     upstream_tls: UpstreamTls | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         _set(self, "targets", _targets(self.remote))
-        if not isinstance(self.remote, (str, InetTarget, UnixTarget)):
+        _set(self, "clusters", tuple(each for each in self.targets if isinstance(each, ClusterName)))
+        if not isinstance(self.remote, (str, InetTarget, UnixTarget, ClusterName)):
             _set(self, "remote", _Remotes(self.remote))
-        for name in ("data", "reply_on_timeout", "reply_on_denial"):
+        for name in ("data", "reply_on_timeout", "reply_on_denial", "hash_key"):
             value = getattr(self, name)
             if value is not None:
                 _set(self, name, _bytes(name, value))
@@ -141,13 +150,15 @@ class Forward:
             _check_path(self.tls_terminate)
         if self.bind is not None:
             _set(self, "bind", _ip("bind", self.bind))
+        if self.rate is not None:
+            _set(self, "rate", _count("rate", self.rate))
         if self.note is not None:
             _set(self, "note", _note(self.note))
 
     def reply_to(self, failed: Outcome) -> bytes:
         """The last word to the client when connecting has ``failed``."""
         reply = None
-        if failed is _TIMED_OUT:
+        if failed is _TIMED_OUT or failed is _WAITED:
             reply = self.reply_on_timeout
         elif failed is _DENIED:
             reply = self.reply_on_denial
@@ -250,7 +261,7 @@ class Share:
 
 Decision = Forward | Reject | Reply | Terminate | NeedData | BadHandshake | Share
 
-_FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets", "upstream_tls"}
+_FORWARD_KEYS = frozenset(Forward.__dataclass_fields__) - {"targets", "clusters", "upstream_tls"}
 _KINDS: dict[str, frozenset[str]] = {
     "remote": _FORWARD_KEYS,
     "tls_terminate": frozenset({"tls_terminate"}),
@@ -261,12 +272,25 @@ _KINDS: dict[str, frozenset[str]] = {
 }
 
 
-def from_result(result: object) -> Decision:
+def from_result(result: object, clusters: Container[str] | None = None) -> Decision:
     """The decision that a router has returned.
 
     :param result: a decision, a dict with the keys of a decision, or None.
+    :param clusters: the names of the clusters that there are; None takes any name.
     :raises BadResult: if it is anything else; the text says what is wrong.
     """
+    decision = _decision(result)
+    if clusters is not None and isinstance(decision, Forward) and decision.clusters:
+        for cluster in decision.clusters:
+            if cluster.name not in clusters:
+                raise BadResult(
+                    f"remote: {excerpt(cluster.name, 80)} is neither host:port, [v6]:port or unix:/path"
+                    " nor the name of a cluster (--cluster)"
+                )
+    return decision
+
+
+def _decision(result: object) -> Decision:
     if isinstance(result, (Forward, Reject, Reply, Terminate, NeedData)):
         return result
     if result is None:
@@ -323,7 +347,7 @@ def _from_dict(result: dict[Any, Any]) -> Decision:
 
 
 def _targets(remote: object) -> tuple[Target, ...]:
-    if isinstance(remote, (list, tuple)) and not isinstance(remote, (InetTarget, UnixTarget)):
+    if isinstance(remote, (list, tuple)) and not isinstance(remote, (InetTarget, UnixTarget, ClusterName)):
         if not remote:
             raise BadResult("remote: the list of targets is empty")
         return tuple(_target(each) for each in remote)
@@ -331,10 +355,10 @@ def _targets(remote: object) -> tuple[Target, ...]:
 
 
 def _target(text: object) -> Target:
-    if isinstance(text, (InetTarget, UnixTarget)):
+    if isinstance(text, (InetTarget, UnixTarget, ClusterName)):
         return text
     try:
-        return parse_target(text)
+        return parse_remote(text)
     except BadAddress as error:
         raise BadResult(f"remote: {error}") from None
 

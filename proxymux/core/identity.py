@@ -79,10 +79,11 @@ class Tls:
 
 
 class Notes(dict[Any, Any]):
-    """What a router notes of one client from call to call.  A shadow router has notes of its own."""
+    """What a router notes of one client from call to call.  A shadow and a canary have their own."""
 
-    # A class attribute, so that a client costs no call of a constructor in Python.
+    # Class attributes, so that a client costs no call of a constructor in Python.
     shadow: Notes | None = None
+    canary: Notes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,28 @@ class Outcome(str, enum.Enum):
     UPSTREAM_ABORTED = "upstream_aborted"
     DRAINED = "drained"
 
+    __hash__ = str.__hash__  # outcomes are counted for every session; Enum's own is a Python function
+
     def __str__(self) -> str:
         return self.value
+
+
+class ConnectFault(str, enum.Enum):
+    """Why an attempt to connect has failed, in one of a few words, for counting."""
+
+    __hash__ = str.__hash__
+
+    #: The peer answers, and does not want to.
+    REFUSED = "refused"
+    #: No answer in time.
+    TIMEOUT = "timeout"
+    #: No way leads there, or there is no such socket.
+    UNREACHABLE = "unreachable"
+    #: The name could not be looked up.
+    NAME = "name"
+    #: The connection is there, but not its TLS.
+    TLS = "tls"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,8 @@ class Record(NamedTuple):
     note: dict[str, str] | None = None
     #: The client's TLS, see :meth:`~proxymux.core.identity.Tls.summary`; None without.
     tls: dict[str, str] | None = None
+    #: The number of the worker that had the session at its end; None without workers.
+    worker: int | None = None
 
     def __getitem__(self, key: SupportsIndex | slice | str) -> Any:
         """Return a field by its name, for listeners of ``ended`` that treat the record as a mapping.

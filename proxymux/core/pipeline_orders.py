@@ -99,7 +99,7 @@ class Input(enum.Enum):
     OUTPUT_FREE = "output free"
     #: The client has been silent for the gap, which ends a large request.
     SILENCE = "silence"
-    #: bytes: a part of the replies to the first outstanding batch.
+    #: bytes: a part of the replies to the first outstanding batch; where requests are routed the batch is with them.
     REPLY = "reply"
     #: A tuple of a batch and bytes: all replies to the batch have come, the bytes are their last part.
     DONE = "done"
@@ -111,6 +111,8 @@ class Input(enum.Enum):
     HELD_UP = "held up"
     #: The last batch was submitted, or slots have changed: the next batch may be submitted.
     GO_ON = "go on"
+    #: A :data:`~proxymux.core.choice.Choice`: where the request goes that was last asked about.
+    DECIDED = "decided"
     #: A batch: it has been given a slot alone.
     GIVEN = "given"
     #: A reason (str): no byte was sent or received for the idle timeout.

@@ -16,6 +16,8 @@ PATIENCE: Final = 0.3
 class Reach:
     """The connects of a pool's slots: those that may begin, those under way, and what became of the last ones.
 
+    Only the slots that work may wait for count, see :meth:`set_slots`.
+
     A target is *doubtful* if its last connect failed or was slow.  Slots of other targets are opened before its own,
     and no work waits for it while an open slot could take the work.  One quick connect, and it is so no more.
 
@@ -25,25 +27,26 @@ class Reach:
     __slots__ = ("_doubtful", "_in_use", "_slots", "_under_way", "unopened")
 
     def __init__(self, slots: tuple[Slot, ...]) -> None:
-        self._slots = slots
-        #: Slots that are open, being opened or taken: those that must not be opened now.
-        self._in_use: set[Slot] = set()
         #: The slots that are being opened; the one that began first is first.
         self._under_way: dict[Slot, None] = {}
         self._doubtful: set[Target] = set()
-        #: The number of slots that are not open.
-        self.unopened = len(slots)
+        self.set_slots(slots)
+
+    def set_slots(self, slots: tuple[Slot, ...]) -> None:
+        """Take note of the slots that work may wait for from now on."""
+        self._slots = slots
+        #: Those of them that are open, being opened or taken, and so must not be opened now.
+        self._in_use = {slot for slot in slots if slot.is_in_use}
+        #: The number of those that are not open.
+        self.unopened = sum(not slot.is_open for slot in slots)
+        if self._doubtful:
+            self._doubtful &= {slot.target for slot in slots}
 
     # Queries
 
-    @property
-    def is_idle(self) -> bool:
-        """True if no slot is open, opening or taken."""
-        return not self._in_use
-
     def may_open(self, slot: Slot, now: float) -> bool:
-        """True if ``slot`` is closed, and no backoff keeps it so."""
-        return slot not in self._in_use and slot.retry_at <= now + ROUNDING
+        """True if ``slot`` is closed, and neither a backoff nor a bar keeps it so."""
+        return slot not in self._in_use and slot.retry_at <= now + ROUNDING and not slot.bars
 
     def closed_slots(self, now: float) -> list[Slot]:
         """Return the slots that may be opened, those of doubtful targets behind the others."""
@@ -63,28 +66,29 @@ class Reach:
     def is_near(self, now: float) -> bool:
         """True if a slot of a target without doubts may be opened, or is being opened and not slow."""
         return next(self._without_doubts(now), None) is not None or any(
-            not self._is_slow(slot, now) and slot.target not in self._doubtful for slot in self._under_way
+            not (self._is_slow(slot, now) or slot.bars or slot.target in self._doubtful) for slot in self._under_way
         )
 
     def count_under_way(self, now: float) -> int:
-        """Return the number of slots that are being opened, without the slow ones."""
-        return sum(not self._is_slow(slot, now) for slot in self._under_way)
+        """Return the number of slots that are being opened, without the slow ones and those that are barred."""
+        return sum(not (self._is_slow(slot, now) or slot.bars) for slot in self._under_way)
 
     def is_down(self, now: float) -> bool:
-        """True if no slot is open, opening or taken, and all are within their backoff."""
-        return self.is_idle and not any(slot.retry_at <= now + ROUNDING for slot in self._slots)
+        """True if no slot is open, opening, taken or held, and all are within their backoff; or if there are none."""
+        # A slot that work may wait for has no bar but a hold.
+        return not self._in_use and not any(slot.retry_at <= now + ROUNDING or slot.bars for slot in self._slots)
 
     def hopeless(self, now: float) -> list[Slot]:
         """Return the slots whose connects are slow, as far as there are closed slots of targets without doubts."""
         if not self._under_way:
             return []
         self.note_slow(now)
-        slow = [slot for slot in self._under_way if self._is_slow(slot, now)]
+        slow = [slot for slot in self._under_way if self._is_slow(slot, now) and slot.is_awaited]
         return [slot for slot, _ in zip(slow, self._without_doubts(now), strict=False)]
 
     def next_slow(self, now: float) -> float | None:
         """Return the time at which the next connect becomes slow; None if there is none, or no other slot."""
-        if len(self._slots) == 1:
+        if len(self._slots) <= 1:
             return None
         first = next((slot for slot in self._under_way if not self._is_slow(slot, now)), None)
         return None if first is None else first.opening_at + PATIENCE
@@ -102,7 +106,8 @@ class Reach:
         for slot in self._under_way:
             if not self._is_slow(slot, now):
                 break
-            self._doubtful.add(slot.target)
+            if slot.is_awaited:
+                self._doubtful.add(slot.target)
 
     def begin(self, slot: Slot, now: float) -> None:
         """Take note that ``slot`` is being opened."""
@@ -112,22 +117,23 @@ class Reach:
 
     def opened(self, slot: Slot, now: float) -> None:
         """Take note that ``slot`` is connected."""
-        if self._is_slow(slot, now):
-            self._doubtful.add(slot.target)
-        else:
+        if not self._is_slow(slot, now):
             self._doubtful.discard(slot.target)
+        elif slot.is_awaited:
+            self._doubtful.add(slot.target)
         self._under_way.pop(slot, None)
-        self.unopened -= 1
-        slot.note_open(max(other.rank % STEP for other in self._slots))
+        self.unopened -= slot.is_awaited
+        slot.note_open(max((other.rank % STEP for other in self._slots), default=0))
 
     def failed(self, slot: Slot, now: float, jitter: float) -> None:
         """Take note that ``slot`` could not be connected, and begin its backoff; :meth:`closed` has to follow."""
-        self._doubtful.add(slot.target)
+        if slot.is_awaited:
+            self._doubtful.add(slot.target)
         slot.note_failure(now, jitter)
 
     def closed(self, slot: Slot) -> None:
         """Take note that the connection of ``slot`` is closed, or was not made."""
-        self.unopened += slot.is_open
+        self.unopened += slot.is_open and slot.is_awaited
         self._in_use.discard(slot)
         self._under_way.pop(slot, None)
         slot.note_close()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import Kind, Request, SpecialRequest
+from proxymux.core.codecs import Kind, Portable, Request, SpecialRequest
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline_orders import PipelineRules
 from proxymux.core.setup import UNCHANGED, Change, Setup, settled
@@ -104,6 +104,22 @@ class RequestCutter:
             items.append(Answer(problem.answer, True, Ending(Outcome.PROTOCOL_ERROR, str(problem))))
         return items
 
+    def pack(self) -> dict[str, Any] | None:
+        """What another process needs to go on with a client between two requests; None if it cannot."""
+        setup = settled(self._setup)
+        if self.kept_size or not self.scanner.is_between or isinstance(setup, Change):
+            return None
+        scanner = self.scanner.pack() if isinstance(self.scanner, Portable) else None
+        return None if scanner is None else {"scanner": scanner, "setup": None if setup is None else str(setup)}
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Go on with a client of another process."""
+        assert isinstance(self.scanner, Portable)  # as one of the same codec was there
+        self.scanner.unpack(packed["scanner"])
+        setups = self._rules.codec.setups
+        if packed["setup"] is not None and setups is not None:
+            self._setup = setups.named(packed["setup"])
+
     @property
     def is_pinned(self) -> bool:
         """True once the codec's scanner has learnt that the client needs an upstream alone."""
@@ -115,7 +131,7 @@ class RequestCutter:
         Nothing more is to be cut after that.
         """
         batch = Batch(before + self._take_kept(b""), [], 0, alone=True)
-        batch.name = self._name_of_own
+        batch.name, batch.size = self._name_of_own, len(batch.data)
         return self._complete(batch)
 
     @property
@@ -194,8 +210,9 @@ class RequestCutter:
         codec = self._rules.codec
         name = request.name if isinstance(request, SpecialRequest) else self._name_of_own
         if self._rules.may_have_own():
+            size = self.kept_size + request.end - start
             batch = Batch(self._take_kept(data[start:]), [], 0, alone=True)
-            batch.name = name
+            batch.name, batch.size = name, size
             return self._complete(batch)
         self.drop()
         refusal = codec.failure(NO_SPARE_UPSTREAM)

@@ -51,6 +51,8 @@ _RELAY_ENDINGS: Final[dict[Cause, tuple[Outcome, Closing | None]]] = {
     Cause.IDLE: (Outcome.IDLE, Closing.CLOSE),
     Cause.DISMISSED: (Outcome.PROTOCOL_ERROR, None),
 }
+#: What of a decision still matters when the client is joined.
+_REPLIES: Final = ("reply_on_connect", "reply_on_failure")
 #: Commands that every session gives, made once for all of them.
 _AWAIT_NOTHING: Final = Await(None)
 _AWAIT_DECISION: Final = Await(Deadline.DECISION)
@@ -111,6 +113,39 @@ class Session:
     def ending(self) -> Ending | None:
         """The outcome with its reason; None until it is known."""
         return self._ending
+
+    def pack(self) -> dict[str, Any] | None:
+        """What another process needs to go on with the session; None in a state in which it cannot.
+
+        It can while the client is joined, and while nothing but more of its bytes is awaited.
+        """
+        common = {"status": self._status, "has_sent": self._has_sent, "replies": self._replies}
+        if self.state is State.JOINED and self._forward is not None:
+            texts = {name: getattr(self._forward, name).decode("latin-1") for name in _REPLIES}
+            return {**common, **texts, "remote": str(self._forward.targets[0])}
+        if self.state is State.JOINED:
+            return common
+        if self.state is State.READING and not self._intake.is_blocked and not self._client_finished:
+            return {**common, "kept": self._intake.kept.decode("latin-1")}
+        return None
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Go on, as a new session, where another process has left off.
+
+        :param packed: what :meth:`pack` has returned there.  A session that reads is to be given
+            :attr:`~proxymux.core.commands.Input.MOVED` first.
+        """
+        self._status = packed["status"]
+        self._has_sent = packed["has_sent"]
+        self._replies = packed["replies"]
+        if "kept" in packed:
+            self.state = State.READING
+            self._intake.add(packed["kept"].encode("latin-1"))
+        else:
+            self.state = State.JOINED
+        if "remote" in packed:
+            texts = {name: packed[name].encode("latin-1") for name in _REPLIES}
+            self._forward = Forward(packed["remote"], **texts)
 
     def take(self, what: Input, value: Any = None) -> list[Command]:
         """React to an input.
@@ -180,6 +215,11 @@ class Session:
         if self._client_finished:
             return self._give_up("client finished before a decision")
         return self._intake.resume()
+
+    def _moved(self, _: None) -> list[Command]:
+        """Ask the decider about what another process has kept, if that is anything: the decider is another, too."""
+        self._intake.has_unseen = len(self._intake) > 0
+        return self._go_on()
 
     def _finished_reading(self, _: None) -> list[Command]:
         self._client_finished = True
@@ -400,6 +440,7 @@ TRANSITIONS: Final[dict[State, dict[Input, _Reaction]]] = {
         Input.DRAIN: Session._drained,
     },
     State.READING: {
+        Input.MOVED: Session._moved,
         Input.RECEIVED: Session._read,
         Input.OUTPUT_FULL: Session._output_full,
         Input.OUTPUT_FREE: Session._output_free_reading,

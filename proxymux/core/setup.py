@@ -38,6 +38,9 @@ class Setups(Protocol):
     def switch(self, setup: Setup) -> Preamble:
         """Return what puts a connection, in whichever setup it is, into ``setup``."""
 
+    def named(self, name: str) -> Setup:
+        """Return the setup whose text is ``name``, as another process has sent it."""
+
     def problem(self, reply: bytes) -> str | None:
         """Return the error that a reply is, in one line without any secret; None if it is no error.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import NamedTuple
@@ -14,6 +15,7 @@ _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z", re.ASCII)
 _NUMBER = re.compile(r"([0-9]+|0[xX][0-9A-Fa-f]*)\Z", re.ASCII)
 _ZONE = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}\Z", re.ASCII)
+_CLUSTER = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 #: ``sun_path`` holds 108 bytes on Linux, one of them the closing NUL.
 _UNIX_PATH_LIMIT = 107
 
@@ -42,10 +44,42 @@ class UnixTarget(NamedTuple):
         return f"unix:{self.path}"
 
 
-Target = InetTarget | UnixTarget
+class ClusterName(NamedTuple):
+    """The name of a cluster, whose members are addresses."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
-def parse_target(text: object) -> Target:
+#: What can be connected to.
+Address = InetTarget | UnixTarget
+#: What a decision may name.
+Target = Address | ClusterName
+
+
+def parse_cluster_name(text: object) -> ClusterName:
+    """Read the name of a cluster: a letter, then up to 63 letters, digits and ``_ . -``.
+
+    :raises BadAddress: if it is anything else; the text says what is wrong.
+    """
+    if not isinstance(text, str) or not _CLUSTER.match(text):
+        raise BadAddress(
+            f"{excerpt(text, 80)} is not a cluster's name: a letter, then up to 63 letters, digits, _, . and -"
+        )
+    return ClusterName(text)
+
+
+def parse_remote(text: object) -> Target:
+    """Read ``host:port``, ``[v6]:port``, ``unix:/path``, or the name of a cluster, which need not exist.
+
+    :raises BadAddress: if it is anything else; the text says what is wrong.
+    """
+    return ClusterName(text) if isinstance(text, str) and _CLUSTER.match(text) else parse_target(text)
+
+
+def parse_target(text: object) -> Address:
     """Read ``host:port``, ``[v6]:port`` or ``unix:/path``.
 
     :raises BadAddress: if it is anything else; the text says what is wrong.
@@ -85,6 +119,7 @@ def _port(text: str, port: str) -> int:
     return int(port)
 
 
+@functools.lru_cache(maxsize=1024)  # few targets are named over and over, for every session that begins or moves
 def _inet(text: str, accepted: str) -> InetTarget:
     host, colon, digits = text.rpartition(":")
     if not colon or not host:

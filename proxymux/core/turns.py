@@ -15,7 +15,7 @@ from proxymux.core.window import Window, split, under_way
 #: Bytes of waiting items above which reading from the client pauses.
 PLENTY: Final = 1 << 16
 #: What an answer that waits counts for beside its bytes: a client can have thousands of them by few bytes.
-_ANSWER: Final = 100
+ANSWER: Final = 100
 
 
 class Turns:
@@ -57,11 +57,16 @@ class Turns:
         """True if more than :data:`PLENTY` bytes wait, so that reading should pause."""
         return self._waiting_bytes > PLENTY or (self.claim is not None and len(self.claim.data) > PLENTY)
 
+    @property
+    def has_requests(self) -> bool:
+        """True if batches wait."""
+        return any(isinstance(item, Batch) for item in self.waiting)
+
     def add(self, item: Batch | Answer) -> None:
         """Append an item."""
         self.waiting.append(item)
         if isinstance(item, Answer):
-            self._waiting_bytes += _ANSWER + len(item.data)
+            self._waiting_bytes += ANSWER + len(item.data)
         elif item.alone:
             self.claim = item
         else:
@@ -96,7 +101,7 @@ class Turns:
             if outstanding:
                 break
             waiting.popleft()
-            self._waiting_bytes -= _ANSWER + len(first.data)
+            self._waiting_bytes -= ANSWER + len(first.data)
             if first.data:
                 orders.append(first.data)
         return orders

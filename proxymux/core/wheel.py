@@ -25,6 +25,7 @@ class Timer:
     """A function to be called at a time.  Cancelling it twice, or after the call, changes nothing."""
 
     __slots__ = ("_arguments", "_function", "_slot", "_wheel")
+    __deletable__ = ("_arguments", "_function")  # mypyc wants to be told
 
     def __init__(
         self, wheel: Wheel, slot: set[Timer], function: Callable[..., object], arguments: tuple[object, ...]

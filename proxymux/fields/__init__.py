@@ -7,13 +7,14 @@ Options, keyword arguments, error messages and the tables of the docs are made f
 
 from __future__ import annotations
 
-from proxymux.fields.numbers import Count, Duration, OptionalCount, OptionalDuration
+from proxymux.fields.numbers import Count, Duration, OptionalCount, OptionalDuration, OptionalRate
 from proxymux.fields.setting import Setting
 from proxymux.fields.texts import (
     AbsoluteFile,
     Choice,
     Flag,
     Names,
+    OptionalAddress,
     OptionalChoice,
     OptionalText,
     Secret,
@@ -23,6 +24,7 @@ from proxymux.fields.texts import (
     Whatever,
     in_words,
 )
+from proxymux.fields.workers import Workers
 
 __all__ = [
     "AbsoluteFile",
@@ -31,9 +33,11 @@ __all__ = [
     "Duration",
     "Flag",
     "Names",
+    "OptionalAddress",
     "OptionalChoice",
     "OptionalCount",
     "OptionalDuration",
+    "OptionalRate",
     "OptionalText",
     "Secret",
     "Setting",
@@ -41,5 +45,6 @@ __all__ = [
     "Text",
     "Values",
     "Whatever",
+    "Workers",
     "in_words",
 ]

@@ -1,4 +1,4 @@
-"""Settings that are numbers: counts, sizes and times."""
+"""Settings that are numbers: counts, sizes, times and rates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxymux.core.decision import MAX_SECONDS
+from proxymux.core.rate_limit import LONGEST, MOST, Rate, parse_rate
 from proxymux.fields.setting import Given, Setting, Value
 
 if TYPE_CHECKING:
@@ -189,6 +190,25 @@ class OptionalDuration(_Number[float | None, float | str | None]):
 
     def _convert(self, given: object) -> float | None:
         return None if self._is_off(given) else self._bounds.real(number_text(given))
+
+
+class OptionalRate(Setting[Rate | None, Rate | int | str | None]):
+    """So many in so many seconds, given as ``N/S`` or ``N``; or None, which is given as the word ``off``."""
+
+    metavar = "N[/S]"
+
+    def __init__(self, default: Rate | None, help: str, **presentation: Unpack[Presentation]) -> None:
+        accepted = f"N or N/S, a whole number from 1 to {MOST} in S seconds from 0.001 to {LONGEST:g}, or off,"
+        super().__init__(default, help, accepted, **presentation)
+        self.bounds_text = f", N from 1 to {MOST} in S seconds (1), or off"
+
+    def _convert(self, given: object) -> Rate | None:
+        if given is None or given == _OFF:
+            return None
+        return parse_rate(str(given) if isinstance(given, Rate) else number_text(given))
+
+    def _text_of_default(self) -> str:
+        return _OFF if self.default is None else str(self.default)
 
 
 def number_text(given: object) -> str:

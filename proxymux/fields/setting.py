@@ -22,7 +22,8 @@ class Presentation(TypedDict, total=False):
 
     ``metavar`` stands for the value in the docs, and ``shown`` for the default.  ``old_name`` is another name of the
     option.  ``short`` is a one-letter option, for the old name if there is one.  If ``is_option`` is False, the setting
-    is not an option but only a keyword argument in ``.tac`` files.
+    is not an option but only a keyword argument in ``.tac`` files.  If ``is_secret`` is True, the value must not be
+    shown to anybody.
     """
 
     metavar: str
@@ -30,6 +31,7 @@ class Presentation(TypedDict, total=False):
     short: str
     old_name: str
     is_option: bool
+    is_secret: bool
 
 
 class Setting(Generic[Value, Given]):
@@ -59,6 +61,7 @@ class Setting(Generic[Value, Given]):
         self.short = presentation.get("short")
         self.old_name = presentation.get("old_name")
         self.is_option = presentation.get("is_option", True)
+        self.is_secret = presentation.get("is_secret", self.is_secret)
         self.metavar = presentation.get("metavar", self.metavar)
         self._help = help
         self._shown = presentation.get("shown")
@@ -111,7 +114,8 @@ class Setting(Generic[Value, Given]):
         except BadAddress as error:
             raise ConfigError(self.option, str(error)) from None
         except (ValueError, TypeError, OverflowError):
-            raise ConfigError(self.option, f"{excerpt(given)} is not accepted; {self.accepted} is") from None
+            shown = "what is given" if self.is_secret else excerpt(given)
+            raise ConfigError(self.option, f"{shown} is not accepted; {self.accepted} is") from None
 
     # Presentation
 

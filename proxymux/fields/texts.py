@@ -66,6 +66,29 @@ class AbsoluteFile(Setting[str | None, str | None]):
         return os.path.abspath(_checked_text(given, False))
 
 
+class OptionalAddress(Setting[str | tuple[str, int] | None, str | tuple[str, int] | None]):
+    """Where datagrams are sent: the path of a Unix socket, or a pair of host and port; or None."""
+
+    metavar = "ADDRESS"
+
+    def __init__(self, default: str | None, help: str, **presentation: Unpack[Presentation]) -> None:
+        super().__init__(default, help, "a path such as /dev/log, or HOST:PORT", **presentation)
+
+    def _convert(self, given: object) -> str | tuple[str, int] | None:
+        if given is None:
+            return None
+        if isinstance(given, tuple):
+            host, port = given
+            given = f"{host}:{port}"
+        text = _checked_text(given, True)
+        if text.startswith("/"):
+            return text
+        host, colon, port = text.rpartition(":")
+        if not (host and colon and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 class _Hidden(str):
     """A text whose ``repr()`` does not show it, so that no traceback or log does."""
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
 from twisted.internet.defer import Deferred
 
 from proxymux.core.admission import parse_ip_address
+from proxymux.core.rate_limit import ArrivalTimes, LocalTimes, key_of_bytes
 from proxymux.core.wheel import Timer
 from proxymux.net.timers import Timers
 
-#: The most addresses that are remembered; one more, and the address that failed longest ago is forgotten.
-MAX_ADDRESSES: Final = 65_536
 #: The length in bits of the IPv6 prefix that counts as one address: one site has at least a /64 (RFC 6177).
 _IPV6_PREFIX: Final = 64
 _MINUTE: Final = 60.0
@@ -27,15 +26,15 @@ class FailureBudget:
     """A leaky bucket for each address: a failure adds a drop, and ``limit`` drops leak each minute.
 
     :param limit: the failures that an address may have at once, and from then on each minute; None sets no limit.
+    :param times: where the times are kept at which each bucket will be empty; None keeps them in this process, those of
+        the addresses that failed last.
+    :param secret: makes the keys of the times, see :func:`~proxymux.core.rate_limit.key_of_bytes`.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, times: ArrivalTimes | None = None, secret: bytes = b"") -> None:
         self._limit = limit
-        #: The monotonic time in seconds when each address's bucket will be empty, in the order of the last failures.
-        self._empty_at: OrderedDict[str, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._empty_at)
+        self._empty_at = LocalTimes(math.inf) if times is None else times
+        self._secret = secret
 
     def wait(self, host: str, now: float) -> float:
         """Return the seconds that an address has to wait before its next handshake is read.
@@ -43,9 +42,9 @@ class FailureBudget:
         :param host: the IP address.
         :param now: the monotonic time in seconds.
         """
-        if self._limit is None or not self._empty_at:
+        if self._limit is None:
             return 0.0
-        seconds = self._empty_at.get(counted_as(host), now) - _MINUTE - now + self._seconds_per_drop
+        seconds = self._empty_at.get(self._key(host)) - _MINUTE - now + self._seconds_per_drop
         return seconds if seconds > _ROUNDING else 0.0
 
     def fail(self, host: str, now: float) -> None:
@@ -54,13 +53,12 @@ class FailureBudget:
         :param host: the IP address.
         :param now: the monotonic time in seconds.
         """
-        if self._limit is None:
-            return
-        key = counted_as(host)
-        self._empty_at[key] = max(now, self._empty_at.get(key, now)) + self._seconds_per_drop
-        self._empty_at.move_to_end(key)
-        if len(self._empty_at) > MAX_ADDRESSES:
-            self._empty_at.popitem(last=False)
+        if self._limit is not None:
+            key = self._key(host)
+            self._empty_at.set(key, max(now, self._empty_at.get(key)) + self._seconds_per_drop)
+
+    def _key(self, host: str) -> int:
+        return key_of_bytes(counted_as(host).encode(), self._secret)
 
     @property
     def _seconds_per_drop(self) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from proxymux.errors import ConfigError
 from proxymux.fields import (
     AbsoluteFile,
+    Choice,
     Count,
     Duration,
     OptionalCount,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 #: The environment variable that may hold the secret of old tokens.
 SECRET_VARIABLE: Final = "PROXYMUX_SECRET"
 _DEFAULT_ADDRESS: Final = "0.0.0.0:0"
+OnceWithoutEtcd = Literal["refuse", "local"]
+_ONCE_WITHOUT_ETCD: Final[tuple[OnceWithoutEtcd, ...]] = ("refuse", "local")
 _DIGESTS: Final[tuple[Digest, ...]] = ("md5", "sha256", "pbkdf2")
 
 
@@ -56,6 +59,9 @@ class GatewaySettings(Settings):
         ("md5",), _digest, f"digest of old tokens, {in_words(_DIGESTS)}", in_words(_DIGESTS), metavar="NAME"
     )
     audience: OptionalText = OptionalText(None, "name that a token must name if it names one", metavar="NAME")
+    once_without_etcd: Choice[OnceWithoutEtcd] = Choice(
+        "refuse", _ONCE_WITHOUT_ETCD, "what becomes of one-time tokens while --fleet does not answer"
+    )
     listen: Values[str] = Settings.listen.with_default((), "--addr")
     addr: OptionalText = OptionalText(
         None, "HOST:PORT to listen on; the port is logged", metavar="HOST:PORT", shown=_DEFAULT_ADDRESS
@@ -86,9 +92,17 @@ class GatewaySettings(Settings):
         metavar="CIDR[:PORTS]",
     )
     max_failures: OptionalCount = OptionalCount(600, "bad handshakes a minute until an address waits")
+    pprof: OptionalText = OptionalText(
+        None,
+        "endpoint of profiling pages: a Twisted server endpoint; a port alone is one of 127.0.0.1",
+        "a port, or a Twisted server endpoint such as tcp:6060:interface=127.0.0.1",
+        metavar="ENDPOINT",
+        shown="off",
+    )
     gateway_pidfile: AbsoluteFile = AbsoluteFile("gateway.pid", "file that gets the process's number", takes_off=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.secret is not None and self.secret_file is not None:
             raise ConfigError("--secret-file", "is given beside --secret; give one of them")
         self._addr_endpoint()

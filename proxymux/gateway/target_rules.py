@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from proxymux.core.admission import IPAddress, Network, parse_ip_address, parse_network
+from proxymux.core.admission import Network, parse_ip_address, parse_network
+from proxymux.core.presence import IPAddress
 from proxymux.errors import BadAddress
 
 _RULE: Final = re.compile(r"(?:\[([^]]+)\]|([0-9.]+(?:/[0-9]+)?))(?::([0-9,-]+))?\Z", re.ASCII)

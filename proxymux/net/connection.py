@@ -99,7 +99,9 @@ class Connection(Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes that the kernel has not taken yet, or never took if the connection is lost; with TLS as encrypted."""
+        """Bytes that the kernel has not taken yet, or never took if the connection is lost; with TLS plain ones, and
+        all of a record of which some are missing.
+        """
 
     @property
     def peer(self) -> SocketAddress:

@@ -14,7 +14,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
-from proxymux.core.target import Target
+from proxymux.core.target import Address
 from proxymux.errors import ConfigError
 from proxymux.net.accept_gate import AcceptGate
 from proxymux.net.clock import monotonic
@@ -24,6 +24,7 @@ from proxymux.net.epoll.hub import BUFFER_SIZE
 from proxymux.net.exchange import Exchange, JoinOptions
 from proxymux.net.happy_eyeballs import Attempt, DialListener
 from proxymux.net.lingering import Lingering
+from proxymux.net.moving import Mover
 from proxymux.net.reactor.driver import ReactorDriver
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.socket_options import SocketOptions
@@ -57,6 +58,10 @@ class Driver(Protocol):
         """The contexts of TLS to upstreams."""
 
     @property
+    def mover(self) -> Mover | None:
+        """Moves connections to another process; None if that is not possible."""
+
+    @property
     def gate(self) -> AcceptGate:
         """Shut while no more connections can be accepted."""
 
@@ -70,7 +75,7 @@ class Driver(Protocol):
             a plug-in's TLS.
         """
 
-    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
+    def dial(self, target: Address, bind: str | None, listener: DialListener) -> Attempt:
         """Begin to connect to an address.
 
         :param target: a path or an IP address, not a name.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from proxymux.core.commands import Cause, RelayEnd
 from proxymux.core.wheel import ROUNDING, Timer
@@ -31,6 +31,7 @@ class JoinOptions:
     :param must_answer: an upstream that sends FIN before its first byte has failed, unless the client has sent FIN.
     :param ends_with_upstream: the upstream's FIN is no half-close: the exchange is over when the client has been sent
         all.
+    :param rate: bytes a second in each direction, or None.
     """
 
     data: bytes
@@ -40,10 +41,13 @@ class JoinOptions:
     ended: Callable[[RelayEnd, Connection], None]
     must_answer: bool = False
     ends_with_upstream: bool = False
+    rate: int | None = None
 
 
 class Flow:
     """The bytes that come from one connection of an exchange, which it owns while the exchange lasts.
+
+    It is the producer of its sink, and pauses reading while that has too much to send.
 
     :param connection: where the bytes come from.
     :param sink: where they go to: the other connection of the exchange.
@@ -59,13 +63,17 @@ class Flow:
         self.sink = sink
         #: None before the exchange has begun and after it is over.
         self.exchange: Exchange | None = None
-        #: Bytes that have come.
+        #: Bytes that have come, less those of :meth:`replay` that are still held.
         self.count = 0
         #: When the first and the last byte came, in the clock's seconds.
         self.first_at: float | None = None
         self.last_at: float | None = None
         #: Our own FIN has been sent on the connection.
         self.is_flushed = False
+
+    def replay(self, data: bytes) -> None:
+        """Pass on what the client had sent before the join; called at most once, and before :meth:`go`."""
+        self.sink.send(data)
 
     def go(self) -> None:
         """Begin to read."""
@@ -76,6 +84,19 @@ class Flow:
         self.connection.unregister_producer()
         self.connection.owner = UNOWNED
         self.exchange = None
+
+    # Called by the sink, whose producer the flow is
+
+    def pauseProducing(self) -> None:
+        """Read no more for now."""
+        self.connection.pause()
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self.connection.resume()
+
+    def stopProducing(self) -> None:
+        """Do nothing: the other flow tells the exchange of the loss."""
 
     # Called by the connection
 
@@ -113,6 +134,7 @@ class Exchange:
     :param timers: for the time limits.
     :param client: the flow that comes from the client.
     :param upstream: the flow that comes from the upstream.
+    :param joined_at: when they were joined, in the clock's seconds; None for now.
     """
 
     __slots__ = (
@@ -128,28 +150,30 @@ class Exchange:
         "seconds",
     )
 
-    def __init__(self, timers: Timers, client: Flow, upstream: Flow, options: JoinOptions) -> None:
+    def __init__(
+        self, timers: Timers, client: Flow, upstream: Flow, options: JoinOptions, joined_at: float | None = None
+    ) -> None:
         self.seconds = timers.seconds
         self._timers = timers
         self._options: JoinOptions | None = options
         self._over = False
         self._client = client
         self._upstream = upstream
-        self._joined_at = timers.seconds()
+        self._joined_at = timers.seconds() if joined_at is None else joined_at
         self._first_byte_timer: Timer | None = None
         self._idle_timer: Timer | None = None
         self._reset_timer: Timer | None = None
         client.exchange = upstream.exchange = self
         client.connection.owner = client
         upstream.connection.owner = upstream
-        self._start_timers(options)
+        self._start_timers()
 
     def begin(self) -> Exchange:
         """Send the bytes from before the join, take note of what the connections did meanwhile, and begin to read."""
         options = self._options
         assert options is not None
         if options.data:
-            self._upstream.connection.send(options.data)
+            self._client.replay(options.data)
         if options.client_finished:
             self._client.finished()
         self._catch_up()
@@ -163,8 +187,34 @@ class Exchange:
         return self._client.connection
 
     @property
+    def flows(self) -> tuple[Flow, Flow]:
+        """The flow that comes from the client, and that from the upstream."""
+        return self._client, self._upstream
+
+    @property
+    def is_over(self) -> bool:
+        """True when the exchange has ended."""
+        return self._over
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """When the exchange was joined, and its options as far as they are still of any meaning."""
+        assert self._options is not None
+        return {
+            "joined_at": self._joined_at,
+            "first_byte_timeout": self._options.first_byte_timeout if self._waits_for_first_byte else None,
+            "idle_timeout": self._options.idle_timeout,
+            "must_answer": self._options.must_answer,
+            "ends_with_upstream": self._options.ends_with_upstream,
+        }
+
+    @property
+    def _waits_for_first_byte(self) -> bool:
+        return not self._upstream.count and not self._upstream.connection.is_finished
+
+    @property
     def bytes_in(self) -> int:
-        return max(0, self._client.count - self._upstream.connection.unsent)
+        return self._client.count - self._upstream.connection.unsent
 
     @property
     def bytes_out(self) -> int:
@@ -173,6 +223,26 @@ class Exchange:
     @property
     def first_byte_at(self) -> float | None:
         return self._upstream.first_at
+
+    @property
+    def last_at(self) -> float | None:
+        return max(self._client.last_at or 0.0, self._upstream.last_at or 0.0) or None
+
+    def pack(self) -> tuple[dict[str, Any], Exchange]:
+        return {}, self
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Do nothing: the exchange was made of what was packed."""
+
+    def freeze(self) -> None:
+        self._stop_timers()
+
+    def thaw(self) -> None:
+        if not self._over:
+            self._start_timers()
+
+    def depart(self) -> None:
+        """Do nothing: what has frozen the exchange has let go of it."""
 
     def abort(self) -> None:
         if not self._over:
@@ -186,7 +256,7 @@ class Exchange:
         if early:
             self._upstream.received(early)
         if connection.is_lost:
-            self._upstream_lost(ConnectionError("lost"))
+            self._upstream.lost(ConnectionError("lost"))
         elif connection.is_finished:
             self._upstream.finished()
 
@@ -281,14 +351,28 @@ class Exchange:
 
     # Timers
 
-    def _start_timers(self, options: JoinOptions) -> None:
+    def _start_timers(self) -> None:
+        """Start the timers of the limits, which run from the join."""
+        options = self._options
+        assert options is not None
         if not (self._client.connection.notices_resets and self._upstream.connection.notices_resets):
             self._reset_timer = self._timers.after(_RESET_POLL, self._poll_for_resets)
         first_byte, idle = options.first_byte_timeout, options.idle_timeout
-        if first_byte is not None:
-            self._first_byte_timer = self._timers.after(first_byte, self._check_first_byte, first_byte)
+        if first_byte is not None and self._waits_for_first_byte:
+            self._first_byte_timer = self._timers.after(self._left_of(first_byte), self._check_first_byte, first_byte)
         if idle is not None:
-            self._idle_timer = self._timers.after(idle, self._check_idle, idle)
+            self._idle_timer = self._timers.after(self._left_of(idle), self._check_idle, idle)
+
+    def _left_of(self, limit: float) -> float:
+        """What is left of ``limit`` seconds from the join."""
+        return max(0.0, self._joined_at + limit - self.seconds())
+
+    def _stop_timers(self) -> None:
+        self._stop_first_byte_timer()
+        for timer in (self._idle_timer, self._reset_timer):
+            if timer is not None:
+                timer.cancel()
+        self._idle_timer = self._reset_timer = None
 
     def _poll_for_resets(self) -> None:
         """Poll the connections that do not report a reset while they are paused or after their FIN."""
@@ -346,10 +430,6 @@ class Exchange:
     def _stop(self) -> None:
         self._over = True
         self._options = None
-        self._stop_first_byte_timer()
-        for timer in (self._idle_timer, self._reset_timer):
-            if timer is not None:
-                timer.cancel()
-        self._idle_timer = self._reset_timer = None
+        self._stop_timers()
         self._client.leave()
         self._upstream.leave()

@@ -15,8 +15,9 @@ from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
 
-from proxymux.core.target import InetTarget, Target
+from proxymux.core.target import Address, InetTarget
 from proxymux.core.wheel import Timer
+from proxymux.net.connect_fault import TargetDenied
 from proxymux.net.connection import Connection
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.net.timers import Timers
@@ -49,20 +50,12 @@ class Attempt(Protocol):
         """End the attempt without a call of its listener.  Without effect after its end."""
 
 
-class TargetDenied(Exception):
-    """The operator's rules forbid to connect to a target."""
-
-
-class TlsFailed(Exception):
-    """The TLS handshake with an upstream failed, and would fail again: a retry is of no use."""
-
-
 #: Called with an IP address and a port; returns why connecting there is forbidden, or None if it is allowed.
 TargetCheck = Callable[[InetTarget], str | None]
 #: Begins an attempt to connect to one IP address.
 DialAddress = Callable[[InetTarget, DialListener], Attempt]
 #: A driver's way to begin an attempt at a target that needs no look-up.
-Connect = Callable[[Target, "str | None", DialListener], Attempt]
+Connect = Callable[[Address, "str | None", DialListener], Attempt]
 
 
 class Dialler:
@@ -82,7 +75,7 @@ class Dialler:
         self._connect = connect
         self._check = check
 
-    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
+    def dial(self, target: Address, bind: str | None, listener: DialListener) -> Attempt:
         """Begin to connect to ``target``; the other arguments are those of :meth:`~proxymux.net.driver.Driver.dial`."""
         if isinstance(target, InetTarget):
             if not target.is_address:

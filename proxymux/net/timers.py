@@ -67,5 +67,9 @@ class Timers:
                 timer.call()
             except Exception:
                 self._log.failure("a timer's function")
-        if self._call is None:
+        if not self._is_scheduled:
             self._schedule()
+
+    @property
+    def _is_scheduled(self) -> bool:
+        return self._call is not None

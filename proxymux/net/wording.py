@@ -119,7 +119,7 @@ def explain(reason: BaseException | Failure | None) -> str:
         return _explain_tls(reason)
     if isinstance(reason, socket.gaierror):
         return _RESOLVER.get(reason.errno or 0, "name does not resolve")
-    number = _number_of(reason)
+    number = number_of(reason)
     if number:
         text = os.strerror(number).lower()
         return f"cannot connect from that address: {text}" if isinstance(reason, error.ConnectBindError) else text
@@ -143,7 +143,7 @@ def explain_certificate(number: int) -> str:
     return _CERTIFICATES.get(number, f"OpenSSL's error {number}")
 
 
-def _number_of(reason: BaseException) -> int | None:
+def number_of(reason: BaseException) -> int | None:
     """The number of the system's error (errno); None if it is not known."""
     number: object = reason.errno if isinstance(reason, OSError) else getattr(reason, "osError", None)
     return number if isinstance(number, int) and number > 0 else None

@@ -57,7 +57,7 @@ def read_pool_settings(given: Mapping[str, object], config: object, environment:
 def _from_ancestor(given: Mapping[str, object], config: object, environment: Mapping[str, str]) -> AncestorValues:
     if config is not None:
         return from_object(config)
-    if given.get("target"):
+    if given.get("target") or given.get("router"):
         return {}
     if "PROXY_CONNECTIONS_CNT" not in environment:
         raise ConfigError("--target", f"missing; {SETUP_HINT}")

@@ -11,11 +11,13 @@ from typing import Final
 from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.identity import Client
-from proxymux.core.outcome import Outcome
+from proxymux.core.leasing import Leasing
+from proxymux.core.outcome import ConnectFault, Outcome
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
+from proxymux.net.connecting import Connecting, ConnectListener
 from proxymux.net.connection import Connection
-from proxymux.net.connector import Connecting, ConnectListener, Connector
+from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
 from proxymux.sniff import NEED_DATA, postgres
 
@@ -34,40 +36,47 @@ def is_cancel_request(data: bytes) -> bool:
 class Bypasses:
     """The cancel requests of a service that pass beside its slots.
 
-    :param target: where they are sent.
+    :param leasing: has the slots; they are sent to the target of the first that is not down.
     """
 
-    def __init__(self, timers: Timers, connector: Connector, target: Target) -> None:
+    def __init__(self, timers: Timers, connector: Connector, leasing: Leasing) -> None:
         self.timers = timers
         self.connector = connector
-        self.forward = Forward(target, retries=0)
+        self._leasing = leasing
         #: The number of those that pass now.
         self.count = 0
 
     def begin(self, client: Client, listener: ConnectListener) -> Bypass | None:
-        """Connect a client, or tell the listener that there are too many.
+        """Connect a client, or tell the listener that there are too many, or that there is no target.
 
-        :returns: None if there are too many.
+        :returns: None if the listener was told.
         """
+        slot = next((slot for slot in self._leasing.slots if slot.is_awaited), None)
+        if slot is None:
+            listener.gave_up(ConnectFailure("there is no target for a cancel request", Outcome.UNREACHABLE))
+            return None
         if self.count >= MOST:
             listener.gave_up(ConnectFailure(f"more than {MOST} cancel requests at once", Outcome.QUEUE_FULL))
             return None
-        bypass = Bypass(self, client, listener)
+        bypass = Bypass(self, slot.forward, client, listener)
         bypass.start()
         return bypass
 
 
 class Bypass:
-    """The connection of one cancel request."""
+    """The connection of one cancel request.
+
+    :param forward: where it is sent.
+    """
 
     __slots__ = ("_bypasses", "_connecting", "_connection", "_listener", "_timer")
 
-    def __init__(self, bypasses: Bypasses, client: Client, listener: ConnectListener) -> None:
+    def __init__(self, bypasses: Bypasses, forward: Forward, client: Client, listener: ConnectListener) -> None:
         self._bypasses = bypasses
         self._listener = listener
         self._connection: Connection | None = None
         self._timer: Timer | None = None
-        self._connecting: Connecting | None = bypasses.connector.connect(bypasses.forward, client, self)
+        self._connecting: Connecting | None = bypasses.connector.connect(forward, client, self)
 
     def start(self) -> None:
         """Begin to connect."""
@@ -104,8 +113,8 @@ class Bypass:
     def trying(self, target: Target) -> None:
         self._listener.trying(target)
 
-    def attempt_failed(self, target: Target, reason: str) -> None:
-        self._listener.attempt_failed(target, reason)
+    def attempt_failed(self, target: Target, reason: str, fault: ConnectFault) -> None:
+        self._listener.attempt_failed(target, reason, fault)
 
     def connected(self, connection: Connection) -> None:
         self._connecting, self._connection = None, connection

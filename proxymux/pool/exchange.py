@@ -2,30 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
 from proxymux.core import pipeline_orders as orders
-from proxymux.core.batch import Batch
+from proxymux.core.batch import Batch, Sender
+from proxymux.core.client_pipeline import ClientPipeline
 from proxymux.core.commands import RelayEnd
 from proxymux.core.outcome import Ending, Outcome
-from proxymux.core.pipeline import Pipeline
 from proxymux.core.pipeline_orders import Failure, Input, Order
-from proxymux.core.slots import Slot
+from proxymux.core.reply_memory import ReplyMemory
 from proxymux.core.wheel import ROUNDING, Timer
 from proxymux.net.connection import UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.wording import explain
-from proxymux.pool.pool import Pool
+from proxymux.pool.own_use import OwnUseLog
+from proxymux.pool.upstream import UpstreamRules
 from proxymux.session.context import ClientExchange, Join
 
 # Looking up a member of an Enum costs as much as a call, and every request needs these two.
 _RECEIVED: Final = Input.RECEIVED
 _DONE: Final = Input.DONE
+#: Bytes of replies to one client that are no longer kept for one write, but sent at once.
+MOST_KEPT: Final = 1 << 14
+
+
+#: What is done at each kind of order.
+Orders = Mapping[type, Callable[[Any, Any], None]]
+
+
+class SharedUpstreams(Protocol):
+    """What a client's requests go to.  The pool is one, and so are the :class:`~proxymux.pool.places.Places`."""
+
+    @property
+    def rules(self) -> UpstreamRules:
+        """What all upstreams have in common."""
+
+    @property
+    def plenty(self) -> int:
+        """Bytes that a new client may leave unread before it is suspended."""
+
+    @property
+    def reply_memory(self) -> ReplyMemory:
+        """What is kept for clients that do not read."""
+
+    @property
+    def own_use(self) -> OwnUseLog:
+        """Is told of upstreams that one client takes alone."""
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """Returns the clock's seconds."""
+
+    def joined(self) -> None:
+        """Count a client that has come."""
+
+    def left(self) -> None:
+        """Count a client no longer."""
+
+    def submit(self, batch: Batch, sender: Sender) -> None:
+        """Send ``batch`` as soon as there is a slot; ``sender`` is told of its replies or its failure."""
+
+    def follow(self, batch: Batch, before: Batch, sender: Sender) -> bool:
+        """Send ``batch`` on the slot of ``before``; False if that takes no more for now."""
+
+    def withdraw(self, batch: Batch) -> None:
+        """Forget the sender of ``batch``."""
+
+    def requeue(self, batch: Batch) -> None:
+        """Put a batch that may be sent on another slot at the head of the queue."""
+
+    def hand_over(self, batch: Batch) -> Connection:
+        """Give the connection of the slot of ``batch`` away to the one client that reserved it."""
+
+    def returned(self, batch: Batch) -> None:
+        """Take back the slot of ``batch``, whose connection is closed."""
 
 
 class DetachedExchange:
@@ -34,13 +89,24 @@ class DetachedExchange:
     The exchange owns the client's connection and is the :class:`~proxymux.core.batch.Sender` of the client's batches.
     It passes every event to the pipeline as an input and carries out the orders that the pipeline answers.
 
+    What comes for a client that waits for more replies is kept until the sockets that are ready now have been handled,
+    and sent in one write.  A client that waits for no more is answered at once.
+
     :param options: the bytes that the client has already sent, the time limits, and the function to call at the end.
     :param join: joins the client's connection to an upstream that is reserved for this client.
     :param pipeline: the state machine of this client alone.
     """
 
+    #: :func:`orders_of` the class.
+    _do: ClassVar[Orders]
+
     def __init__(
-        self, pool: Pool, connection: Connection, options: JoinOptions, join: Join, pipeline: Pipeline
+        self,
+        pool: SharedUpstreams,
+        connection: Connection,
+        options: JoinOptions,
+        join: Join,
+        pipeline: ClientPipeline[Any],
     ) -> None:
         self._pool = pool
         self._connection = connection
@@ -49,9 +115,9 @@ class DetachedExchange:
         self._pipeline = pipeline
         #: The orders that are being carried out; None while there are none.
         self._orders: list[Order] | None = None
-        #: The exchange with the upstream that is reserved for this client, once it has one, and that upstream's slot.
+        #: The exchange with the upstream that is reserved for this client, once it has one; the batch that wanted it.
         self._piped: ClientExchange | None = None
-        self._own_slot: Slot | None = None
+        self._own: Batch | None = None
         self._gap_call: IDelayedCall | None = None
         self._idle_timer: Timer | None = None
         #: When a byte was last sent or received, in the clock's seconds; only kept up to date with an idle timeout.
@@ -59,11 +125,16 @@ class DetachedExchange:
         self._bytes_in = 0
         #: Counts the bytes that are sent to the client.
         self._window = pipeline.window
+        #: The batches whose replies are still to come.
+        self._outstanding = pipeline.outstanding
+        #: What is to be sent to the client in one write, and how many bytes that are.
+        self._kept: list[bytes] = []
+        self._kept_size = 0
         #: The client has left so much unread that it is suspended, and what it is sent meanwhile is counted.
         self._is_behind = False
         self._first_byte_at: float | None = None
         connection.owner = self
-        pool.runner.clients += 1
+        pool.joined()
 
     def begin(self) -> DetachedExchange:
         """Handle the bytes and the FIN that came before the join, and begin to read."""
@@ -100,6 +171,10 @@ class DetachedExchange:
         return self._first_byte_at or (self._piped.first_byte_at if self._piped is not None else None)
 
     @property
+    def last_at(self) -> None:
+        """Not known: what moves are replies, which the pool counts."""
+
+    @property
     def held(self) -> int:
         """Bytes that are kept for the client, as it has not read them."""
         return 0 if self._connection.is_lost else self._connection.unsent
@@ -112,12 +187,40 @@ class DetachedExchange:
         else:
             self._take(Input.DISMISSED, reason)
 
+    def pack(self) -> tuple[dict[str, Any], Connection] | None:
+        self._flush()
+        packed = None if self._piped is not None or self._is_behind else self._pipeline.pack()
+        if packed is None:
+            return None
+        more = {"bytes_in": self._bytes_in, "first_byte_at": self._first_byte_at, "last_at": self._last_at}
+        return {**packed, **more}, self._connection
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Go on with an idle client of another process; called before anything has come from it here."""
+        self._pipeline.unpack(packed)
+        self._bytes_in, self._first_byte_at = packed["bytes_in"], packed["first_byte_at"]
+        self._last_at = packed["last_at"]
+        self.freeze()
+        self.thaw()  # with what is left of the limit
+
+    def freeze(self) -> None:
+        self._stop_timers()
+
+    def thaw(self) -> None:
+        limit = self._options.idle_timeout
+        if limit is not None and not self._pipeline.is_over:
+            left = max(0.0, self._last_at + limit - self._pool.now())
+            self._idle_timer = self._pool.rules.timers.after(left, self._check_idle, limit)
+
+    def depart(self) -> None:
+        self.abort()
+
     def abort(self) -> None:
         if self._piped is not None:
             self._piped.abort()
         # Not queued behind the orders that are being carried out: the session owns the connection when this returns.
         for order in self._pipeline.take(Input.ABORTED):
-            _DO[type(order)](self, order)
+            self._do[type(order)](self, order)
 
     # Called by the connection
 
@@ -169,7 +272,7 @@ class DetachedExchange:
     def unsent(self, batch: Batch) -> None:
         # Not queued behind other orders: the batch must be in the work queue before its slot is closed.
         for order in self._pipeline.take(Input.UNSENT, batch):
-            _DO[type(order)](self, order)
+            self._do[type(order)](self, order)
 
     def go_on(self) -> None:
         self._take(Input.GO_ON)
@@ -184,7 +287,7 @@ class DetachedExchange:
         self._orders = todo
         try:
             for order in todo:
-                _DO[type(order)](self, order)
+                self._do[type(order)](self, order)
         finally:
             self._orders = None
 
@@ -207,7 +310,24 @@ class DetachedExchange:
             self._last_at = self._pool.now()
         if self._is_behind:
             self._pool.reply_memory.add(self, len(data))
-        self._connection.send(data)
+        if self._outstanding or self._kept:
+            self._keep(data)
+        else:
+            self._connection.send(data)
+
+    def _keep(self, data: bytes) -> None:
+        """Send ``data`` in one write with the other replies of this turn."""
+        self._kept.append(data)
+        self._kept_size += len(data)
+        if not self._outstanding or self._is_behind or self._kept_size >= MOST_KEPT:
+            self._flush()
+        elif len(self._kept) == 1:
+            self._pool.rules.soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._kept:
+            kept, self._kept, self._kept_size = self._kept, [], 0
+            self._connection.send(kept[0] if len(kept) == 1 else b"".join(kept))
 
     def _requeue(self, order: orders.Requeue) -> None:
         self._pool.requeue(order.batch)
@@ -248,7 +368,8 @@ class DetachedExchange:
             self._idle_timer = self._pool.rules.timers.after(left, self._check_idle, limit)
 
     def _hand_over(self, order: orders.HandOver) -> None:
-        slot = self._own_slot = order.batch.slot
+        self._flush()
+        self._own, slot = order.batch, order.batch.slot
         assert slot is not None
         self._stop_timers()
         self._connection.unregister_producer()
@@ -262,21 +383,22 @@ class DetachedExchange:
 
         data, is_finished = order.batch.data, self._connection.is_finished
         piped = JoinOptions(data, is_finished, None, options.idle_timeout, ended, ends_with_upstream=True)
-        upstream = self._pool.hand_over(slot)
+        upstream = self._pool.hand_over(order.batch)
         upstream.when_lost = self._return_slot
         self._piped = self._join(self._connection, upstream, piped)
 
     def _return_slot(self) -> None:
         """Return the reserved slot to the pool; called when its connection is closed."""
-        slot, self._own_slot = self._own_slot, None
-        if slot is not None:
-            self._pool.runner.clients -= 1
-            self._pool.runner.returned(slot)
+        own, self._own = self._own, None
+        if own is not None:
+            self._pool.left()
+            self._pool.returned(own)
 
     # The end
 
     def _break_off(self, _: orders.BreakOff) -> None:
         self._connection.pause()
+        self._flush()
         self._connection.when_flushed(lambda: self._take(Input.FLUSHED))
 
     def _end(self, order: orders.End) -> None:
@@ -287,7 +409,8 @@ class DetachedExchange:
     def _leave(self, _: orders.Leave | None = None) -> None:
         if self._orders:
             self._orders.clear()  # the orders that are left would act on a connection that is no longer ours
-        self._pool.runner.clients -= 1
+        self._flush()
+        self._pool.left()
         self._stop_timers()
         self._connection.unregister_producer()
         self._connection.owner = UNOWNED
@@ -304,18 +427,23 @@ class DetachedExchange:
             self._idle_timer = None
 
 
-_DO: Final[dict[type, Callable[[DetachedExchange, Any], None]]] = {
-    Batch: DetachedExchange._submit,
-    bytes: DetachedExchange._send,
-    orders.Follow: DetachedExchange._follow,
-    orders.Requeue: DetachedExchange._requeue,
-    orders.Withdraw: DetachedExchange._withdraw,
-    orders.HandOver: DetachedExchange._hand_over,
-    orders.StartGap: DetachedExchange._start_gap,
-    orders.StopGap: DetachedExchange._stop_gap,
-    orders.Pause: DetachedExchange._pause,
-    orders.Resume: DetachedExchange._resume,
-    orders.BreakOff: DetachedExchange._break_off,
-    orders.End: DetachedExchange._end,
-    orders.Leave: DetachedExchange._leave,
-}
+def orders_of(kind: type[DetachedExchange]) -> Orders:
+    """The method of a kind of exchange for each kind of order."""
+    return {
+        Batch: kind._submit,
+        bytes: kind._send,
+        orders.Follow: kind._follow,
+        orders.Requeue: kind._requeue,
+        orders.Withdraw: kind._withdraw,
+        orders.HandOver: kind._hand_over,
+        orders.StartGap: kind._start_gap,
+        orders.StopGap: kind._stop_gap,
+        orders.Pause: kind._pause,
+        orders.Resume: kind._resume,
+        orders.BreakOff: kind._break_off,
+        orders.End: kind._end,
+        orders.Leave: kind._leave,
+    }
+
+
+DetachedExchange._do = orders_of(DetachedExchange)

@@ -6,14 +6,17 @@ from proxymux.core.commands import ConnectFailure
 from proxymux.core.decision import Forward
 from proxymux.core.identity import Client
 from proxymux.core.leasing import Leasing
-from proxymux.core.outcome import Outcome
+from proxymux.core.member import Member
+from proxymux.core.outcome import ConnectFault, Outcome
 from proxymux.core.reach import PATIENCE
 from proxymux.core.slots import Dismiss, Slot, Work
 from proxymux.core.target import Target
+from proxymux.net.connecting import Connecting, ConnectListener
 from proxymux.net.connection import Connection
-from proxymux.net.connector import Connecting, ConnectListener, Connector
+from proxymux.net.connector import Connector
 from proxymux.net.timers import Timers
 from proxymux.pool.bypass import Bypass, Bypasses, is_cancel_request
+from proxymux.pool.following import TargetFollowing
 from proxymux.pool.leases import LeasingRunner
 
 
@@ -29,7 +32,8 @@ class ExclusiveLeases:
         self.leasing = leasing
         self.connector = connector
         self.runner = LeasingRunner(timers, leasing, self)
-        self.bypasses = Bypasses(timers, connector, leasing.slots[0].target)
+        self.following: TargetFollowing | None = None
+        self.bypasses = Bypasses(timers, connector, leasing)
         #: The clients whose upstreams are being connected, by their slots.
         self.connecting: dict[Slot, Waiting] = {}
 
@@ -37,6 +41,11 @@ class ExclusiveLeases:
     def clients(self) -> int:
         """The number of clients that wait for an upstream or have one."""
         return self.runner.clients
+
+    @property
+    def holds(self) -> LeasingRunner:
+        """What holds the targets."""
+        return self.runner
 
     # For the service
 
@@ -74,6 +83,11 @@ class ExclusiveLeases:
         if slot in self.connecting:
             self.connecting[slot].give_up()
 
+    def close(self, slot: Slot) -> None:
+        """Give up the connect of ``slot``; a connection is its client's alone, and stays."""
+        if slot in self.connecting:
+            self.connecting[slot].lose_slot()
+
     def dismiss(self, order: Dismiss) -> None:
         assert isinstance(order.work, Waiting)
         order.work.dismissed(ConnectFailure(order.reason, order.outcome))
@@ -81,6 +95,9 @@ class ExclusiveLeases:
 
 class Waiting(Work):
     """One client that waits for a slot, then for the connection of the slot, and then holds the slot until it ends."""
+
+    #: A slot has the connection, not a member.
+    member: Member | None = None
 
     __slots__ = (
         "_bypass",
@@ -130,7 +147,7 @@ class Waiting(Work):
         listener = self._listener
         if listener is None or not self.is_queued or not (self._is_cancel or self._has_left):
             return
-        self._runner.leasing.withdraw(self)
+        self._runner.withdraw(self)
         self._runner.clients -= 1
         self._listener = None
         if self._is_cancel:
@@ -155,25 +172,48 @@ class Waiting(Work):
         if slot is not None:
             self._runner.returned(slot)
         else:
-            self._runner.leasing.withdraw(self)
+            self._runner.withdraw(self)
 
     def given(self, slot: Slot) -> None:
         """Connect to the target of ``slot``, which is now this client's."""
         self._slot = slot
         self._leases.connecting[slot] = self
-        forward = Forward(slot.target, retries=0)
-        self._connecting = self._leases.connector.connect(forward, self._client, self)
+        self._connecting = self._leases.connector.connect(slot.forward, self._client, self)
         self._connecting.start()
 
     def give_up(self) -> None:
         """Give up the connect, as it takes long, and ask for another slot."""
+        reason = self._cut_short(f"no connection within {PATIENCE:g} s, another target is tried", ConnectFault.TIMEOUT)
+        self.gave_up(ConnectFailure(reason))
+
+    def lose_slot(self) -> None:
+        """Give up the connect, as nobody is to be connected to its target any more, and ask for another slot."""
+        self._last_failure = self._cut_short("the target was taken away while it was connected to", ConnectFault.OTHER)
+        slot = self._ask_again()
+        self._runner.returned(slot)
+
+    def _cut_short(self, reason: str, fault: ConnectFault) -> str:
+        """Cancel the connect.
+
+        :returns: its target and the reason, in one line.
+        """
         connecting, slot = self._connecting, self._slot
         assert connecting is not None
         assert slot is not None
         connecting.cancel()
-        reason = f"no connection within {PATIENCE:g} s, another target is tried"
-        self.attempt_failed(slot.target, reason)
-        self.gave_up(ConnectFailure(f"{slot.target}: {reason}"))
+        self.attempt_failed(slot.target, reason, fault)
+        return f"{slot.target}: {reason}"
+
+    def _ask_again(self) -> Slot:
+        """Join the queue again, as the next, and return the slot that was of no use."""
+        slot, self._slot = self._slot, None
+        self._connecting = None
+        assert slot is not None
+        del self._leases.connecting[slot]
+        if self._listener is not None:
+            self._runner.leasing.again(self, self._runner.now())
+            self._look()
+        return slot
 
     def dismissed(self, failure: ConnectFailure) -> None:
         """Tell the listener that this client gets no slot, and why."""
@@ -188,9 +228,9 @@ class Waiting(Work):
         if self._listener is not None:
             self._listener.trying(target)
 
-    def attempt_failed(self, target: Target, reason: str) -> None:
+    def attempt_failed(self, target: Target, reason: str, fault: ConnectFault) -> None:
         if self._listener is not None:
-            self._listener.attempt_failed(target, reason)
+            self._listener.attempt_failed(target, reason, fault)
 
     def connected(self, connection: Connection) -> None:
         listener, slot = self._listener, self._slot
@@ -198,6 +238,7 @@ class Waiting(Work):
         assert slot is not None
         del self._leases.connecting[slot]
         self._runner.leasing.connected(slot, self._runner.now())
+        self._runner.reports.connected(slot)
         connection.when_lost = self._connection_lost
         if listener is None:
             connection.abort()
@@ -205,15 +246,9 @@ class Waiting(Work):
             listener.connected(connection)
 
     def gave_up(self, failure: ConnectFailure) -> None:
-        slot, self._slot = self._slot, None
-        self._connecting = None
-        assert slot is not None
-        del self._leases.connecting[slot]
         self._last_failure = failure.reason
-        runner = self._runner
-        if self._listener is not None:
-            runner.leasing.again(self, runner.now())
-            self._look()
+        slot, runner = self._ask_again(), self._runner
+        runner.reports.not_connected(slot, failure.reason)
         runner.carry_out(runner.leasing.failed(slot, runner.now()))
 
     def _connection_lost(self) -> None:

@@ -20,7 +20,7 @@ class FixedDecider:
     greets = True
     hears_failures = False
     undecided_reply = None
-    place = "pool"
+    place = decided_at = "pool"
 
     def __init__(self, name: str, decision: Decision) -> None:
         self.name = name

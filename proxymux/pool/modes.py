@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from twisted.logger import Logger
@@ -10,18 +10,23 @@ from twisted.logger import Logger
 from proxymux.core.codecs import Codec
 from proxymux.core.decision import Decision, Forward, Share
 from proxymux.core.events import Events
-from proxymux.core.leasing import Leasing
+from proxymux.core.identity import Client
 from proxymux.core.pipeline import Pipeline
 from proxymux.core.pipeline_orders import PipelineRules
-from proxymux.core.target import Target, parse_target
+from proxymux.core.target import Target
+from proxymux.discovery.live_cluster import LiveCluster
 from proxymux.net.connection import Connection
 from proxymux.net.connector import Connector
 from proxymux.net.driver import Driver
 from proxymux.net.exchange import JoinOptions
+from proxymux.pool.counting import RequestCounter
 from proxymux.pool.exchange import DetachedExchange
 from proxymux.pool.exclusive import ExclusiveLeases
+from proxymux.pool.following import WHOLE, WorkerShare
 from proxymux.pool.leases import Leases
+from proxymux.pool.making import PoolMaker, follow, make_leasing
 from proxymux.pool.observed import ObservedRelay
+from proxymux.pool.places import Places
 from proxymux.pool.pool import Pool
 from proxymux.pool.settings import PoolSettings
 from proxymux.session.context import ClientExchange, Join, JoinPool, UpstreamSource
@@ -36,6 +41,7 @@ class PoolMode:
     :param connector: connects a client to its upstream; Proxy mode only, else None.
     :param join: joins a client to its upstream; Proxy mode only, else None.
     :param join_pool: begins the detached exchange of a client; FIFO and Funnel mode only, else None.
+    :param places: of a pool that routes requests, the same as ``leases``; else None.
     """
 
     decision: Decision
@@ -43,51 +49,64 @@ class PoolMode:
     connector: UpstreamSource | None = None
     join: Join | None = None
     join_pool: JoinPool | None = None
+    places: Places | None = None
 
 
-def exclusive_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Events, log: Logger) -> PoolMode:
-    """Make the parts for Proxy mode: each client has an upstream of its own."""
-    targets = _parse_targets(settings)
-    leasing = _make_leasing(settings, targets, pipelined=False, exclusive=True)
+def exclusive_mode(
+    settings: PoolSettings,
+    codec: Codec,
+    driver: Driver,
+    events: Events,
+    log: Logger,
+    clusters: Mapping[str, LiveCluster],
+    counter: RequestCounter | None = None,
+    share: WorkerShare = WHOLE,
+) -> PoolMode:
+    """Make the parts for Proxy mode: each client has an upstream of its own.
+
+    :param clusters: of the service, by their names.
+    :param counter: not used, as the pool does not see its clients' requests.
+    :param share: this process's share of the slots, if targets are clusters.
+    """
+    targets = () if settings.has_clusters else settings.target
+    leasing = make_leasing(settings, targets, pipelined=False, exclusive=True, is_whole=not settings.has_clusters)
     leases = ExclusiveLeases(driver.timers, Connector(driver, settings), leasing)
+    follow(settings.target, leases, clusters, share, log)
     observed = ObservedRelay(driver.clock, driver.timers, settings.raw_gap / 1000, events, log)
-    return PoolMode(Forward(targets), leases, leases, PipedRelay(driver.join, observed.join, events).join)
+    return PoolMode(Forward(_addresses(settings)), leases, leases, PipedRelay(driver.join, observed.join, events).join)
 
 
-def shared_mode(settings: PoolSettings, codec: Codec, driver: Driver, events: Events, log: Logger) -> PoolMode:
-    """Make the parts for FIFO and Funnel mode: clients share upstreams."""
-    targets = _parse_targets(settings)
+def shared_mode(
+    settings: PoolSettings,
+    codec: Codec,
+    driver: Driver,
+    events: Events,
+    log: Logger,
+    clusters: Mapping[str, LiveCluster],
+    counter: RequestCounter | None = None,
+    share: WorkerShare = WHOLE,
+) -> PoolMode:
+    """Make the parts for FIFO and Funnel mode: clients share upstreams.
+
+    :param clusters: of the service, by their names.
+    :param counter: counts the clients' requests; None counts nothing.
+    :param share: this process's share of the slots, if targets are clusters.
+    """
     is_fifo = settings.chosen_mode == "fifo"
     pipelined = not codec.gap and (settings.async_ or (is_fifo and codec.pipelines))
-    pool = Pool(
-        driver.clock,
-        driver.timers,
-        Connector(driver, settings),
-        codec,
-        _make_leasing(settings, targets, pipelined=pipelined, exclusive=False),
-        events,
-        log,
-        driver.call_soon,
-        settings,
-    )
+    maker = PoolMaker(settings, codec, driver, events, log, counter, pipelined)
+    if settings.has_clusters:
+        pool = maker.make((), is_whole=False)
+        follow(settings.target, pool, clusters, share, log)
+    else:
+        pool = maker.make(settings.target)
     batches = pipelined or codec.pipelines
     relay = DetachedRelay(pool, driver.join, pipelined, batches, settings.limits.request)
-    return PoolMode(Share(targets), pool, join_pool=relay.join)
+    return PoolMode(Share(_addresses(settings)), pool, join_pool=relay.join)
 
 
-def _parse_targets(settings: PoolSettings) -> tuple[Target, ...]:
-    return tuple(map(parse_target, settings.target))
-
-
-def _make_leasing(settings: PoolSettings, targets: tuple[Target, ...], *, pipelined: bool, exclusive: bool) -> Leasing:
-    return Leasing(
-        targets,
-        pipelined=pipelined,
-        exclusive=exclusive,
-        queue_limit=settings.queue_limit,
-        queue_timeout=settings.queue_timeout,
-        jitter=lambda: random.uniform(0.5, 1.5),
-    )
+def _addresses(settings: PoolSettings) -> tuple[Target, ...]:
+    return tuple(each.address for each in settings.target)
 
 
 class DetachedRelay:
@@ -110,11 +129,11 @@ class DetachedRelay:
             pool.leasing.spare_alone,
             request_limit=request_limit,
             max_outstanding=pool.max_outstanding,
-            note_refusal=pool.own_use.note_refusal,
+            note_refusal=pool.note_refusal,
         )
 
-    def join(self, client: Connection, options: JoinOptions) -> DetachedExchange:
-        return DetachedExchange(self._pool, client, options, self._join, Pipeline(self._rules)).begin()
+    def join(self, connection: Connection, options: JoinOptions, client: Client) -> DetachedExchange:
+        return DetachedExchange(self._pool, connection, options, self._join, Pipeline(self._rules)).begin()
 
 
 class PipedRelay:

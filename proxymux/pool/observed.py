@@ -15,7 +15,8 @@ from twisted.logger import Logger
 from proxymux.core.events import Events
 from proxymux.core.outcome import Outcome
 from proxymux.net.connection import Connection
-from proxymux.net.exchange import Exchange, Flow, JoinOptions
+from proxymux.net.exchange import Exchange, JoinOptions
+from proxymux.net.pacing import PacedFlow
 from proxymux.net.reactor.relay import join_flows
 from proxymux.net.timers import Timers
 from proxymux.pool.response import Response
@@ -42,8 +43,10 @@ class ObservedRelay:
         observer = _Observer(self._clock, self._gap, self._events, self._log)
         if options.data:
             observer.request(options.data)
-        from_client = _ObservedFlow(client, upstream, observer, observer.request)
-        from_upstream = _ObservedFlow(upstream, client, observer, observer.reply)
+        from_client = _ObservedFlow(client, upstream, self._timers, options.rate, False)
+        from_upstream = _ObservedFlow(upstream, client, self._timers, options.rate, True)
+        from_client.observe(observer, observer.request)
+        from_upstream.observe(observer, observer.reply)
         return join_flows(self._timers, from_client, from_upstream, options)
 
 
@@ -100,19 +103,17 @@ class _Observer:
             response.succeed()
 
 
-class _ObservedFlow(Flow):
-    """A flow whose bytes are reported.
-
-    :param observer: told when the exchange is over; by both flows, which is as once.
-    :param report: called with each chunk that has passed.
-    """
+class _ObservedFlow(PacedFlow):
+    """A flow whose bytes are reported."""
 
     __slots__ = ("_observer", "_report")
 
-    def __init__(
-        self, connection: Connection, sink: Connection, observer: _Observer, report: Callable[[bytes], None]
-    ) -> None:
-        super().__init__(connection, sink)
+    def observe(self, observer: _Observer, report: Callable[[bytes], None]) -> None:
+        """Report from now on.
+
+        :param observer: told when the exchange is over; by both flows, which is as once.
+        :param report: called with each chunk that has come.
+        """
         self._observer = observer
         self._report = report
 

@@ -7,13 +7,14 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from proxymux.core.commands import ConnectFailure
-from proxymux.core.decision import Forward
 from proxymux.core.events import Events
 from proxymux.core.identity import Client
+from proxymux.core.outcome import ConnectFault
 from proxymux.core.slots import Slot
 from proxymux.core.target import Target
+from proxymux.net.connecting import Connecting
 from proxymux.net.connection import Connection
-from proxymux.net.connector import Connecting, Connector
+from proxymux.net.connector import Connector
 
 #: The connector wants a client; a shared upstream has none.
 _NO_CLIENT = Client(("", 0), ("", 0))
@@ -25,8 +26,11 @@ class SlotListener(Protocol):
     def connected(self, slot: Slot, connection: Connection) -> None:
         """The slot is connected; the listener owns ``connection`` from now on."""
 
-    def not_connected(self, slot: Slot) -> None:
-        """The target of the slot could not be connected to."""
+    def attempt_failed(self, fault: ConnectFault) -> None:
+        """An attempt to connect a slot has failed."""
+
+    def not_connected(self, slot: Slot, reason: str) -> None:
+        """The target of the slot could not be connected to; ``reason`` is one line."""
 
 
 class Openings:
@@ -45,12 +49,21 @@ class Openings:
 
     def open(self, slot: Slot) -> None:
         """Begin to connect to the target of ``slot``, with one attempt."""
-        forward = Forward(slot.target, retries=0)
-        connecting = self._connector.connect(forward, _NO_CLIENT, _SlotConnect(self, slot))
+        connecting = self._connector.connect(slot.forward, _NO_CLIENT, _SlotConnect(self, slot))
         self._connecting[slot] = connecting
         connecting.start()
 
-    def cancel(self) -> list[Slot]:
+    def cancel(self, slot: Slot) -> bool:
+        """Cancel the connect of ``slot``; the listener is not told.
+
+        :returns: False if there is none.
+        """
+        connecting = self._connecting.pop(slot, None)
+        if connecting is not None:
+            connecting.cancel()
+        return connecting is not None
+
+    def cancel_all(self) -> list[Slot]:
         """Cancel all connects; the listener is not told.
 
         :returns: the slots that were being opened.
@@ -63,8 +76,9 @@ class Openings:
 
     # Called by _SlotConnect
 
-    def attempt_failed(self, target: Target, reason: str) -> None:
-        """Emit ``connect_failed`` for one attempt that failed."""
+    def attempt_failed(self, target: Target, reason: str, fault: ConnectFault) -> None:
+        """Tell of one attempt that failed: the listener, and those of the event ``connect_failed``."""
+        self._listener.attempt_failed(fault)
         self._events.emit("connect_failed", self._log, str(target), reason)
 
     def connected(self, slot: Slot, connection: Connection) -> None:
@@ -77,7 +91,7 @@ class Openings:
         """Log the failure, and tell the listener that ``slot`` has no connection."""
         self._connecting.pop(slot, None)
         self._log.warn("upstream {number}: {reason}", number=slot.number, reason=failure.reason)
-        self._listener.not_connected(slot)
+        self._listener.not_connected(slot, failure.reason)
 
 
 class _SlotConnect:
@@ -89,8 +103,8 @@ class _SlotConnect:
 
     def trying(self, target: Target) -> None: ...
 
-    def attempt_failed(self, target: Target, reason: str) -> None:
-        self._openings.attempt_failed(target, reason)
+    def attempt_failed(self, target: Target, reason: str, fault: ConnectFault) -> None:
+        self._openings.attempt_failed(target, reason, fault)
 
     def connected(self, connection: Connection) -> None:
         self._openings.connected(self._slot, connection)

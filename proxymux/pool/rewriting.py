@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from proxymux.core.codecs import Rewriter
 from proxymux.core.slots import Slot
 from proxymux.net.connection import Connection
 from proxymux.pool.upstream import Upstream, UpstreamListener, UpstreamRules
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RewritingUpstream(Upstream):
     """The connection of an open slot, for codecs with ``rewrites``.
 

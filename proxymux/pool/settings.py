@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final, Literal
 
 from proxymux.core.codecs import CODEC_NAMES
 from proxymux.core.codecs.limits import Limits, limits_of
-from proxymux.core.target import parse_target
+from proxymux.core.pool_target import PoolTarget, parse_pool_target
+from proxymux.core.target import ClusterName
 from proxymux.errors import ConfigError
 from proxymux.fields import (
     AbsoluteFile,
@@ -42,9 +44,13 @@ def mode_by_rule(targets: int, max_connections: int | None) -> Mode:
     return "fifo" if targets == 1 else "funnel"
 
 
-def _target(text: str) -> str:
-    parse_target(text)
-    return text
+def _target(text: str) -> PoolTarget:
+    """Read a target.  The paths of files are made absolute at once, since a daemon changes its directory."""
+    target = parse_pool_target(text)
+    if target.tls is None:
+        return target
+    ca, cert = (None if path is None else os.path.abspath(path) for path in (target.tls.ca, target.tls.cert))
+    return replace(target, tls=replace(target.tls, ca=ca, cert=cert))
 
 
 @dataclass
@@ -57,10 +63,15 @@ class PoolSettings(Settings):
     config: Whatever = Whatever(None, "the ancestor's configuration object", metavar="OBJECT", is_option=False)
     warmup: Flag = Flag("connect to all targets before there are clients, not when they are wanted")
     _: KW_ONLY
-    target: Values[str] = Values(
-        (), _target, "HOST:PORT to which there may be one connection, or as many as it is repeated", "HOST:PORT",
+    target: Values[PoolTarget] = Values(
+        (),
+        _target,
+        "HOST:PORT to which there may be one connection, or as many as it is repeated, with ;tls=NAME by TLS; or the"
+        " name of a --cluster, for all its members",
+        "HOST:PORT",
+        PoolTarget,
         metavar="HOST:PORT",
-    )  # fmt: skip
+    )
     mode: OptionalChoice[Mode] = OptionalChoice(
         None,
         _MODES,
@@ -110,27 +121,101 @@ class PoolSettings(Settings):
     listeners: OptionalText = OptionalText(
         None, "file or module whose functions are named after events: connected, request …", metavar="MODULE"
     )
+    router: OptionalText = OptionalText(
+        None, "file or module whose route(request) says where each request goes", metavar="FILE"
+    )
+    connections_per_target: Count = Count(1, "to each HOST:PORT that the router names, beside the targets")
     ipv6_only: Flag = Flag("take no IPv4 clients on an IPv6 address", is_option=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.memcache_auth and self.codec != "memcache":
             raise ConfigError("--memcache-auth", f"is for --codec memcache, not {self.codec}")
         if self.memcache_auth and self.chosen_mode == "fifo":
             raise ConfigError("--memcache-auth", "needs an upstream for each client that logs in; fifo has one for all")
-        if self.chosen_mode == "fifo" and len(self.target) != 1:
+        if self.chosen_mode == "fifo" and self.has_clusters:
+            raise ConfigError("--mode", "fifo has one target, and a cluster has any number of them; funnel is accepted")
+        if self.chosen_mode == "fifo" and len(self.target) != 1 and self.router is None:
             raise ConfigError("--mode", f"fifo has one target, not {len(self.target)}; funnel is accepted")
         if self.send_proxy is not None and self.chosen_mode != "proxy":
             raise ConfigError("--send-proxy", "is for proxy mode: a connection that clients share is no one client's")
+        if self.rate is not None and self.chosen_mode != "proxy":
+            raise ConfigError("--rate", "is for proxy mode: a connection that clients share is no one client's")
+        self._check_routing()
         for option, is_given in (("--auth-file", self.auth_file is not None), ("--database", self.database != 0)):
             if is_given and (self.codec != "resp" or self.chosen_mode == "proxy"):
                 raise ConfigError(option, "is for --codec resp, in fifo and funnel mode")
+        if self.workers is not None and self.workers > len(self.target) and not (self.has_clusters or self.routes):
+            raise ConfigError(
+                "--workers", f"{self.workers} share {len(self.target)} upstreams; give one --target for each, or more"
+            )
+        names = [cluster.name for cluster in self.cluster]
+        for target in self.target:
+            if isinstance(target.address, ClusterName) and target.address.name not in names:
+                known = f"those of --cluster are: {', '.join(names) or 'none'}"
+                problem = f"{target.address} is neither HOST:PORT nor the name of a cluster; {known}"
+                raise ConfigError("--target", problem)
         if not self.listen:
             raise ConfigError("--listen", f"missing; {SETUP_HINT}")
 
+    def _check_routing(self) -> None:
+        """Refuse what would have requests routed where there are none."""
+        if self.router is not None and self.codec == "raw":
+            raise ConfigError(
+                "--router", "routes requests, which raw does not know; give --codec resp, memcache, http …"
+            )
+        if self.router is not None and self.chosen_mode == "proxy":
+            raise ConfigError(
+                "--router", "routes requests, which nobody looks at in proxy mode; --mode funnel is accepted"
+            )
+        if self.connections_per_target != 1 and self.router is None:
+            raise ConfigError("--connections-per-target", "is for the addresses that a --router names")
+        if self.router is not None or self.chosen_mode == "proxy":
+            return
+        sharding = [each.name for each in self.cluster if each.shards and each.name in self._target_names]
+        asked = [each for each in self.cluster if each.key_of == "key" and each.name in sharding]
+        if asked and self.codec == "raw":
+            raise ConfigError(
+                "--cluster", f"{asked[0]}: hash=key is for a codec with keys; give --codec resp, memcache …"
+            )
+        if sharding and self.codec != "raw" and len(self.target) > 1:
+            raise ConfigError("--target", f"{sharding[0]} places keys, so it is the only target, or a --router chooses")
+
+    @property
+    def _target_names(self) -> list[str]:
+        return [each.address.name for each in self.target if isinstance(each.address, ClusterName)]
+
+    @property
+    def routes(self) -> bool:
+        """Each request has a place of its own: a router says which, or its key does."""
+        if self.router is not None:
+            return True
+        if self.chosen_mode == "proxy" or self.codec == "raw":
+            return False
+        return any(each.shards and each.name in self._target_names for each in self.cluster)
+
+    @property
+    def has_clusters(self) -> bool:
+        """Some of the targets are clusters, so nobody knows how many there are."""
+        return any(isinstance(each.address, ClusterName) for each in self.target)
+
     @property
     def chosen_mode(self) -> Mode:
-        """The value of ``--mode`` if it is given, else the mode by the ancestor's rule."""
-        return self.mode or mode_by_rule(len(self.target), self.max_connections)
+        """The value of ``--mode`` if it is given, else the mode by the ancestor's rule; with a cluster it is funnel."""
+        by_rule = "funnel" if self.has_clusters else mode_by_rule(len(self.target), self.max_connections)
+        return self.mode or by_rule
+
+    def share_of(self, worker: int, workers: int) -> PoolSettings:
+        """The settings of one of several workers, among which the upstreams are divided.
+
+        With a cluster all targets stay: what there is to divide is known while it runs, and then divided by
+        :func:`~proxymux.pool.following.share_of_slots`.
+
+        :param worker: its number, from 1.
+        :param workers: how many there are.
+        """
+        target = self.target if self.has_clusters or self.routes else self.target[worker - 1 :: workers]
+        return replace(self, target=target, mode=self.chosen_mode, workers=None)
 
     @property
     def limits(self) -> Limits:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from proxymux.core.batch import Batch
@@ -69,6 +70,15 @@ class UpstreamListener(Protocol):
         :param data: the last part of the replies; the listener passes it to the batch's sender.
         """
 
+    def answered(self, upstream: Upstream) -> None:
+        """A batch was answered, the first one since :attr:`Upstream.is_proven` was false."""
+
+    def broke(self, upstream: Upstream, reason: str) -> None:
+        """The upstream has failed requests that it has; it is closed next.
+
+        :param reason: why, in one line.
+        """
+
     def fail(self, batch: Batch, outcome: Outcome, reason: str) -> None:
         """The replies to ``batch``, which was on this upstream, will not come completely."""
 
@@ -85,6 +95,7 @@ class UpstreamListener(Protocol):
         """The upstream is closed, and all its batches have been reported."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Upstream:
     """The connection of an open slot.
 
@@ -111,12 +122,14 @@ class Upstream:
         self._unfenced: list[Batch] = []
         #: At least one batch was answered completely.
         self._has_answered = False
+        #: The same, and since the listener has last set this to False.
+        self.is_proven = False
         #: The batch whose client has left while its replies came, and how many bytes of them were dropped since.
         self._unwanted: Batch | None = None
         self._dropped = 0
         self._timer: Timer | None = None
         self._gap_call: IDelayedCall | None = None
-        #: When a batch was last sent or completed, in the clock's seconds.
+        #: When a batch was last sent or bytes came, in the clock's seconds.
         self.used_at = self._now()
         self.is_gone = False
         connection.owner = self
@@ -216,6 +229,7 @@ class Upstream:
         if not self._outstanding:
             self.close("it speaks before it is asked" if self.slot.is_opening else "an unsolicited message")
             return
+        self.used_at = self._now()
         if len(self._outstanding) == 1:
             count = self._scanner.count(data)
             if count is not None and count == self._outstanding[0].replies:
@@ -237,12 +251,15 @@ class Upstream:
             count = min(batch.replies, len(ends) - done)
             done += count
             end = ends[done - 1]
-            self._pass_on(batch, data[start:end], count)
+            if count == batch.replies:
+                self._complete(batch, data[start:end])
+            else:
+                self._pass_on(batch, data[start:end], count)
             if self.is_gone:
                 return
             start = end
         if problem is not None:
-            self.close(str(problem))
+            self._break(str(problem))
         elif start < len(data):
             self._pass_on(self._outstanding[0], data[start:], 0)
         if self._rules.codec.gap and not self.is_gone:
@@ -267,14 +284,15 @@ class Upstream:
     def _complete(self, batch: Batch, data: bytes) -> None:
         """Report ``batch`` as answered; ``data`` is the last part of its replies."""
         self._outstanding.popleft()
-        self.used_at = self._now()
         batch.replies = 0
         if batch.listener is not None:
             batch.listener.add(data)
             batch.listener.succeed()
             if isinstance(batch.listener, PreambleListener):
                 return
-        self._has_answered = True
+        if not self.is_proven:
+            self.is_proven = self._has_answered = True
+            self._listener.answered(self)
         if self._scanner.must_close:
             batch.is_last = True  # the client's connection has to end too: that may be what marks the end of the reply
             self.close("the upstream said that it closes", True)
@@ -322,13 +340,19 @@ class Upstream:
             self._listener.released(self, batch, b"")
 
     def finished(self) -> None:
+        self.used_at = self._now()
         if self._outstanding and self._scanner.finish():
             batch = self._outstanding[0]
             self._scanner.must_close = True
             self._pass_on(batch, b"", 1)
-        self.close("the upstream closed", True)
+        if self._outstanding:
+            self._break("the upstream closed", True)
+        else:
+            self.close("the upstream closed", True)
 
     def lost(self, reason: Exception | None) -> None:
+        if self._outstanding:
+            self._listener.broke(self, explain(reason))
         self._end(explain(reason), True)
 
     # Silence, which ends the replies of codecs that find no end in the bytes
@@ -345,6 +369,7 @@ class Upstream:
 
     def _gap_passed(self) -> None:
         self._gap_call = None
+        self.used_at = self._now()
         self._scanner.silence()
         if self._outstanding:
             self._pass_on(self._outstanding[0], b"", 1)
@@ -362,8 +387,14 @@ class Upstream:
             return
         late = self._outstanding.popleft()
         reason = f"no reply within {limit:g} s (--request-timeout)"
+        self._listener.blocked(self)  # likewise
         self._listener.fail(late, Outcome.REQUEST_TIMEOUT, reason)
-        self.close("a reply is late")
+        self._break("a reply is late")
+
+    def _break(self, reason: str, repeats: bool = False) -> None:
+        """Close the connection as :meth:`close` does, since the target has failed requests."""
+        self._listener.broke(self, reason)
+        self.close(reason, repeats)
 
     def close(self, reason: str, repeats: bool = False) -> None:
         """Close the connection and report all its batches.
@@ -373,6 +404,10 @@ class Upstream:
         """
         if self.is_gone:
             return
+        if not reason and not self._outstanding:
+            self._flush()  # batches without a reply are answered before they are sent
+            if self.is_gone:
+                return
         # Closed before it is reported: the slot may be opened again at once, and must not have two connections.
         self.connection.unregister_producer()
         self.connection.owner = UNOWNED
@@ -386,6 +421,7 @@ class Upstream:
         if self.is_gone:
             return
         self.is_gone = True
+        self._listener.blocked(self)  # a client that is told of a failure below may have more for this slot
         self._listener.closing(self, reason)
         self._stop_timers()
         # Unsent batches are only requeued if this upstream has ever answered; a broken one would get them for ever.

@@ -21,14 +21,30 @@ def make_decider(settings: RouterSettings, clock: IReactorTime, log: Logger) -> 
     :param clock: limits the time of the shadow's decisions.
     :raises ConfigError: naming the option whose file cannot be loaded.
     """
-    router = _load("--router", settings.router or "", log)
+    return with_shadow(load_router(settings, log), settings, clock, log)
+
+
+def load_router(settings: RouterSettings, log: Logger) -> RouterDecider:
+    """Load the router file.
+
+    :raises ConfigError: if it cannot be loaded.
+    """
+    return _load("--router", settings.router or "", settings, log, settings.admin is not None)
+
+
+def with_shadow(router: RouterDecider, settings: RouterSettings, clock: IReactorTime, log: Logger) -> IDecider:
+    """Return ``router``, or if the settings name a shadow one that has that asked, too.
+
+    :raises ConfigError: if the shadow cannot be loaded.
+    """
     if settings.shadow is None:
         return router
-    return ShadowDecider(router, _load("--shadow", settings.shadow, log), clock, settings.decide_timeout, log)
+    return ShadowDecider(router, _load("--shadow", settings.shadow, settings, log), clock, settings.decide_timeout, log)
 
 
-def _load(option: str, name: str, log: Logger) -> RouterDecider:
+def _load(option: str, name: str, settings: RouterSettings, log: Logger, notes_lines: bool = False) -> RouterDecider:
+    clusters = [cluster.name for cluster in settings.cluster]
     try:
-        return RouterDecider(load(name), time.perf_counter, log)
+        return RouterDecider(load(name, notes_lines), time.perf_counter, log, clusters)
     except RouterError as error:
         raise ConfigError(option, str(error)) from None

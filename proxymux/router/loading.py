@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from proxymux.errors import RouterError
+from proxymux.hooks.hook import Hook, make_hook
+from proxymux.router.return_lines import ReturnLines
 from proxymux.user_code import find
 
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """One of the user's functions.
-
-    :param name: its name in a router file, such as ``proxy_accepted``.
-    :param takes: how many of its possible arguments the function accepts; it is called with the first of them.
-    :param place: ``file:line`` of its definition.
-    """
-
-    name: str
-    function: Callable[..., object]
-    takes: int
-    place: str
-
-    def __call__(self, *arguments: object) -> object:
-        return self.function(*arguments[: self.takes])
+#: The possible arguments of the functions.
+_PROXY: Final = ("data", "client")
+_ACCEPTED: Final = ("client",)
+_FAILED: Final = ("remote", "client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +23,7 @@ class Router:
 
     :param name: its name in logs and in the process title.
     :param filename: its file; errors name the last line of it that they went through.
+    :param returns: have noted the line by which a function has come back; None if nobody wants to know.
     """
 
     name: str
@@ -42,17 +32,22 @@ class Router:
     accepted: Hook | None = None
     connect_error: Hook | None = None
     inactivity_error: Hook | None = None
+    returns: ReturnLines | None = None
 
 
-def load(name: str) -> Router:
+def load(name: str, notes_lines: bool = False) -> Router:
     """Load a router from a file, ``package.module`` or ``package.module:attribute``.
 
     An attribute is the ``proxy`` function itself, or an object that has the functions as attributes.
 
+    :param notes_lines: have its functions note the lines by which they come back.
     :raises RouterError: if there is no such router or it cannot be run; one line, which begins with ``file:line`` where
         that is known.
     """
-    return from_object(*find(name))
+    if not notes_lines:
+        return from_object(*find(name))
+    returns = ReturnLines(name.rpartition(":")[2].rpartition(".")[2])
+    return replace(from_object(*find(name, editor=returns)), returns=returns)
 
 
 def from_object(found: object, name: str, filename: str) -> Router:
@@ -62,41 +57,19 @@ def from_object(found: object, name: str, filename: str) -> Router:
     """
     proxy = getattr(found, "proxy", None)
     if proxy is None and callable(found):
-        return Router(name, filename, _hook("proxy", found, filename, 2))
+        return Router(name, filename, make_hook("proxy", found, filename, _PROXY))
     if proxy is None:
         raise RouterError(f"{filename}: it defines no proxy(data); see docs/router.rst for what a router defines")
     return Router(
         name,
         filename,
-        _hook("proxy", proxy, filename, 2),
-        _optional(found, "proxy_accepted", filename, 1),
-        _optional(found, "proxy_connect_error", filename, 2),
-        _optional(found, "proxy_inactivity_error", filename, 2),
+        make_hook("proxy", proxy, filename, _PROXY),
+        _optional(found, "proxy_accepted", filename, _ACCEPTED),
+        _optional(found, "proxy_connect_error", filename, _FAILED),
+        _optional(found, "proxy_inactivity_error", filename, _FAILED),
     )
 
 
-def _optional(found: object, name: str, filename: str, most: int) -> Hook | None:
+def _optional(found: object, name: str, filename: str, accepts: Sequence[str]) -> Hook | None:
     function = getattr(found, name, None)
-    return None if function is None else _hook(name, function, filename, most)
-
-
-def _hook(name: str, function: object, filename: str, most: int) -> Hook:
-    inner = inspect.unwrap(function) if callable(function) else function
-    code = getattr(inner, "__code__", None)
-    place = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else filename
-    if not callable(function):
-        raise RouterError(f"{place}: {name} is not a function")
-    try:
-        signature = inspect.signature(function)
-    except ValueError:
-        return Hook(name, function, most, place)  # a built-in function without a signature
-    for takes in range(most, 0, -1):
-        try:
-            signature.bind(*range(takes))
-        except TypeError:
-            continue
-        return Hook(name, function, takes, place)
-    accepts = {"proxy": "(data) or (data, client)", "proxy_accepted": "(client)"}.get(
-        name, "(remote) or (remote, client)"
-    )
-    raise RouterError(f"{place}: {name}{signature} cannot be called; {name}{accepts} can")
+    return None if function is None else make_hook(name, function, filename, accepts)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import traceback
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Collection
+from functools import partial
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -15,18 +13,12 @@ from zope.interface import implementer
 from proxymux.core.decision import Decision, from_result
 from proxymux.core.excerpt import excerpt
 from proxymux.core.identity import Client
-from proxymux.coroutines import REMEDY, RunCoroutine, lacks_asyncio, run
+from proxymux.coroutines import RunCoroutine, run
 from proxymux.errors import BadResult, DecisionFailed
+from proxymux.hooks.calling import HookCaller
+from proxymux.hooks.hook import Hook
 from proxymux.interfaces import IDecider
-from proxymux.router.loading import Hook, Router
-from proxymux.user_code import describe, place_of
-
-#: Seconds of one call above which a plain function is reported to block the other clients.
-SLOW = 0.05
-#: Seconds between two such reports, at least.
-_SLOW_PAUSE = 60.0
-
-_T = TypeVar("_T")
+from proxymux.router.loading import Router
 
 
 @implementer(IDecider)
@@ -36,25 +28,38 @@ class RouterDecider:
     :param router: has the functions.
     :param monotonic: a clock in seconds, for how long a function blocks.
     :param log: for error callbacks that raise and functions that block.
+    :param clusters: the names of the clusters that there are; None takes any name.
     :param run_coroutine: runs what the functions return to be awaited.
     """
 
     undecided_reply: bytes | None = None
 
     def __init__(
-        self, router: Router, monotonic: Callable[[], float], log: Logger, run_coroutine: RunCoroutine = run
+        self,
+        router: Router,
+        monotonic: Callable[[], float],
+        log: Logger,
+        clusters: Collection[str] | None = None,
+        run_coroutine: RunCoroutine = run,
     ) -> None:
         self._router = router
-        self._monotonic = monotonic
         self._log = log
-        self._run_coroutine = run_coroutine
-        self._warned_at: float | None = None
+        self._read_decision = partial(from_result, clusters=clusters)
         self.name = router.name
         self.place = router.proxy.place
+        self._caller = HookCaller(router.filename, monotonic, log, self.place, router.returns, run_coroutine)
         self.greets = router.accepted is not None
         self.hears_failures = router.connect_error is not None
-        #: How many calls took more than :data:`SLOW` seconds.
-        self.slow = 0
+
+    @property
+    def decided_at(self) -> str:
+        """Where the last decision was made."""
+        return self._caller.decided_at
+
+    @property
+    def slow(self) -> int:
+        """How many calls took more than :data:`~proxymux.hooks.calling.SLOW` seconds."""
+        return self._caller.slow
 
     def accepted(self, client: Client) -> Decision | Deferred[Decision]:
         assert self._router.accepted is not None
@@ -70,13 +75,13 @@ class RouterDecider:
         return self._last_word(self._router.inactivity_error, remote, client)
 
     def _decision(self, hook: Hook, *arguments: object) -> Decision | Deferred[Decision]:
-        return self._outcome_of(hook, from_result, *arguments)
+        return self._caller.call(hook, self._read_decision, *arguments)
 
     def _last_word(self, hook: Hook | None, *arguments: object) -> bytes | Deferred[bytes]:
         if hook is None:
             return b""
         try:
-            answer = self._outcome_of(hook, _as_last_word, *arguments)
+            answer = self._caller.call(hook, _as_last_word, *arguments)
         except DecisionFailed as error:
             return self._no_last_word(error)
         if isinstance(answer, Deferred):
@@ -91,72 +96,6 @@ class RouterDecider:
     def _no_last_word(self, error: DecisionFailed) -> bytes:
         self._log.error("{problem}", problem=error)
         return b""
-
-    def _outcome_of(self, hook: Hook, read: Callable[[object], _T], *arguments: object) -> _T | Deferred[_T]:
-        """Call the user's function and read its result.
-
-        :param read: turns the result into a value; raises BadResult.
-        :returns: the value, or a Deferred of it where the function is async.
-        :raises DecisionFailed: for every exception of the function and for a bad result.
-        """
-        started = self._monotonic()
-        try:
-            result = hook(*arguments)
-            if isinstance(result, Awaitable):
-                waiting = self._run_coroutine(self._awaited(hook, read, result))
-                return waiting.addErrback(self._failed_awaiting, hook)
-        except BaseException as error:  # SystemExit too: a router must not end the process
-            raise self._failed(hook, error) from None
-        finally:
-            taken = self._monotonic() - started
-            if taken > SLOW:
-                self._note_slow(hook, taken)
-        return self._read(hook, read, result)
-
-    def _failed_awaiting(self, failure: Failure, hook: Hook) -> NoReturn:
-        failure.trap(DecisionFailed, GeneratorExit, CancelledError)
-        if isinstance(failure.value, DecisionFailed):
-            failure.raiseException()
-        assert failure.value is not None
-        raise self._failed(hook, failure.value)
-
-    async def _awaited(self, hook: Hook, read: Callable[[object], _T], result: Awaitable[object]) -> _T:
-        try:
-            value = await result
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            raise self._failed(hook, error) from None
-        return self._read(hook, read, value)
-
-    def _read(self, hook: Hook, read: Callable[[object], _T], value: object) -> _T:
-        try:
-            return read(value)
-        except BadResult as error:
-            raise DecisionFailed(f"{hook.place}: {hook.name} {error}") from None
-        except BaseException as error:  # of a result whose own methods raise, or exit
-            raise self._failed(hook, error) from None
-
-    def _failed(self, hook: Hook, error: BaseException) -> DecisionFailed:
-        place = place_of(error, self._router.filename) or place_of(error, hook.place.rpartition(":")[0]) or hook.place
-        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        remedy = f"; {REMEDY}" if lacks_asyncio(error) else ""
-        is_cancelled = isinstance(error, (CancelledError, asyncio.CancelledError))
-        return DecisionFailed(f"{place}: {hook.name} raised {describe(error)}{remedy}", details, is_cancelled)
-
-    def _note_slow(self, hook: Hook, taken: float) -> None:
-        self.slow += 1
-        now = self._monotonic()
-        if self._warned_at is None or now - self._warned_at >= _SLOW_PAUSE:
-            self._warned_at = now
-            self._log.warn(
-                "{place}: {name} blocked every client for {milliseconds:.0f} ms ({slow} times so far);"
-                " make it async or faster",
-                place=hook.place,
-                name=hook.name,
-                milliseconds=taken * 1000,
-                slow=self.slow,
-            )
 
 
 def _as_last_word(result: object) -> bytes:

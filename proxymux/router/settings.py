@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
-from proxymux.fields import OptionalCount, OptionalText, Values
+from proxymux.fields import Count, OptionalCount, OptionalText, Values
 from proxymux.settings import LAST_PORT, Settings, host_endpoint
 
 _DEFAULT_HOST: Final = "0.0.0.0"
@@ -46,6 +46,11 @@ class RouterSettings(Settings):
     shadow: OptionalText = OptionalText(
         None, "second router, asked about the same bytes without effect; differences are logged", metavar="FILE"
     )
+
+    canary: OptionalCount = OptionalCount(
+        None, "sessions through which a reloaded router runs in the shadow before it is taken"
+    )
+    canary_differences: Count = Count(0, "of these sessions that it may decide otherwise", low=0)
 
     @property
     def endpoints(self) -> tuple[str, ...]:

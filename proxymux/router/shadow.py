@@ -49,6 +49,12 @@ class ShadowDecider:
         #: The number of decisions that differed.
         self.different = 0
 
+    @property
+    def decided_at(self) -> str:
+        """Where the first has made its last decision."""
+        place: str = self._first.decided_at
+        return place
+
     def accepted(self, client: Client) -> Decision | Deferred[Decision]:
         return self._ask_both(self._first.accepted, self._second.accepted if self._second.greets else None, client)
 
@@ -87,13 +93,15 @@ class ShadowDecider:
             :data:`NEED_DATA`.
         :param result: the decision of the first router, or its error.
         """
-        if result is NEED_DATA:
-            return
+        if result is not NEED_DATA:
+            self._ask_about(second, client, result)
+
+    def _ask_about(self, second: _Decide | None, client: Client, result: Decision | DecisionFailed) -> None:
         if second is None:
             self._compare(NEED_DATA, result, client)
             return
         try:
-            shadow = second(_with_shadow_notes(client))
+            shadow = second(self._as_seen(client))
         except DecisionFailed as error:
             self._compare(error, result, client)
             return
@@ -110,9 +118,14 @@ class ShadowDecider:
             timer.cancel()
         self._compare(shadow.value if isinstance(shadow, Failure) else shadow, result, client)
 
+    def _as_seen(self, client: Client) -> Client:
+        """The client with the second router's own notes instead of the first one's."""
+        if client.state.shadow is None:
+            client.state.shadow = Notes()
+        return replace(client, state=client.state.shadow)
+
     def _compare(self, shadow: object, result: Decision | DecisionFailed, client: Client) -> None:
-        failed = isinstance(shadow, Exception) and isinstance(result, Exception)
-        if failed or _canonical(shadow) == _canonical(result):
+        if agree(shadow, result):
             self.same += 1
             return
         self.different += 1
@@ -128,11 +141,10 @@ class ShadowDecider:
         )
 
 
-def _with_shadow_notes(client: Client) -> Client:
-    """Return ``client`` with the second router's own notes instead of the first one's."""
-    if client.state.shadow is None:
-        client.state.shadow = Notes()
-    return replace(client, state=client.state.shadow)
+def agree(one: object, other: object) -> bool:
+    """True if two decisions, or the errors in their place, are the same for the client."""
+    failed = isinstance(one, Exception) and isinstance(other, Exception)
+    return failed or _canonical(one) == _canonical(other)
 
 
 def _canonical(decision: object) -> object:

@@ -7,6 +7,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
+from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.core.wheel import Timer
 from proxymux.errors import BadCertificate, ConfigError
 from proxymux.net.timers import Timers
@@ -14,9 +15,12 @@ from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.hello import GivenTls, MakeEngine, NamedTls, ServerTls
 from proxymux.net.tls.rules import ServerRules
 from proxymux.net.tls.server import ServerContexts
+from proxymux.net.tls.ticket_keys import TicketKeys
 
 #: Seconds between two looks at the files.
 _LOOK_INTERVAL: Final = 2.0
+#: Stands for the files of TLS to upstreams, where others have a path.
+_UPSTREAMS: Final = ""
 #: The most paths of certificates that routers may name (``tls_terminate``).
 MOST_PATHS: Final = 1024
 
@@ -25,11 +29,15 @@ class Certificates:
     """The files of certificates, keys, authorities and revocations that a service uses.
 
     :param rules: of all TLS listeners.
+    :param tickets: the keys of the tickets that clients get.
     :param upstreams: the contexts for TLS to upstreams.
     """
 
-    def __init__(self, rules: ServerRules, upstreams: ClientContexts, timers: Timers, log: Logger) -> None:
+    def __init__(
+        self, rules: ServerRules, tickets: TicketKeys, upstreams: ClientContexts, timers: Timers, log: Logger
+    ) -> None:
         self._rules = rules
+        self.tickets = tickets
         self._upstreams = upstreams
         self._timers = timers
         self._log = log
@@ -46,7 +54,7 @@ class Certificates:
         """
         contexts = self._contexts.get(path)
         if contexts is None:
-            contexts = ServerContexts(path, self._rules)
+            contexts = ServerContexts(path, self._rules, self.tickets)
             if len(self._contexts) < MOST_PATHS:
                 self._contexts[path] = contexts
         return NamedTls(contexts)
@@ -59,7 +67,7 @@ class Certificates:
         if self._rules.crl is not None and self._rules.client_ca is None:
             raise ConfigError("--tls-crl", "no client is asked for its certificate; give --tls-client-ca, too")
         try:
-            self._upstreams.check()
+            self._upstreams.check(UpstreamTls())
         except BadCertificate as problem:
             raise ConfigError("--tls-ca or --tls-cert", str(problem)) from None
 
@@ -80,29 +88,46 @@ class Certificates:
             self._timer.cancel()
             self._timer = None
 
-    def reload(self) -> None:
-        """Read all files again.  What cannot be used is logged, and the old one is kept."""
-        self._upstreams.reload()
-        self._reload(only_changed=False)
+    def reload(self) -> list[str]:
+        """Read all files again.  What cannot be used is logged, and the old one is kept.
+
+        :returns: what could not be used, in one line each.
+        """
+        problems = self._reload(only_changed=False)
+        of_upstreams = self._upstreams.reload()
+        self._tell(_UPSTREAMS, of_upstreams, False)
+        problems += of_upstreams
         for given, remake in self._given:
             try:
                 given.make_engine = remake()
             except Exception as error:  # of an endpoint's own code
                 self._log.error("not reloaded, the old certificate stays: {error}", error=error)
+                problems.append(str(error))
+        return problems
 
     def _look(self) -> None:
         self._timer = self._timers.after(_LOOK_INTERVAL, self._look)
         self._reload(only_changed=True)
         if self._upstreams.have_changed():
-            self._upstreams.reload()
+            self._tell(_UPSTREAMS, self._upstreams.reload(), True)
 
-    def _reload(self, only_changed: bool) -> None:
+    def _reload(self, only_changed: bool) -> list[str]:
+        found: list[str] = []
         for path, contexts in self._contexts.items():
             is_new, problems = contexts.reload(only_changed)
-            told = self._told.get(path, []) if only_changed else []
-            for problem in problems:
-                if problem not in told:
-                    self._log.error("not reloaded, the old certificate stays: {problem}", problem=problem)
-            self._told[path] = problems
+            self._tell(path, problems, only_changed)
+            found += problems
             if is_new:
                 self._log.info("read the certificates at {path} again", path=path)
+        return found
+
+    def _tell(self, path: str, problems: list[str], only_new: bool) -> None:
+        """Log what could not be used.
+
+        :param only_new: what was told at the last look is not told again.
+        """
+        told = self._told.get(path, []) if only_new else []
+        for problem in problems:
+            if problem not in told:
+                self._log.error("not reloaded, the old certificate stays: {problem}", problem=problem)
+        self._told[path] = problems

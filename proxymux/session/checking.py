@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IProtocolFactory
 
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.session.inherited import check_listening
+from proxymux.session.kept import KeptSockets, unix_title
 from proxymux.session.unix_path import UnixPath
 
 
@@ -24,18 +25,25 @@ class NotAdopted(Exception):
 class CheckingReactor:
     """The reactor, but its methods that listen only check that they could: TCP binds the address and releases it.
 
+    Where systemd has kept a socket of the same address there is nothing to try.
+
     Endpoints call them with the arguments of Twisted's own methods; all raise :class:`CannotListenError`, and
     ``adoptStreamPort`` raises :class:`NotAdopted` where it could.
+
+    :param reuse: whether others may listen on the same port.
     """
 
-    def __init__(self, reactor: Reactor, reuse: bool) -> None:
+    def __init__(self, reactor: Reactor, reuse: bool, kept: KeptSockets) -> None:
         self._reactor = reactor
         self._reuse = reuse
+        self._kept = kept
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._reactor, name)
 
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> None:
+        if self._kept.is_on_port(port):  # it is taken as the service starts, or makes way then
+            return
         bound_socket(interface, port, self._reuse).close()
 
     def listenSSL(
@@ -48,8 +56,11 @@ class CheckingReactor:
     def listenUNIX(
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> None:
+        path = os.fsdecode(address)
+        if self._kept.has(unix_title(path)):
+            return
         try:
-            UnixPath(os.fsdecode(address), wantPID).check()
+            UnixPath(path, wantPID).check()
         except OSError as error:
             raise CannotListenError(address, None, error) from error
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -13,15 +13,22 @@ from proxymux.core.admission import Admission
 from proxymux.core.decision import Forward
 from proxymux.core.events import Events
 from proxymux.core.identity import Client
-from proxymux.core.outcome import Observer
+from proxymux.core.member import Member
+from proxymux.core.outcome import ConnectFault, Observer
 from proxymux.interfaces import IDecider
+from proxymux.net.connecting import ConnectListener
 from proxymux.net.connection import Connection
-from proxymux.net.connector import ConnectListener
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.lingering import Lingering
+from proxymux.net.member_attempts import TargetCluster
 from proxymux.net.timers import Timers
 from proxymux.net.tls.hello import ServerTls
+from proxymux.session.trace import Traces
 from proxymux.settings import Settings
+
+#: How many numbers of sessions each service of a process has, and each worker.  In JavaScript they stay exact for nine
+#: million workers.
+NUMBERS: Final = 1_000_000_000
 
 
 class ClientExchange(Protocol):
@@ -33,7 +40,7 @@ class ClientExchange(Protocol):
 
     @property
     def bytes_in(self) -> int:
-        """Bytes that came from the client, as far as they could be passed on."""
+        """Bytes that came from the client, less those that were not passed on, from before the join too."""
 
     @property
     def bytes_out(self) -> int:
@@ -43,6 +50,25 @@ class ClientExchange(Protocol):
     def first_byte_at(self) -> float | None:
         """When the upstream's first byte came, in the clock's seconds; None if none has come."""
 
+    @property
+    def last_at(self) -> float | None:
+        """When the last byte came from either side, in the clock's seconds; None if none has or it is not known."""
+
+    def pack(self) -> tuple[dict[str, Any], object] | None:
+        """What another process needs to go on with the exchange, and what is to be frozen; None if it cannot now."""
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Go on, as a new exchange, where another process has left off."""
+
+    def freeze(self) -> None:
+        """Measure no limit, as the connections are frozen."""
+
+    def thaw(self) -> None:
+        """Measure the limits again, from when they began."""
+
+    def depart(self) -> None:
+        """Let go of the client, as another process has it."""
+
     def abort(self) -> None:
         """End the exchange now, without calling the session back."""
 
@@ -50,7 +76,7 @@ class ClientExchange(Protocol):
 #: Joins a client and an upstream.
 Join = Callable[[Connection, Connection, JoinOptions], ClientExchange]
 #: Lets a client's requests share the upstreams of a pool.
-JoinPool = Callable[[Connection, JoinOptions], ClientExchange]
+JoinPool = Callable[[Connection, JoinOptions, Client], ClientExchange]
 
 
 class UpstreamSource(Protocol):
@@ -65,6 +91,10 @@ class UpstreamSource(Protocol):
 
 class UpstreamRequest(Protocol):
     """One client's wait for an upstream."""
+
+    #: The member of a cluster that was connected to, which counts the connection until it is told of its end; None if
+    #: the target is no cluster's.
+    member: Member | None
 
     def start(self) -> None:
         """Begin; the listener may be called before this returns."""
@@ -86,6 +116,20 @@ class TlsSource(Protocol):
         """
 
 
+class SampleKeeper(Protocol):
+    """Keeps the first bytes of sessions.  :class:`~proxymux.admin.sample_folder.SampleFolder` is one."""
+
+    @property
+    def is_full(self) -> bool:
+        """True if it takes no more."""
+
+    def add(self, session: int, data: bytes, word: str) -> None:
+        """Keep a sample.
+
+        :param word: what came of it, see :mod:`proxymux.core.sample`.
+        """
+
+
 @dataclass(slots=True)
 class Context:
     """The choices that make a service, shared by all its sessions.
@@ -102,9 +146,16 @@ class Context:
     :param certificates: of TLS listeners.
     :param events: calls the user's event listeners.
     :param join_pool: joins a client for a :class:`Share` decision; None for services without a pool.
+    :param clusters: by their names.
+    :param samples: keeps the first bytes of each session; None keeps none.
     :param observers: each is called with the record of every session that has ended.
+    :param connect_failed: told of every attempt to connect that has failed; None where nobody counts them.
+    :param traces: gets the trace of every session; None where nobody asks for them.
     :param tells_all: each decision and each connect is logged (``--log-level debug``); asked first, as making a line
         that the level does not admit costs microseconds.
+    :param worker: the number of the worker that this process is; None without workers.
+    :param first_session: what the numbers of its sessions are counted from, so that no two processes or services have
+        the same.
     """
 
     service: str
@@ -121,5 +172,11 @@ class Context:
     events: Events
     log: Logger
     join_pool: JoinPool | None = None
+    clusters: Mapping[str, TargetCluster] = field(default_factory=dict)
+    samples: SampleKeeper | None = None
     observers: list[Observer] = field(default_factory=list)
+    connect_failed: Callable[[ConnectFault], None] | None = None
+    traces: Traces | None = None
     tells_all: bool = False
+    worker: int | None = None
+    first_session: int = 0

@@ -1,6 +1,8 @@
-"""The deny list: the networks whose clients are refused, from the settings and from the deny files."""
+"""The deny list: the networks whose clients are refused, from the settings, the deny files and the fleet."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from proxymux.core.admission import Admission, Network, parse_networks
 from proxymux.errors import BadAddress, ConfigError
@@ -8,7 +10,7 @@ from proxymux.settings import Settings
 
 
 class DenyList:
-    """Reads the deny files for the admission of a service.
+    """Reads the deny files for the admission of a service, and adds what all of a fleet deny.
 
     :param settings: name the networks (``deny``) and the files (``deny_file``).
     :param admission: refuses the clients of these networks.
@@ -17,13 +19,21 @@ class DenyList:
     def __init__(self, settings: Settings, admission: Admission) -> None:
         self._settings = settings
         self._admission = admission
+        self._own: tuple[Network, ...] = settings.deny
+        self._shared: tuple[Network, ...] = ()
 
     def load(self) -> None:
         """Read the files and replace the networks that the admission denies.
 
         :raises ConfigError: if a file cannot be read; the denied networks have not changed then.
         """
-        self._admission.deny(self._settings.deny + self.read())
+        self._own = self._settings.deny + self.read()
+        self._admission.deny(self._own + self._shared)
+
+    def share(self, networks: Iterable[Network]) -> None:
+        """Replace the networks that come from elsewhere (``--deny-cluster``); those of the files stay as they are."""
+        self._shared = tuple(networks)
+        self._admission.deny(self._own + self._shared)
 
     def read(self) -> tuple[Network, ...]:
         """Return the networks that the files name, without denying them.

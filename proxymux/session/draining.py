@@ -5,6 +5,7 @@ Connections that linger after their sessions are given their time, too, as far a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -16,6 +17,8 @@ from proxymux.session.registry import SessionRegistry
 
 #: Seconds from closing the sessions that are left to resetting them, and from there to giving up on them.
 _GRACE: Final = 1.0
+#: Seconds between two lines about how many sessions are left.
+_TELL_INTERVAL: Final = 1.0
 
 
 class Draining:
@@ -25,9 +28,19 @@ class Draining:
     :param lingering: the connections that linger after them.
     :param clock: measures the limit.
     :param log: for the number of sessions that are left.
+    :param cut: called when sessions are ended that have not ended by themselves.
     """
 
-    def __init__(self, sessions: SessionRegistry, lingering: Lingering, clock: IReactorTime, log: Logger) -> None:
+    def __init__(
+        self,
+        sessions: SessionRegistry,
+        lingering: Lingering,
+        clock: IReactorTime,
+        log: Logger,
+        cut: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._cut = cut
+        self._told_at = 0.0
         self._sessions = sessions
         self._lingering = lingering
         self._clock = clock
@@ -80,13 +93,17 @@ class Draining:
         return not len(self._sessions) and not len(self._lingering)
 
     def _session_ended(self) -> None:
-        if len(self._sessions):
+        now = self._clock.seconds()
+        if len(self._sessions) and now - self._told_at >= _TELL_INTERVAL:
+            self._told_at = now
             self._log.info("waiting for {count} sessions to end", count=len(self._sessions))
         self._fire_if_done()
 
     def abort(self) -> None:
         """End every session now: the first call closes it in good order, the second resets it if it is still there."""
         self._cancel_timer()
+        if len(self._sessions):
+            self._cut()
         for session in self._sessions:
             session.drain()
             session.drain()
@@ -95,6 +112,7 @@ class Draining:
     def _close_sessions(self) -> None:
         """Close the sessions that are left at the limit in good order, and reset them soon after."""
         if len(self._sessions):
+            self._cut()
             self._log.warn("closing {count} sessions that have not ended in time", count=len(self._sessions))
         self._timer = self._clock.callLater(_GRACE, self._reset_sessions)
         for session in self._sessions:

@@ -21,6 +21,8 @@ _FIRST: Final = 3
 #: The most sockets that are looked at.
 _MOST: Final = 1024
 _UNNAMED: Final = "unknown"
+#: What the names of sockets begin with that systemd keeps for us, and no socket unit has opened.
+KEPT: Final = "proxymux/"
 _FAMILIES: Final = {"INET": socket.AF_INET, "INET6": socket.AF_INET6, "UNIX": socket.AF_UNIX}
 _INITIAL_ENVIRONMENT: Final = Path("/proc/self/environ")
 _FORM: Final = "give domain=INET, INET6 or UNIX, and index=N or name=NAME, as in systemd:domain=INET:index=0"
@@ -35,7 +37,10 @@ class InheritedSockets:
 
     def __init__(self, environment: Mapping[str, str], pid: int) -> None:
         self._owners: dict[int, object] = {}
-        self._names: list[str] = []
+        #: The names and descriptors of those that socket units have opened, in their order.
+        self._passed: list[tuple[str, int]] = []
+        #: Those of the sockets that systemd has kept for the service.
+        self.kept: list[tuple[str, int]] = []
         #: Why there is no socket.
         self._absence = "systemd has passed no socket (LISTEN_FDS); start the service by its .socket unit"
         count = _number(environment.get("LISTEN_FDS"))
@@ -47,12 +52,13 @@ class InheritedSockets:
                 " let systemd start twistd itself, or use exec in the script that does"
             )
             return
-        self._names = [_UNNAMED] * min(count, _MOST)
-        names = environment.get("LISTEN_FDNAMES")
-        if names is not None and len(names.split(":")) == len(self._names):
-            self._names = names.split(":")
-        for descriptor in range(_FIRST, _FIRST + len(self._names)):
+        given = environment.get("LISTEN_FDNAMES")
+        names = [] if given is None else given.split(":")
+        if len(names) != count:
+            names = [_UNNAMED] * min(count, _MOST)
+        for descriptor, name in enumerate(names[:_MOST], _FIRST):
             _close_on_exec(descriptor)
+            (self.kept if name.startswith(KEPT) else self._passed).append((name, descriptor))
 
     @classmethod
     def of_process(cls) -> InheritedSockets:
@@ -80,16 +86,18 @@ class InheritedSockets:
         unknown = set(text.named) - {"domain", "index", "name"}
         if text.positional or unknown or domain not in _FAMILIES or (index is None) == (name is None):
             raise _refused(_FORM)
-        if not self._names:
+        if not self._passed:
             raise _refused(self._absence)
         if name is not None:
-            if name not in self._names:
-                raise _refused(f"there is no socket named {name!r}; {', '.join(dict.fromkeys(self._names))} is")
-            return _FAMILIES[domain], _FIRST + self._names.index(name)
+            names = dict(reversed(self._passed))  # of several of one name the first is meant
+            if name not in names:
+                others = ", ".join(dict.fromkeys(each for each, _ in self._passed))
+                raise _refused(f"there is no socket named {name!r}; {others} is")
+            return _FAMILIES[domain], names[name]
         number = _number(index)
-        if number is None or number >= len(self._names):
-            raise _refused(f"index={index} is not there; 0 to {len(self._names) - 1} is")
-        return _FAMILIES[domain], _FIRST + number
+        if number is None or number >= len(self._passed):
+            raise _refused(f"index={index} is not there; 0 to {len(self._passed) - 1} is")
+        return _FAMILIES[domain], self._passed[number][1]
 
 
 def check_listening(descriptor: int, family: int) -> None:

@@ -35,10 +35,13 @@ from proxymux.net.tls.certificates import pem_files
 from proxymux.net.tls.hello import GivenTls, MakeEngine, ServerTls
 from proxymux.paths import exposure
 from proxymux.session.arrival import ArrivalFactory, HeaderFactory
+from proxymux.session.binding import BindingReactor
 from proxymux.session.certificates import Certificates
-from proxymux.session.checking import CheckingReactor, NotAdopted, bound_socket
+from proxymux.session.checking import CheckingReactor, NotAdopted
 from proxymux.session.endpoint_text import EndpointText, mistake, split, tls_mistake
 from proxymux.session.inherited import InheritedSockets
+from proxymux.session.kept import KeptSockets
+from proxymux.session.opening import open_tcp, open_unix
 from proxymux.session.runner import SessionRunner
 from proxymux.session.unix_path import UnixPath
 from proxymux.settings import Settings
@@ -57,12 +60,23 @@ class Listener:
     :param settings: the settings of the service.
     :param reuse: let other processes listen on the same port; the system divides the clients among them (SO_REUSEPORT).
     :param ipv6_only: accept no IPv4 clients on an IPv6 address.
+    :param given: a socket of the endpoint that another process has opened, to be accepted on; None opens one.
+    :param option: the option that names the endpoint.
+    :param is_elsewhere: another process opens the sockets, so that the check does not ask whether that is possible.
     """
 
     description: str
     settings: Settings
     reuse: bool = False
     ipv6_only: bool = False
+    given: socket.socket | None = None
+    option: str = "--listen"
+    is_elsewhere: bool = False
+
+    @property
+    def by_cpu(self) -> bool:
+        """True if each client is for the worker of the CPU that its packets come in on."""
+        return self.settings.workers_by_cpu
 
     @property
     def takes_header(self) -> bool:
@@ -73,6 +87,11 @@ class Listener:
     def certificate_path(self) -> str | None:
         """The path of ``tls:PATH:``, or None."""
         return split(self.description)[1]
+
+    @property
+    def is_alone(self) -> bool:
+        """True if no other process accepts on the listener's socket, or will."""
+        return self.given is None and self.text.kind != "systemd" and not KeptSockets.of_process().is_on
 
     @property
     def text(self) -> EndpointText:
@@ -92,18 +111,46 @@ class Listener:
         :returns: fires with the port, or fails with what :meth:`problem` takes.
         :raises ConfigError: if the description is not that of an endpoint.
         """
-        endpoint = self._endpoint(_ListeningReactor(driver, self, begin, certificates))
+        endpoint = self.endpoint(_ListeningReactor(driver, self, begin, certificates))
         return endpoint.listen(ArrivalFactory(driver.timers, begin, self._tls(certificates)))
 
+    def bind(self, reactor: Reactor, count: int) -> BindingReactor:
+        """Open the sockets of the endpoint for so many workers, and accept nothing.
+
+        :returns: has the sockets, which belong to the caller.
+        :raises ConfigError: if that is not possible.
+        """
+        binding = BindingReactor(reactor, self, count)
+        problems: list[Failure] = []
+        self.endpoint(binding).listen(Factory()).addErrback(problems.append)
+        if problems:
+            raise self.problem(problems[0])
+        return binding
+
+    def release(self) -> None:
+        """Close the given socket, if there is one: as long as it is open, clients come into its queue."""
+        if self.given is not None:
+            self.given.close()
+
     def check(self, reactor: Reactor, certificates: Certificates) -> None:
+        """Check that :meth:`listen` would not fail now, without listening.
+
+        :raises ConfigError: if it would.
+        """
+        if not (self.is_elsewhere and self.text.kind == "systemd"):
+            self.endpoint(_GivenReactor(reactor))
+        self._tls(certificates)
+        if not self.is_elsewhere:
+            self.check_address(reactor)
+
+    def check_address(self, reactor: Reactor) -> None:
         """Bind the address and release it again, without listening.
 
-        :raises ConfigError: if :meth:`listen` would fail now.
+        :raises ConfigError: if that is not possible now.
         """
-        self._endpoint(_GivenReactor(reactor))
-        self._tls(certificates)
         problems: list[Failure] = []
-        self._endpoint(CheckingReactor(reactor, self.reuse)).listen(Factory()).addErrback(problems.append)
+        checking = CheckingReactor(reactor, self.reuse, KeptSockets.of_process())
+        self.endpoint(checking).listen(Factory()).addErrback(problems.append)
         if problems and not problems[0].check(NotAdopted):
             raise self.problem(problems[0])
 
@@ -115,7 +162,7 @@ class Listener:
         try:
             return certificates.tls_at(path)
         except BadCertificate as problem:
-            raise ConfigError("--listen", f"{self.description}: {problem}") from None
+            raise ConfigError(self.option, f"{self.description}: {problem}") from None
 
     def make_engine_again(self, reactor: Reactor) -> MakeEngine:
         """Read the files of an endpoint that does TLS itself once more.
@@ -124,9 +171,9 @@ class Listener:
         :raises Exception: whatever the endpoint raises.
         """
         given = _GivenReactor(reactor)
-        self._endpoint(given).listen(Factory())
+        self.endpoint(given).listen(Factory())
         if given.make_engine is None:
-            raise ConfigError("--listen", f"{self.description}: the endpoint has no TLS any more")
+            raise ConfigError(self.option, f"{self.description}: the endpoint has no TLS any more")
         return given.make_engine
 
     def warnings(self) -> list[str]:
@@ -137,29 +184,36 @@ class Listener:
             dangers = map(exposure, keys if path is None else pem_files(path))
         except BadCertificate:
             return []  # the start says what is wrong
-        return [f"--listen: {danger}" for danger in dangers if danger is not None]
+        return [f"{self.option}: {danger}" for danger in dangers if danger is not None]
 
     def problem(self, failure: Failure) -> ConfigError:
         """Make the error for the operator from a failure to listen."""
         error = failure.value
         if not isinstance(error, CannotListenError):
-            return ConfigError("--listen", f"{self.description!r}: {mistake(self._endpoint_description, error)}")
+            return ConfigError(self.option, f"{self.description!r}: {mistake(self._endpoint_description, error)}")
         where = f"[{error.interface}]" if ":" in str(error.interface) else error.interface or "0.0.0.0"
         place = where if error.port is None or isinstance(error.port, str) else f"{where}:{error.port}"
         cause = error.socketError
         return ConfigError(
-            "--listen",
+            self.option,
             f"{self.description}: cannot listen on {place}: {getattr(cause, 'strerror', None) or cause};"
             " choose an address that is free and that you may use",
         )
 
-    def _endpoint(self, reactor: _ListeningReactor | CheckingReactor | _GivenReactor) -> IStreamServerEndpoint:
+    def endpoint(self, reactor: object) -> IStreamServerEndpoint:
+        """The endpoint, without what stands before it.
+
+        :param reactor: has its methods that listen called with the arguments of Twisted's own.
+        :raises ConfigError: if the description is not that of an endpoint.
+        """
         _, path, description = split(self.description)
         wrong = None if path is None else tls_mistake(path, description)
         if wrong is not None:
-            raise ConfigError("--listen", f"{self.description!r}: {wrong}")
+            raise ConfigError(self.option, f"{self.description!r}: {wrong}")
         self._check_rules()
         if self.text.kind == "systemd":
+            if self.given is not None:  # a copy, as the endpoint closes what it has
+                return AdoptedStreamServerEndpoint(reactor, os.dup(self.given.fileno()), self.given.family)
             return AdoptedStreamServerEndpoint(reactor, *InheritedSockets.of_process().take(self.text, self))
         try:
             endpoint: IStreamServerEndpoint = serverFromString(reactor, self._endpoint_description)
@@ -216,12 +270,15 @@ class _ListeningReactor:
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = "") -> IListeningPort:
         backlog = self._listener.backlog_of(backlog)
         outer = self._with_header(factory)
-        if self._listener.reuse or self._listener.ipv6_only:
-            with bound_socket(interface, port, self._listener.reuse, self._listener.ipv6_only) as sock:
-                sock.listen(backlog)
-                sock.setblocking(False)
-                adopted = self._reactor.adoptStreamPort(sock.fileno(), sock.family, outer)  # duplicates the descriptor
-            return self._accept(adopted, outer)
+        if self._listener.given is not None:
+            return self._adopt(self._listener.given.fileno(), self._listener.given.family, outer)
+        kept, reuse, ipv6_only = KeptSockets.of_process(), self._listener.reuse, self._listener.ipv6_only
+        if reuse or ipv6_only or kept.is_on:
+            sockets = open_tcp(
+                kept, interface, port, 1, reuse=reuse, exclusive=False, ipv6_only=ipv6_only, backlog=backlog
+            )
+            with sockets[0] as sock:
+                return self._adopt(sock.fileno(), sock.family, outer)
         return self._accept(self._reactor.listenTCP(port, outer, backlog=backlog, interface=interface), outer)
 
     def listenSSL(
@@ -238,21 +295,23 @@ class _ListeningReactor:
         self, address: str, factory: IProtocolFactory, backlog: int = 50, mode: int = 0o666, wantPID: bool = False
     ) -> IListeningPort:
         outer = self._with_header(factory)
-        path = UnixPath(os.fsdecode(address), wantPID)
-        try:
-            sock = path.listen(self._listener.mode_of(mode), self._listener.backlog_of(backlog))
-        except OSError as error:
-            raise CannotListenError(address, None, error) from error
-        return self._accept(adopt_unix(self._reactor, sock, outer, path.release), outer)
+        if self._listener.given is not None:
+            return self._adopt(self._listener.given.fileno(), self._listener.given.family, outer)
+        name, mode, backlog = os.fsdecode(address), self._listener.mode_of(mode), self._listener.backlog_of(backlog)
+        sock, release = open_unix(KeptSockets.of_process(), UnixPath(name, wantPID), name, mode, backlog)
+        return self._accept(adopt_unix(self._reactor, sock, outer, release), outer)
 
     def adoptStreamPort(
         self, fileDescriptor: int, addressFamily: socket.AddressFamily, factory: IProtocolFactory
     ) -> IListeningPort:
-        outer = self._with_header(factory)
-        if addressFamily == socket.AF_UNIX:
-            port = adopt_unix(self._reactor, socket.socket(fileno=os.dup(fileDescriptor)), outer)
+        return self._adopt(fileDescriptor, addressFamily, self._with_header(factory))
+
+    def _adopt(self, descriptor: int, family: int, outer: ServerFactory) -> IListeningPort:
+        """Accept on a copy of a socket that listens already."""
+        if family == socket.AF_UNIX:
+            port = adopt_unix(self._reactor, socket.socket(fileno=os.dup(descriptor)), outer)
         else:
-            port = self._reactor.adoptStreamPort(fileDescriptor, addressFamily, outer)
+            port = self._reactor.adoptStreamPort(descriptor, socket.AddressFamily(family), outer)
         return self._accept(port, outer)
 
     def _with_header(self, factory: IProtocolFactory) -> ServerFactory:

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from proxymux.core import commands
 from proxymux.core.commands import Closing, ConnectFailure, Deadline, Input, RelayEnd, State
-from proxymux.core.decision import BadHandshake, Decision, Forward, Reject, Reply, Share, in_words
+from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward, Reject, Reply, Share, in_words
 from proxymux.core.identity import Client, show
-from proxymux.core.outcome import Ending, Outcome
+from proxymux.core.member import Member
+from proxymux.core.outcome import ConnectFault, Ending, Outcome, Record
 from proxymux.core.proxy_protocol import Header
+from proxymux.core.sample import FAILED, UNDECIDED, Sample, word_of
 from proxymux.core.session import Session
 from proxymux.core.target import Target
 from proxymux.core.wheel import Timer
@@ -25,23 +25,23 @@ from proxymux.net.connection import CLOSE_LIMIT, UNOWNED, Connection
 from proxymux.net.exchange import JoinOptions
 from proxymux.net.tls.engine import TlsError
 from proxymux.net.tls.hello import ServerTls
-from proxymux.net.wording import explain
+from proxymux.net.wording import CUT_IN_HANDSHAKE, explain
 from proxymux.session.context import ClientExchange, Context, UpstreamRequest
 from proxymux.session.identity import with_header, with_tls
 from proxymux.session.timings import Timings
+from proxymux.session.trace import Trace
 from proxymux.user_code import describe
 
 #: Stands for the client until its connection is known.
 _UNKNOWN_CLIENT: Final = Client(("", 0), ("", 0))
 
 
-@implementer(IPushProducer)
 class SessionRunner:
     """Runs the session of one client.
 
     It owns the client's connection, except while an exchange does, and is the listener of the session's connect.
 
-    :param number: identifies the session within its service.
+    :param number: identifies the session within its instance.
     :param context: the context of the service.
     :param ended: called with the runner when the session has ended, after the observers of its record.
     """
@@ -57,7 +57,10 @@ class SessionRunner:
         "_inbox",
         "_is_busy",
         "_is_counted",
+        "_member",
         "_pending",
+        "_request",
+        "_sample",
         "_session",
         "_timer",
         "_timings",
@@ -79,17 +82,55 @@ class SessionRunner:
         self._is_counted = False
         #: The address under which the admission has counted the client.
         self._admitted_host: str | None = None
-        #: The decision, the connect or the user's last word that the session waits for.
-        self._pending: Deferred[Any] | UpstreamRequest | None = None
+        #: The decision or the user's last word that the session waits for.
+        self._pending: Deferred[Any] | None = None
+        #: The connect that it waits for.
+        self._request: UpstreamRequest | None = None
+        #: The first bytes, if samples are kept and the decider was asked.
+        self._sample: Sample | None = None
         self._upstream: Connection | None = None
+        #: The member of a cluster that counts the upstream's connection.
+        self._member: Member | None = None
         self._exchange: ClientExchange | None = None
         self._timer: Timer | None = None
-        self._timings = Timings(context.clock, context.wall)
+        self._timings = Timings(context.clock, context.wall, context.traces is not None)
 
     @property
     def ending(self) -> Ending | None:
         """The ending of the session; None until it is known."""
         return self._session.ending
+
+    @property
+    def state(self) -> State:
+        """The state of the session."""
+        return self._session.state
+
+    @property
+    def trace(self) -> Trace | None:
+        """How the session came to where it is; None where nobody wants to know."""
+        return self._timings.trace
+
+    @property
+    def delivered(self) -> tuple[int, int]:
+        """The bytes that the session has delivered so far, from and to the client."""
+        return self._timings.delivered(self._exchange, self._unsent)
+
+    def snapshot(self) -> Record:
+        """The record that the session would have if it was drained now."""
+        ending = self.ending or Ending(Outcome.DRAINED)
+        return self._record(ending)
+
+    def _record(self, ending: Ending) -> Record:
+        service, worker = self._context.service, self._context.worker
+        return self._timings.record(service, self.number, self._client, self._exchange, self._unsent, ending, worker)
+
+    @property
+    def _unsent(self) -> int:
+        """Bytes for the client that the kernel has not taken."""
+        connection = self._connection
+        if self._exchange is not None and self._session.state is State.JOINED:
+            connection = self._exchange.client
+        return connection.unsent if connection is not None else 0
 
     # The client's connection
 
@@ -103,6 +144,8 @@ class SessionRunner:
         """
         self._take_connection(connection)
         self._client = Client(connection.peer, connection.local)
+        if self._context.tells_all:
+            self._log_step(f"accepted on {show(connection.local)}")
         self._take(Input.ACCEPTED)
         refusal = self._context.admission.arrive()
         self._is_counted = refusal is None
@@ -126,11 +169,14 @@ class SessionRunner:
         :param received: what the client has sent already.
         """
         self._take_connection(connection)
-        refusal = self._context.admission.admit(self._client.address[0])
-        if refusal is not None:
-            self.bar(Ending(Outcome.REFUSED, refusal))
-            return
-        self._admitted_host = self._client.address[0]
+        admission = self._context.admission
+        if admission.judges:
+            host = self._client.address[0]
+            refusal = admission.admit(host, self._context.clock.seconds())
+            if refusal is not None:
+                self.bar(Ending(Outcome.REFUSED, refusal))
+                return
+            self._admitted_host = host
         connection.register_producer(self)
         if tls is not None:
             self._start_tls(connection, tls, received)
@@ -187,8 +233,11 @@ class SessionRunner:
 
     def lost(self, reason: Exception | None) -> None:
         assert self._connection is not None
-        is_tls = self._connection.handle is not None and isinstance(reason, (TlsError, SSL.Error))
-        self._take(Input.TLS_FAILED if is_tls else Input.CLIENT_LOST, explain(reason))
+        if self._connection.handle is not None and self._client.tls is None:  # in the handshake
+            self._take(Input.TLS_FAILED, CUT_IN_HANDSHAKE if reason is None else explain(reason))
+        else:
+            is_tls = isinstance(reason, (TlsError, SSL.Error))
+            self._take(Input.TLS_FAILED if is_tls else Input.CLIENT_LOST, explain(reason))
 
     def pauseProducing(self) -> None:
         self._take(Input.OUTPUT_FULL)
@@ -232,17 +281,34 @@ class SessionRunner:
 
     def _ask(self, command: commands.Ask) -> None:
         try:
+            if self._timings.trace is not None:
+                self._timings.trace.asked(len(command.data or b""))
             if command.data is None:
                 result = self._decider.accepted(self._client)
             else:
+                if self._context.samples is not None:
+                    self._show_sample(command.data)
                 result = self._decider.decide(command.data, self._client)
         except DecisionFailed as problem:
             self._faulted(problem)
             return
-        if isinstance(result, Deferred):
-            self._wait(result, self._decided, self._failed_deciding)
-        else:
+        if isinstance(result, Decision):  # not whether it is a Deferred: to ask an abstract class takes long
             self._decided(result)
+        else:
+            self._wait(result, self._decided, self._failed_deciding)
+
+    def _show_sample(self, data: bytes) -> None:
+        assert self._context.samples is not None
+        if self._sample is None:
+            if self._context.samples.is_full:
+                return
+            self._sample = Sample()
+        self._sample.show(data)
+
+    def _take_sample(self, word: str) -> None:
+        """Have the first bytes kept, unless they were already."""
+        if self._sample is not None and not self._sample.is_over and self._context.samples is not None:
+            self._context.samples.add(self.number, self._sample.take(), word)
 
     def _wait(self, waiting: Deferred[Any], done: Callable[[Any], None], failed: Callable[[Failure], None]) -> None:
         """Call ``done`` or ``failed`` with the result of ``waiting``, unless it is cancelled before."""
@@ -260,8 +326,15 @@ class SessionRunner:
             self._timings.add_note(decision.note)
         if self._context.tells_all and not isinstance(decision, BadHandshake):
             self._log_step(f"{self._decider.name} {in_words(decision)}, having read {self._timings.bytes_in} bytes")
+        if self._sample is not None:
+            if isinstance(decision, Reply):
+                self._sample.reply(decision)
+            elif decision is not NEED_DATA:
+                self._take_sample(word_of(decision))
         if isinstance(decision, (Forward, Reject, BadHandshake, Share)):
             self._timings.decided()
+            if self._timings.trace is not None:
+                self._timings.trace.place = self._decider.decided_at
             if isinstance(decision, BadHandshake):
                 self._context.log.info("{client}: {reason}", client=show(self._client.address), reason=decision.text)
             if self._context.events.heard("decided"):
@@ -277,6 +350,7 @@ class SessionRunner:
         self._context.log.error("{problem} ({client})", problem=problem, client=show(self._client.address))
         if self._context.tells_all and problem.details:
             self._context.log.debug("the traceback of this error:", details_below=problem.details)
+        self._take_sample(FAILED)
         self._take(Input.FAULTED, str(problem))
 
     def _blame(self, command: commands.Blame) -> None:
@@ -289,23 +363,25 @@ class SessionRunner:
         )
 
     def _connect(self, command: commands.Connect) -> None:
-        self._pending = connecting = self._context.connector.connect(command.forward, self._client, self)
-        connecting.start()
+        self._request = request = self._context.connector.connect(command.forward, self._client, self)
+        request.start()
 
     def _tell_waiting(self, command: commands.Tell) -> None:
-        if self._pending is not None:  # else it has come to an end meanwhile
-            assert not isinstance(self._pending, Deferred)
-            self._pending.heard(command.data, command.is_finished)
+        if self._request is not None:  # else it has come to an end meanwhile
+            self._request.heard(command.data, command.is_finished)
 
     def trying(self, target: Target) -> None:
         """Note the target of the attempt that begins, and tell the session if the client has reset its connection."""
-        self._timings.target = target
+        self._timings.trying(target)
         assert self._connection is not None
         if self._connection.is_reset:
             self._take(Input.CLIENT_RESET)
 
-    def attempt_failed(self, target: Target, reason: str) -> None:
+    def attempt_failed(self, target: Target, reason: str, fault: ConnectFault) -> None:
         """Log a failed attempt and tell the listeners of ``connect_failed``."""
+        self._timings.attempt_failed(reason)
+        if self._context.connect_failed is not None:
+            self._context.connect_failed(fault)
         if self._context.tells_all:
             self._log_step(f"no connection to {target}: {reason}")
         if self._context.events.heard("connect_failed"):
@@ -313,7 +389,8 @@ class SessionRunner:
 
     def connected(self, connection: Connection) -> None:
         """Tell the session that the upstream is connected."""
-        self._pending = None
+        request, self._request = self._request, None
+        self._member = request.member if request is not None else None
         self._timings.connected()
         if self._context.tells_all:
             self._log_step(f"connected to {self._timings.target} at {show(connection.peer)}")
@@ -322,7 +399,7 @@ class SessionRunner:
 
     def gave_up(self, failure: ConnectFailure) -> None:
         """Tell the session that no target could be connected to."""
-        self._pending = None
+        self._request = None
         self._context.log.warn(
             "{client}: gave up connecting: {reason}", client=show(self._client.address), reason=failure.reason
         )
@@ -347,6 +424,8 @@ class SessionRunner:
         options = self._join_options(command.data, command.client_finished)
         options.first_byte_timeout = command.forward.inactivity_timeout
         options.must_answer = command.must_answer
+        rate = command.forward.rate
+        options.rate = (self._context.settings.rate if rate is None else rate) or None
         self._exchange = self._context.join(self._connection, self._upstream, options)
         self._connection = self._exchange.client
 
@@ -357,7 +436,7 @@ class SessionRunner:
             self._timings.target = command.decision.targets[0]
         self._timings.connected()
         options = self._join_options(command.data, command.client_finished)
-        self._exchange = self._context.join_pool(self._connection, options)
+        self._exchange = self._context.join_pool(self._connection, options, self._client)
 
     def _join_options(self, data: bytes, client_finished: bool) -> JoinOptions:
         idle_timeout = self._context.settings.idle_timeout or None
@@ -365,6 +444,7 @@ class SessionRunner:
 
     def _relay_ended(self, end: RelayEnd, connection: Connection) -> None:
         self._upstream = None
+        self._leave_member()
         self._connection = connection
         connection.owner = self
         self._take(Input.RELAY_ENDED, end)
@@ -386,6 +466,9 @@ class SessionRunner:
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.cancel()
+        if self._request is not None:
+            request, self._request = self._request, None
+            request.cancel()
         if self._exchange is not None:
             self._exchange.abort()
         elif self._upstream is not None:
@@ -445,18 +528,31 @@ class SessionRunner:
         if command.ending.outcome is Outcome.PROTOCOL_ERROR:
             client, reason = show(self._client.address), command.ending.reason
             self._context.log.info("{client}: protocol error: {reason}", client=client, reason=reason)
-        if self._is_counted:
-            self._context.admission.leave(self._admitted_host)
+        self._take_sample(UNDECIDED)
+        self._leave()
         if self._context.observers or self._context.events.heard("ended"):
             self._publish(command.ending)
         self._ended(self)
 
+    def _leave(self) -> None:
+        """Count the client, and the connection to a member of a cluster, no longer."""
+        if self._is_counted:
+            self._context.admission.leave(self._admitted_host)
+        self._leave_member()
+
+    def _leave_member(self) -> None:
+        if self._member is not None:
+            self._member.connections -= 1
+            self._member = None
+
     def _publish(self, ending: Ending) -> None:
-        unsent = self._connection.unsent if self._connection is not None else 0
-        record = self._timings.record(self._context.service, self.number, self._client, self._exchange, unsent, ending)
+        record = self._record(ending)
+        if self._context.traces is not None and self._timings.trace is not None:
+            self._context.traces.keep(record, self._timings.trace)
         for observer in self._context.observers:
             observer(record)
-        self._context.events.emit("ended", self._context.log, record)
+        if self._context.events.heard("ended"):
+            self._context.events.emit("ended", self._context.log, record)
 
 
 #: The method that executes each kind of command.

@@ -63,6 +63,34 @@ class UnixPath:
             raise
         return sock
 
+    @property
+    def file_number(self) -> int | None:
+        """The number of the socket's file (inode); None while nobody listens here, or where there is no file."""
+        return None if self._identity is None else self._identity[1]
+
+    def adopt(self, number: int) -> bool:
+        """Take over the path of a socket that listens already, with its lock.
+
+        :param number: of its file.
+        :returns: False if another file is there by now, or somebody else has the lock.
+        """
+        if not self._is_file:
+            return True
+        try:
+            status = os.lstat(self._path)
+            if not stat.S_ISSOCK(status.st_mode) or status.st_ino != number:
+                return False
+            self._acquire()
+        except OSError:
+            return False
+        self._identity = (status.st_dev, status.st_ino)
+        return True
+
+    def leave(self) -> None:
+        """Give up the lock and leave the socket there, as others keep it open."""
+        self._identity = None
+        self.release()
+
     def check(self) -> None:
         """Check that :meth:`listen` would not fail now, and change nothing.
 

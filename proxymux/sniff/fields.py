@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import struct
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from proxymux.core.decision import NEED_DATA, NeedData
 
 T = TypeVar("T")
+_two_numbers = struct.Struct("!HH").unpack_from
 
 
 class Malformed(Exception):
@@ -48,10 +50,8 @@ class Fields:
     def take(self, count: int) -> bytes:
         """Read ``count`` bytes."""
         end = self._at + count
-        if end > self._size:
-            raise Malformed
-        if end > len(self._block):
-            raise Unfinished
+        if end > self._size or end > len(self._block):
+            self._cut(end)
         field = self._block[self._at : end]
         self._at = end
         return field
@@ -92,10 +92,41 @@ class Fields:
         :param least: the least length that is allowed.
         :param most: the greatest.
         """
-        length = self.number(size)
+        length = int.from_bytes(self.take(size), "big")
         if not least <= length <= most:
             raise Malformed
         return self.take(length)
+
+    def numbered(self, most: int) -> dict[int, bytes]:
+        """Read numbers of two bytes, each with a vector whose length has two bytes, to the end.
+
+        It is one loop, as a ClientHello has some twenty of them and is read for every TLS client.
+
+        :param most: the most that are allowed; none may come twice.
+        """
+        found: dict[int, bytes] = {}
+        block, size, at = self._block, self._size, self._at
+        come = min(len(block), size)
+        while at < size:
+            start = at + 4
+            if start > come:
+                self._at = at
+                if self.number(2) in found:
+                    raise Malformed
+                self._cut(start)
+            number, length = _two_numbers(block, at)
+            if number in found or len(found) == most:
+                raise Malformed
+            at = start + length
+            if at > come:
+                self._cut(at)
+            found[number] = block[start:at]
+        self._at = at
+        return found
+
+    def _cut(self, end: int) -> NoReturn:
+        """Say why there is no field that ends at ``end``."""
+        raise Malformed if end > self._size else Unfinished
 
     def text(self, size: int) -> str:
         """Read ``size`` bytes of UTF-8, which is malformed at its first wrong byte."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +18,7 @@ _RECORDS_LIMIT: Final = 2048
 _EXTENSIONS_LIMIT: Final = 256
 _RECORD_LIMIT: Final = 16384  # RFC 8446 section 5.1
 _NAME_LIMIT: Final = 255
+_PRINTABLE: Final = re.compile(rb"[!-~]+")
 #: Bytes from which on the answer is never NEED_DATA.
 LIMIT: Final = 4 + _MESSAGE_LIMIT + 5 * _RECORDS_LIMIT
 
@@ -103,33 +106,31 @@ def _client_hello(fields: Fields) -> ClientHello:
 
 
 def _extensions(fields: Fields) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
     if fields.left and fields.number(2) != fields.left:
         raise Malformed
-    while fields.left:
-        kind = fields.number(2)
-        if kind in found or len(found) == _EXTENSIONS_LIMIT:
-            raise Malformed
-        found[kind] = fields.vector(2)
-    return found
+    return fields.numbered(_EXTENSIONS_LIMIT)
 
 
-def _only_vector(extension: bytes, size: int) -> Fields:
+def _only_vector(extension: bytes, size: int) -> bytes:
     """The vector that fills a whole extension; an empty one is not allowed in any extension that is read here."""
-    outer = Fields(extension, len(extension))
-    inner = outer.vector(size, least=1)
-    if outer.left:
+    inner = extension[size:]
+    if not inner or int.from_bytes(extension[:size], "big") != len(inner):
         raise Malformed
-    return Fields(inner, len(inner))
+    return inner
 
 
 def _host_name(extension: bytes) -> str | None:
     names = _only_vector(extension, 2)
     found: str | None = None
-    while names.left:
-        kind, name = names.number(1), names.vector(2, least=1)
+    at = 0
+    while at < len(names):
+        kind, start = names[at], at + 3
+        at = start + int.from_bytes(names[at + 1 : start], "big")
+        name = names[start:at]
+        if not name or len(names) < at:
+            raise Malformed
         if kind == 0:
-            if found is not None or len(name) > _NAME_LIMIT or not all(0x21 <= byte <= 0x7E for byte in name):
+            if found is not None or len(name) > _NAME_LIMIT or not _PRINTABLE.fullmatch(name):
                 raise Malformed
             # In lower case, as DNS ignores case and a router's table should too.
             found = name.decode("ascii").lower()
@@ -137,7 +138,8 @@ def _host_name(extension: bytes) -> str | None:
 
 
 def _protocols(extension: bytes) -> tuple[str, ...]:
-    names = _only_vector(extension, 2)
+    inner = _only_vector(extension, 2)
+    names = Fields(inner, len(inner))
     found = []
     while names.left:
         found.append(names.vector(1, least=1).decode("latin-1"))
@@ -145,12 +147,9 @@ def _protocols(extension: bytes) -> tuple[str, ...]:
 
 
 def _versions(extension: bytes) -> tuple[int, ...]:
-    numbers = _only_vector(extension, 1)
-    found = []
-    while numbers.left:
-        found.append(numbers.number(2))
-    return tuple(number for number in found if not _is_grease(number))
-
-
-def _is_grease(number: int) -> bool:
-    return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
+    inner = _only_vector(extension, 1)
+    if len(inner) % 2:
+        raise Malformed
+    numbers = struct.unpack(f"!{len(inner) // 2}H", inner)
+    # Without reserved values: both bytes alike, and of the form 0x?A.
+    return tuple([number for number in numbers if number & 0x0F0F != 0x0A0A or number >> 8 != number & 0xFF])

@@ -20,7 +20,7 @@ from proxymux.fields import Setting
 from proxymux.printable import printable
 from proxymux.settings import Settings, nearest
 from proxymux.tap.twistd_options import check_twistd_options
-from proxymux.version import __version__
+from proxymux.version import __version__, compiled
 
 
 class Startable(Protocol):
@@ -92,6 +92,8 @@ class SettingsOptions(usage.Options, Generic[S]):
 
         :raises SystemExit: for a bad option, after one line on standard error.
         """
+        #: The command line as it was given; it may hold secrets.
+        self.arguments = list(options or ())
         try:
             super().parseOptions(None if options is None else self._with_two_dashes(options))
         except usage.UsageError as error:
@@ -101,7 +103,7 @@ class SettingsOptions(usage.Options, Generic[S]):
 
     def opt_version(self) -> None:
         """Display the version and exit."""
-        print(f"proxymux {__version__} (Twisted {twisted_version})")
+        print(f"proxymux {__version__} (Twisted {twisted_version}, compiled: {compiled()})")
         raise SystemExit(0)
 
     def parseArgs(self, *arguments: str) -> None:
@@ -143,7 +145,7 @@ class SettingsOptions(usage.Options, Generic[S]):
             if value not in _NOT_GIVEN:
                 given[each.name] = value
             if each.is_secret:
-                self[each.key] = None  # twistd keeps the options and may show them
+                self[each.key] = [] if each.is_repeatable else None  # twistd keeps the options and may show them
         return given
 
     def _with_two_dashes(self, options: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from proxymux.errors import BadCertificate, ConfigError
 from proxymux.pool.ancestor import read_pool_settings
 from proxymux.pool.loading import load_codec, load_config, load_credentials, load_listeners, warnings
 from proxymux.pool.settings import PoolSettings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from proxymux.net.reactor.twisted_types import Reactor
     from proxymux.service import ProxyService
+    from proxymux.supervisor.supervisor import Supervisor
+    from proxymux.tap.supervising import Outside
 
 
 class Options(SettingsOptions[PoolSettings]):
@@ -35,7 +38,8 @@ class Options(SettingsOptions[PoolSettings]):
         " as many of them as --max-connections every client has one for itself (proxy); with one, clients take turns"
         " (fifo); else a request takes the one that is least busy (funnel). Without options it reads the ancestor's"
         " environment variables. Signals: QUIT waits for every connection to end, TERM and INT for --drain-timeout, a"
-        " second one ends them now; HUP reloads the deny files and the auth file; USR1 reopens log files."
+        " second one ends them now; HUP reloads the deny files and the auth file; USR1 reopens log files;"
+        " USR2 replaces the workers, if there are any."
     )
 
     def read(self, given: Mapping[str, object]) -> PoolSettings:
@@ -56,12 +60,34 @@ def _read(given: Mapping[str, object]) -> PoolSettings:
 def makeService(options: Options) -> IService:
     """Make the service for a command line; called by twistd."""
     from proxymux.net.reactor.twisted_types import installed_reactor
+    from proxymux.tap.supervising import make_of_command
 
-    return make_checked(options, lambda: make_pool(installed_reactor(), options.settings))
+    reactor, settings = installed_reactor(), options.settings
+    return make_checked(
+        options,
+        lambda: make_of_command("proxymux-pool", options, reactor, lambda: make(settings), _outside(settings)),
+    )
+
+
+def _outside(settings: PoolSettings) -> Outside:
+    from proxymux.tap.supervising import Outside
+    from proxymux.tap.wiring import make_listeners
+
+    return Outside(make_listeners(settings, ipv6_only=settings.ipv6_only))
+
+
+def make(settings: PoolSettings) -> ProxyService:
+    """Make the service with this process's reactor.
+
+    :raises ProxymuxError: if it cannot be made.
+    """
+    from proxymux.net.reactor.twisted_types import installed_reactor
+
+    return make_pool(installed_reactor(), settings)
 
 
 @takes(PoolSettings, _read)
-def Multiplexer(settings: PoolSettings) -> ProxyService:
+def Multiplexer(settings: PoolSettings) -> ProxyService | Supervisor:
     """Make a pool service for a ``.tac`` file.
 
     The arguments are the options, with underscores for dashes (and ``async_``).  The ancestor's configuration object
@@ -71,10 +97,9 @@ def Multiplexer(settings: PoolSettings) -> ProxyService:
     :raises ProxymuxError: if a value is not accepted.
     """
     from proxymux.net.reactor.twisted_types import installed_reactor
+    from proxymux.tap.supervising import make_of_file
 
-    service = make_pool(installed_reactor(), settings)
-    service.check()
-    return service
+    return make_of_file(settings, installed_reactor(), lambda: make(settings), _outside(settings))
 
 
 def make_pool(
@@ -84,20 +109,37 @@ def make_pool(
 
     :param log: the service's logger; None makes one for twistd's log, with the level of the settings.
     :param clock: measures all limits and durations; None is the monotonic clock.
-    :raises ProxymuxError: if the codec or the event listeners cannot be loaded.
+    :raises ProxymuxError: if the codec, the event listeners or the files of TLS to a target cannot be loaded.
     """
     from proxymux.core.codecs.resp import RespCodec
     from proxymux.net.driver import make_driver
     from proxymux.pool.fixed_decider import FixedDecider
+    from proxymux.pool.following import WHOLE, WorkerShare
     from proxymux.pool.modes import exclusive_mode, shared_mode
-    from proxymux.tap.wiring import make_events, make_log, make_service
+    from proxymux.pool.request_router import load_router
+    from proxymux.pool.routed_mode import routed_mode
+    from proxymux.supervisor.seat import Seat
+    from proxymux.tap.clusters import make_clusters
+    from proxymux.tap.wiring import make_counters, make_events, make_log, make_service
 
+    share = WHOLE
+    if Seat.current is not None:
+        share = WorkerShare(Seat.current.number, Seat.current.workers)
+        settings = settings.share_of(*share)
     log = log or make_log(settings)
     driver = make_driver(reactor, settings, log, clock=clock)
     events = make_events(log)
-    make_mode = exclusive_mode if settings.chosen_mode == "proxy" else shared_mode
+    for target in settings.target:
+        if target.tls is not None:
+            try:
+                driver.client_tls.check(target.tls)
+            except BadCertificate as problem:
+                raise ConfigError("--target, --tls-ca or --tls-cert", str(problem)) from None
+    make_mode = routed_mode if settings.routes else exclusive_mode if settings.chosen_mode == "proxy" else shared_mode
     codec = load_codec(settings.codec, settings.limits, **settings.codec_choices)
-    mode = make_mode(settings, codec, driver, events, log)
+    counters = make_counters(settings)
+    clusters = make_clusters(settings, driver, log)
+    mode = make_mode(settings, codec, driver, events, log, clusters, counters, share)
     if settings.listeners is not None:
         load_listeners(events, settings.listeners)
     setups = codec.setups if isinstance(codec, RespCodec) else None
@@ -107,6 +149,8 @@ def make_pool(
     def make_decider() -> FixedDecider:
         if setups is not None and settings.auth_file is not None:
             setups.credentials = load_credentials(settings.auth_file)
+        if settings.router is not None and mode.places is not None:
+            mode.places.router = load_router(settings.router, codec, log, tuple(clusters))
         return FixedDecider(f"pool ({settings.chosen_mode})", mode.decision)
 
     return make_service(
@@ -115,11 +159,13 @@ def make_pool(
         make_decider,
         settings.of_sessions,
         log,
+        counters=counters,
         events=events,
         connector=mode.connector,
         join=mode.join,
         join_pool=mode.join_pool,
         leases=mode.leases,
+        clusters=clusters,
         ipv6_only=settings.ipv6_only,
         warnings=warnings(settings),
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from proxymux.net.reactor.twisted_types import Reactor
     from proxymux.service import ProxyService
+    from proxymux.supervisor.supervisor import Supervisor
 
 #: The endpoint of the demo, if the options name none: a free port.
 _DEMO_LISTEN = "tcp:0:interface=127.0.0.1"
@@ -39,7 +40,7 @@ class Options(SettingsOptions[RouterSettings]):
         "Content-aware TCP routing: the first bytes of each connection go to proxy(data) in the router file, which"
         " names the upstream. Signals: QUIT waits for every connection to end, TERM and INT for --drain-timeout, a"
         " second one ends them now; HUP reloads the router with what it imports from its folder, and the deny files;"
-        " USR1 reopens log files."
+        " USR1 reopens log files; USR2 replaces the workers, if there are any."
     )
     optFlags: ClassVar[list[list[str | None]]] = [
         ["demo", None, "start two upstreams and a router between them, and say what to try"]
@@ -68,7 +69,20 @@ def makeService(options: Options) -> IService:
         from proxymux.tap.demo import make_demo
 
         return make_checked(options, lambda: make_demo(installed_reactor(), options.settings))
-    return make_checked(options, lambda: make_router(installed_reactor(), options.settings))
+    from proxymux.tap.supervising import make_of_command
+
+    reactor, settings = installed_reactor(), options.settings
+    return make_checked(options, lambda: make_of_command("proxymux", options, reactor, lambda: make(settings)))
+
+
+def make(settings: RouterSettings) -> ProxyService:
+    """Make the service with this process's reactor.
+
+    :raises ProxymuxError: if it cannot be made.
+    """
+    from proxymux.net.reactor.twisted_types import installed_reactor
+
+    return make_router(installed_reactor(), settings)
 
 
 def _read(given: Mapping[str, object]) -> RouterSettings:
@@ -80,7 +94,7 @@ def _read(given: Mapping[str, object]) -> RouterSettings:
 
 
 @takes(RouterSettings, _read)
-def Router(settings: RouterSettings) -> ProxyService:
+def Router(settings: RouterSettings) -> ProxyService | Supervisor:
     """Make a router service for a ``.tac`` file.
 
     The arguments are the options, with underscores for dashes: ``Router("router.py", listen="tcp:8000")``.
@@ -88,10 +102,9 @@ def Router(settings: RouterSettings) -> ProxyService:
     :raises ProxymuxError: if a value is not accepted or the router cannot be loaded.
     """
     from proxymux.net.reactor.twisted_types import installed_reactor
+    from proxymux.tap.supervising import make_of_file
 
-    service = make_router(installed_reactor(), settings)
-    service.check()
-    return service
+    return make_of_file(settings, installed_reactor(), lambda: make(settings))
 
 
 def make_router(reactor: Reactor, settings: RouterSettings, clock: IReactorTime | None = None) -> ProxyService:
@@ -102,10 +115,13 @@ def make_router(reactor: Reactor, settings: RouterSettings, clock: IReactorTime 
     """
     from proxymux.net.driver import make_driver
     from proxymux.net.trust_store import check_trust_store
-    from proxymux.router.deciding import make_decider
+    from proxymux.router.canary import Canaries
     from proxymux.tap.wiring import make_log, make_service
 
     check_trust_store(os.environ)
     log = make_log(settings)
     driver = make_driver(reactor, settings, log, clock=clock)
-    return make_service(driver, "router", lambda: make_decider(settings, driver.clock, log), settings, log)
+    canaries = Canaries(settings, driver.clock, log)
+    service = make_service(driver, "router", canaries, settings, log)
+    canaries.install = service.decide_by
+    return service

@@ -1,45 +1,25 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.task import Clock
 
 from proxymux.admin.access_log import AccessLog, to_json
+from proxymux.admin.log_queue import STOP_LIMIT
 from proxymux.core.outcome import Outcome, Record
 from proxymux.errors import ConfigError
+from tests.admin.records import RECORD, REFUSED
+from tests.conftest import until
 
-RECORD = Record(
-    time=1700000000.25,
-    service="router",
-    session=7,
-    client="192.0.2.1:50000",
-    local="192.0.2.2:5432",
-    target="db.example:5432",
-    outcome=Outcome.COMPLETED,
-    reason=None,
-    bytes_in=10,
-    bytes_out=2000,
-    decide_seconds=0.001,
-    connect_seconds=0.002,
-    first_byte_seconds=0.003,
-    seconds=1.5,
-)
-REFUSED = RECORD._replace(
-    target=None,
-    outcome=Outcome.REFUSED,
-    reason="address denied (--deny, --deny-file)",
-    decide_seconds=None,
-    connect_seconds=None,
-    first_byte_seconds=None,
-)
 #: As the contract's A8 lists them.
 KEYS = [
     "time",
@@ -80,15 +60,34 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "access.log"
 
 
+class Threads:
+    """What a reactor has for other threads: they do it themselves."""
+
+    def callFromThread(self, call: Callable[[], None]) -> None:
+        call()
+
+
+def close(log: AccessLog) -> None:
+    over: list[None] = []
+    log.close(cast("IReactorFromThreads", Threads()), Clock()).addCallback(over.append)
+    until(lambda: over, "the log to be closed")
+
+
 @pytest.fixture
 def log(path: Path, reports: Reports) -> Iterator[AccessLog]:
-    log = AccessLog(str(path), io.StringIO(), reports)
+    log = AccessLog(str(path), 1, reports)
     yield log
-    log.close()
+    close(log)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def until_written(path: Path, *numbers: int) -> None:
+    """Wait until these sessions, and no others, have lines in the file, each of them whole."""
+    until(lambda: path.exists() and path.read_text().count("\n") >= len(numbers), f"{len(numbers)} lines")
+    assert sessions(path) == list(numbers)
 
 
 def sessions(path: Path) -> list[int]:
@@ -130,7 +129,7 @@ def test_what_does_not_apply_is_null() -> None:
     assert list(line) == KEYS
     for name in ("target", "decide_seconds", "connect_seconds", "first_byte_seconds"):
         assert line[name] is None
-    assert line["reason"] == "address denied (--deny, --deny-file)"
+    assert line["reason"] == "address denied (--deny, --deny-file, --deny-cluster)"
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -177,11 +176,11 @@ def test_numbers_have_no_more_digits_than_they_are_worth() -> None:
 # The file
 
 
-def test_a_line_is_in_the_file_when_write_returns(log: AccessLog, path: Path) -> None:
+def test_a_line_is_in_the_file_as_soon_as_it_can_be(log: AccessLog, path: Path) -> None:
     log.write(numbered(1))
-    assert sessions(path) == [1]
+    until_written(path, 1)
     log.write(numbered(2))
-    assert sessions(path) == [1, 2]
+    until_written(path, 1, 2)
     assert path.read_text().endswith("}\n")
 
 
@@ -191,9 +190,9 @@ def test_the_file_is_there_before_the_first_line(log: AccessLog, path: Path) -> 
 
 def test_a_file_that_is_there_is_appended_to(path: Path, reports: Reports) -> None:
     for session in (1, 2):
-        log = AccessLog(str(path), io.StringIO(), reports)
+        log = AccessLog(str(path), 1, reports)
         log.write(numbered(session))
-        log.close()
+        close(log)
     assert sessions(path) == [1, 2]
 
 
@@ -201,41 +200,34 @@ def test_a_file_that_is_there_is_appended_to(path: Path, reports: Reports) -> No
 def test_a_file_that_cannot_be_opened_is_a_bad_option(tmp_path: Path, reports: Reports, name: str) -> None:
     path = str(tmp_path / name) if name else ""
     with pytest.raises(ConfigError, match=r"^--access-log: .*; name a file that can be written, or -$"):
-        AccessLog(path, io.StringIO(), reports)
+        AccessLog(path, 1, reports)
     assert reports.errors == []
 
 
 # Rotation
 
 
-def test_after_a_rename_lines_go_to_the_new_file_once_it_is_reopened(
-    log: AccessLog, path: Path, reports: Reports
-) -> None:
+def test_after_a_rename_lines_go_to_the_new_file_once_it_is_reopened(path: Path, reports: Reports) -> None:
+    log = AccessLog(str(path), 1, reports)
     rotated = path.with_suffix(".1")
     log.write(numbered(1))
     os.rename(path, rotated)
     log.write(numbered(2))
-    assert not path.exists()
     log.reopen()
     log.write(numbered(3))
+    close(log)
     assert sessions(rotated) == [1, 2]
     assert sessions(path) == [3]
     assert reports.errors == []
 
 
-def test_reopening_without_a_rename_goes_on_in_the_same_file(log: AccessLog, path: Path) -> None:
-    log.write(numbered(1))
-    log.reopen()
-    log.write(numbered(2))
-    assert sessions(path) == [1, 2]
-
-
 def test_reopening_a_file_that_was_deleted_makes_it_again(log: AccessLog, path: Path) -> None:
     log.write(numbered(1))
+    until_written(path, 1)
     path.unlink()
     log.reopen()
     log.write(numbered(2))
-    assert sessions(path) == [2]
+    until_written(path, 2)
 
 
 def test_reopening_where_it_cannot_be_written_is_reported_and_the_old_file_goes_on(
@@ -245,85 +237,62 @@ def test_reopening_where_it_cannot_be_written_is_reported_and_the_old_file_goes_
     os.rename(path, rotated)
     path.mkdir()
     log.reopen()
-    assert len(reports.errors) == 1
-    assert reports.errors[0].startswith(f"not reopened, the old file stays: --access-log: {path}: Is a directory; ")
+    until(lambda: reports.errors, "the report")
+    assert reports.errors == [f"--access-log: {path}: not reopened, the old file stays: Is a directory"]
     log.write(numbered(1))
-    assert sessions(rotated) == [1]
+    until_written(rotated, 1)
 
 
 # A disk that is full
 
 
-@pytest.fixture
-def full(path: Path) -> Path:
+def test_a_full_disk_is_reported_once_and_its_lines_are_in_the_file_that_is_opened_instead(
+    path: Path, reports: Reports
+) -> None:
     path.symlink_to("/dev/full")
-    return path
-
-
-def test_lines_that_cannot_be_written_are_reported_once_and_counted_and_nothing_is_raised(
-    full: Path, reports: Reports
-) -> None:
-    log = AccessLog(str(full), io.StringIO(), reports)
-    for _ in range(3):
-        log.write(RECORD)
-    assert reports.errors == [f"--access-log: {full}: records are lost: No space left on device"]
-    full.unlink()
+    log = AccessLog(str(path), 1, reports)
+    for number in range(3):
+        log.write(numbered(number))
+    until(lambda: reports.errors, "the report")
+    path.unlink()
     log.reopen()
-    log.write(RECORD)
-    log.write(RECORD)
-    assert reports.errors[1:] == [f"--access-log: {full}: written again; 3 records were lost"]
-    log.close()
-
-
-def test_closing_on_a_full_disk_raises_nothing(full: Path, reports: Reports) -> None:
-    log = AccessLog(str(full), io.StringIO(), reports)
-    log.write(RECORD)
-    log.close()
-
-
-def test_reopening_on_a_full_disk_raises_nothing_and_later_lines_go_to_the_new_file(
-    full: Path, reports: Reports
-) -> None:
-    log = AccessLog(str(full), io.StringIO(), reports)
-    log.write(numbered(1))
-    full.unlink()
-    log.reopen()
-    log.write(numbered(2))
-    log.close()
-    assert 2 in sessions(full)
+    until_written(path, 0, 1, 2)
+    close(log)
+    assert reports.errors == [
+        f"--access-log: {path}: cannot be written: No space left on device; up to 4 MiB of records are kept",
+        f"--access-log: {path}: written again; 0 records were lost",
+    ]
 
 
 # Standard output
 
 
-def test_a_dash_is_standard_output(reports: Reports) -> None:
-    stdout = io.StringIO()
-    log = AccessLog("-", stdout, reports)
-    log.write(RECORD)
-    assert json.loads(stdout.getvalue())["session"] == 7
-    assert stdout.getvalue().endswith("}\n")
-
-
-def test_standard_output_is_neither_reopened_nor_closed(reports: Reports) -> None:
-    stdout = io.StringIO()
-    log = AccessLog("-", stdout, reports)
-    log.write(RECORD)
+def test_a_dash_is_standard_output_which_is_neither_reopened_nor_closed(reports: Reports) -> None:
+    reads, writes = os.pipe()
+    log = AccessLog("-", writes, reports)
+    log.write(numbered(1))
     log.reopen()
-    log.write(RECORD)
-    log.close()
-    assert not stdout.closed
-    assert len(stdout.getvalue().splitlines()) == 2
+    log.write(numbered(2))
+    close(log)
+    os.close(writes)
+    with open(reads, "rb") as output:
+        assert [json.loads(line)["session"] for line in output] == [1, 2]
 
 
-def test_standard_output_that_nobody_reads_is_reported(reports: Reports) -> None:
-    class Broken(io.StringIO):
-        def flush(self) -> None:
-            raise BrokenPipeError(32, "Broken pipe")
-
-    log = AccessLog("-", Broken(), reports)
+def test_standard_output_that_nobody_reads_is_reported_and_keeps_nobody_waiting(reports: Reports) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    log = AccessLog("-", writes, reports)
     log.write(RECORD)
-    log.write(RECORD)
-    assert reports.errors == ["--access-log: -: records are lost: Broken pipe"]
+    until(lambda: reports.errors, "the report")
+    assert reports.errors == ["--access-log: -: cannot be written: Broken pipe; up to 4 MiB of records are kept"]
+    over: list[None] = []
+    clock = Clock()
+    log.close(cast("IReactorFromThreads", Threads()), clock).addCallback(over.append)
+    clock.advance(STOP_LIMIT)
+    assert over == [None]
+    assert reports.errors[1:] == ["--access-log: -: 1 records were lost at the stop: Broken pipe"]
+    os.close(writes)
 
 
 @pytest.mark.parametrize("note", [None, {}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import re
 import sys
@@ -26,6 +27,7 @@ from zope.interface import implementer
 
 from proxymux.admin import text_log
 from proxymux.admin.text_log import TextLog
+from proxymux.settings import LogFormat
 from proxymux.settings import LogLevel as LogLevelName
 
 NASTY = "\x1b[31m\0 \u202e\udcff\nforged"
@@ -36,9 +38,10 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} ")
 class Written:
     """A file that twistd would log to, and a publisher of Twisted's that leads there through a text log."""
 
-    def __init__(self, level: LogLevelName = "info") -> None:
+    def __init__(self, level: LogLevelName = "info", form: LogFormat = "text") -> None:
         self.file = io.BytesIO()
         self.log = TextLog(level)
+        self.log.form = form
         self.publisher = LogPublisher(self.log.wrap(textFileLogObserver(self.file)))
 
     def logger(self, name: str = "some.module") -> Logger:
@@ -167,6 +170,27 @@ def test_an_event_that_says_nothing_is_not_written() -> None:
     written = Written()
     written.publisher({"log_level": LogLevel.info, "log_time": 0.0, "log_namespace": "nobody"})
     assert written.lines() == []
+
+
+# JSON
+
+
+def test_a_line_may_be_a_json_object() -> None:
+    written = Written(form="json")
+    written.logger().warn("from outside: {text}", text=NASTY)
+    try:
+        raise ValueError("no")
+    except ValueError:
+        written.logger().failure("it failed")
+    first, second = (json.loads(line) for line in written.lines())
+    assert list(first) == ["time", "level", "logger", "message"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
+    assert first == {"level": "warn", "logger": "some.module", "message": f"from outside: {SHOWN}"}
+    assert (second["level"], second["message"]) == ("critical", "it failed")
+    assert (second["details"][0], second["details"][-1]) == (
+        "Traceback (most recent call last):",
+        "builtins.ValueError: no",
+    )
 
 
 # Twisted's old log

@@ -12,7 +12,6 @@ from typing import cast
 import pytest
 from twisted.internet.task import Clock
 
-import proxymux
 from proxymux.cli import main
 from proxymux.cli.check import check_router
 
@@ -307,13 +306,6 @@ def test_help_goes_to_standard_output(arguments: list[str], capsys: pytest.Captu
     assert (end.value.code, err) == (0, "")
     assert out.startswith("usage: proxymux ")
     assert ("--sample" in out) == ("check" in arguments)
-
-
-def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["--version"])
-    assert end.value.code == 0
-    assert capsys.readouterr().out == f"proxymux {proxymux.__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxymux.cli import main
+from proxymux.core.target import ClusterName, parse_address
 from proxymux.core.token.sealed import parse_keys
 from proxymux.core.token.verifier import TokenVerifier
 
@@ -56,6 +57,16 @@ def test_a_sealed_token_opens_the_gateway(keys: str, capsys: pytest.CaptureFixtu
         r"not before: .*\nclient: +192.0.2.0/24\naudience: +eu\none time: +\w+\n",
         said,
     )
+
+
+def test_a_sealed_token_may_name_clusters(keys: str, capsys: pytest.CaptureFixture[str]) -> None:
+    targets = ("--target", "users", "--target", "10.0.0.1:80")
+    status, token, _ = run(capsys, "seal", "--key-file", keys, *targets, "--expires-in", "60")
+    assert status == 0
+    claims = parse_keys([KEYS]).open(token.strip().encode())
+    assert claims.targets == (ClusterName("users"), parse_address("10.0.0.1:80"))
+    _, said, _ = run(capsys, "open", "--key-file", keys, token.strip())
+    assert "\ncluster:    users\ntarget:     10.0.0.1:80\n" in said
 
 
 @pytest.mark.parametrize("digest", ["md5", "sha256", "pbkdf2"])

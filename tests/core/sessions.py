@@ -43,6 +43,7 @@ LOST: Happening = (Input.CLIENT_LOST, "it left")
 FULL: Happening = (Input.OUTPUT_FULL, None)
 FREE: Happening = (Input.OUTPUT_FREE, None)
 SECURED: Happening = (Input.SECURED, None)
+MOVED: Happening = (Input.MOVED, None)
 CONNECTED: Happening = (Input.CONNECTED, None)
 LET_GO: Happening = (Input.LET_GO, None)
 LATE: Happening = (Input.DEADLINE, "30 s")
@@ -135,6 +136,7 @@ EVERYTHING: dict[Input, Any] = dict(
         decided(FORWARD),
         (Input.FAULTED, "it raised"),
         SECURED,
+        MOVED,
         CONNECTED,
         failed(REFUSED),
         ended(Cause.COMPLETED),

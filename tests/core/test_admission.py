@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxymux.core.admission import Admission, Network, Networks, parse_ip_address, parse_network, parse_networks
+from proxymux.core.presence import LocalPresence
+from proxymux.core.rate_limit import LocalTimes, Rate, RateLimit
 from proxymux.errors import BadAddress
 
 quick = settings(database=None, deadline=None, max_examples=300)
@@ -218,14 +220,14 @@ def test_who_is_allowed_comes_in_and_nobody_else() -> None:
 
 def test_who_is_denied_stays_out() -> None:
     some = admission(deny=("10.0.0.0/8",))
-    assert some.admit("10.1.2.3") == "address denied (--deny, --deny-file)"
-    assert some.admit("::ffff:10.1.2.3") == "address denied (--deny, --deny-file)"
+    assert some.admit("10.1.2.3") == "address denied (--deny, --deny-file, --deny-cluster)"
+    assert some.admit("::ffff:10.1.2.3") == "address denied (--deny, --deny-file, --deny-cluster)"
     assert some.admit("192.0.2.1") is None
 
 
 def test_deny_wins_over_allow_however_narrow() -> None:
     some = admission(allow=("10.1.2.3", "10.0.0.0/8"), deny=("10.0.0.0/8",))
-    assert some.admit("10.1.2.3") == "address denied (--deny, --deny-file)"
+    assert some.admit("10.1.2.3") == "address denied (--deny, --deny-file, --deny-cluster)"
     narrow = admission(allow=("10.0.0.0/8",), deny=("10.1.2.3",))
     assert narrow.admit("10.1.2.3") is not None
     assert narrow.admit("10.1.2.4") is None
@@ -297,6 +299,31 @@ def test_who_is_denied_is_not_counted_under_its_address() -> None:
     assert one.admit("192.0.2.1") is None
 
 
+# Rate
+
+
+def test_what_another_rule_refuses_takes_nothing_from_the_rate_and_what_the_rate_refuses_counts_nowhere() -> None:
+    rate = Rate(2, 10.0)
+    some = Admission(deny=networks("192.0.2.9"), per_client=1, rate_limit=RateLimit(rate, LocalTimes(10.0), b""))
+    assert some.judges
+    assert some.admit("192.0.2.1", 100.0) is None
+    assert "--max-per-client" in str(some.admit("192.0.2.1", 100.0))
+    some.leave("192.0.2.1")
+    assert some.admit("192.0.2.1", 100.0) is None
+    some.leave("192.0.2.1")
+    reason = "more than 2 in 10 s from one address (--max-rate)"
+    assert [some.admit("192.0.2.1", 101.0), some.admit("::ffff:192.0.2.1", 101.0)] == [reason, reason]
+    assert some.admit("192.0.2.1", 105.0) is None
+    assert some.admit("unix:/run/a.sock", 105.0) is None
+
+
+def test_ipv6_has_one_rate_for_a_64() -> None:
+    some = Admission(rate_limit=RateLimit(Rate(1, 1.0), LocalTimes(1.0), b""))
+    assert some.admit("2001:db8::1", 5.0) is None
+    assert some.admit("2001:db8::2", 5.0) == "more than 1 in 1 s from one /64 (--max-rate)"
+    assert some.admit("2001:db8:0:1::2", 5.0) is None
+
+
 _hosts = st.sampled_from(["192.0.2.1", "192.0.2.2", "::ffff:192.0.2.1", "2001:db8::1", "10.0.0.1", "unix:/run/a.sock"])
 
 
@@ -335,10 +362,25 @@ def test_counts_follow_arrivals_and_leaves_and_return_to_zero(
 
 
 def test_addresses_that_have_left_are_not_remembered() -> None:
-    some = admission(per_client=1)
+    presence = LocalPresence()
+    some = Admission(per_client=1, presence=presence)
     for number in range(1000):
         host = str(ipaddress.ip_address(number))
         assert some.arrive() is None
         assert some.admit(host) is None
         some.leave(host)
-    assert len(some._by_address) == 0
+    assert len(presence) == 0
+
+
+def test_a_client_that_comes_from_another_process_is_counted_whatever_the_limits() -> None:
+    admission = Admission(total=1, per_client=1)
+    for _ in range(2):
+        admission.resume("192.0.2.1")
+    admission.resume(None)
+    assert admission.arrive() is not None
+    assert admission.admit("192.0.2.1") is not None
+    admission.leave("192.0.2.1")
+    admission.leave("192.0.2.1")
+    admission.leave(None)
+    assert admission.arrive() is None
+    assert admission.admit("192.0.2.1") is None

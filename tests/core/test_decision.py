@@ -24,7 +24,7 @@ from proxymux.core.decision import (
     in_words,
 )
 from proxymux.core.outcome import Outcome
-from proxymux.core.target import parse_target
+from proxymux.core.target import ClusterName, InetTarget, parse_target
 from proxymux.errors import BadResult
 
 # Every form of the contract's table, as a dictionary and as an object.
@@ -60,6 +60,9 @@ FORMS: list[tuple[object, Decision]] = [
     ({"remote": "db:1", "tls": "db.example"}, Forward("db:1", tls="db.example")),
     ({"remote": "db:1", "bind": "192.0.2.1"}, Forward("db:1", bind="192.0.2.1")),
     ({"remote": "db:1", "bind": "2001:DB8::1"}, Forward("db:1", bind="2001:db8::1")),
+    ({"remote": "db:1", "rate": 1000}, Forward("db:1", rate=1000)),
+    ({"remote": "db:1", "rate": 0}, Forward("db:1", rate=0)),
+    ({"remote": "db:1", "rate": None}, Forward("db:1")),
     ({"remote": "db:1", "note": {"tenant": "blue"}}, Forward("db:1", note={"tenant": "blue"})),
     ({"remote": "db:1", "note": {}}, Forward("db:1", note={})),
     ({"remote": "db:1", "note": None}, Forward("db:1")),
@@ -203,7 +206,7 @@ BAD: dict[str, object] = {
     "remote an empty tuple": {"remote": ()},
     "remote a set": {"remote": {"a:1"}},
     "remote a generator": {"remote": (each for each in ["a:1"])},
-    "remote a list with a bad address": {"remote": ["a:1", "b"]},
+    "remote a list with a bad address": {"remote": ["a:1", "b:"]},
     "remote a list with a list": {"remote": ["a:1", ["b:1"]]},
     "remote with port 0": {"remote": "db:0"},
     "remote with a hexadecimal port": {"remote": "db:0x1F90"},
@@ -260,6 +263,12 @@ BAD: dict[str, object] = {
     "retries negative": {"remote": "db:1", "retries": -1},
     "retries NaN": {"remote": "db:1", "retries": math.nan},
     "retries too long to be shown": {"remote": "db:1", "retries": -(10**5000)},
+    "rate True": {"remote": "db:1", "rate": True},
+    "rate as str": {"remote": "db:1", "rate": "1000"},
+    "rate a float": {"remote": "db:1", "rate": 1e6},
+    "rate negative": {"remote": "db:1", "rate": -1},
+    "rate too large": {"remote": "db:1", "rate": 2**63},
+    "rate with close": {"close": True, "rate": 1},
     "consume True": {"reply": b"", "consume": True},
     "consume negative": {"reply": b"", "consume": -1},
     "consume a fraction": {"reply": b"", "consume": 1.0},
@@ -331,7 +340,7 @@ def test_an_object_refuses_what_a_dictionary_refuses(name: str) -> None:
     [
         ({"remote": "db:1", "data": "x"}, ["data", "str", ".encode()"]),
         ({"close": "bye"}, ["close", "'bye'", ".encode()"]),
-        ({"remote": "db"}, ["remote", "'db'", "host:port"]),
+        ({"remote": "db"}, ["remote", "'db'", "host:port", "--cluster"]),
         ({"remote": "db:1", "close": True}, ["'remote'", "'close'"]),
         ({"remote": "db:1", "timeout": 1}, ["'timeout'"]),
         ({"remote": "db:1", "retries": -1}, ["retries", "-1"]),
@@ -347,7 +356,7 @@ def test_an_object_refuses_what_a_dictionary_refuses(name: str) -> None:
 )
 def test_the_message_names_what_is_wrong(result: object, words: list[str]) -> None:
     with pytest.raises(BadResult) as refusal:
-        from_result(result)
+        from_result(result, clusters=["users"])
     for word in words:
         assert word in str(refusal.value)
 
@@ -546,7 +555,30 @@ def test_every_result_of_the_ancestor_has_its_meaning_or_is_refused(name: str) -
         assert from_result(result) == decision
     else:
         with pytest.raises(BadResult):
-            from_result(result)
+            from_result(result, clusters=())
+
+
+# Clusters.
+
+
+def test_the_name_of_a_cluster_is_a_target_too() -> None:
+    forward = from_result({"remote": ["users", "db:1"], "hash_key": bytearray(b"k")}, clusters=["users"])
+    assert isinstance(forward, Forward)
+    assert forward == Forward(["users", "db:1"], hash_key=b"k")
+    assert forward.targets == (ClusterName("users"), InetTarget("db", 1, False))
+    assert forward.clusters == (ClusterName("users"),)
+    assert in_words(forward) == "forwards to users, db:1"
+
+
+def test_which_clusters_there_are_need_not_be_known() -> None:
+    assert from_result({"remote": "users"}) == Forward("users")
+    assert Forward("users").targets == Forward(ClusterName("users")).targets
+
+
+@pytest.mark.parametrize("result", [{"remote": "others"}, {"remote": ["users", "others"]}, Forward("others")])
+def test_a_cluster_that_there_is_not_is_a_bad_result(result: object) -> None:
+    with pytest.raises(BadResult, match=r"'others'.*--cluster"):
+        from_result(result, clusters=["users"])
 
 
 # Properties.

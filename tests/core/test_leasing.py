@@ -9,9 +9,21 @@ import pytest
 
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.pool_target import PoolTarget, parse_pool_target
 from proxymux.core.reach import PATIENCE
-from proxymux.core.slots import DEPTH, FIRST_BACKOFF, LAST_BACKOFF, Abandon, Dismiss, Give, Open, Order, Slot, Work
-from proxymux.core.target import parse_target
+from proxymux.core.slots import (
+    DEPTH,
+    FIRST_BACKOFF,
+    LAST_BACKOFF,
+    Abandon,
+    Close,
+    Dismiss,
+    Give,
+    Open,
+    Order,
+    Slot,
+    Work,
+)
 
 LIMIT = 3
 TIMEOUT = 30.0
@@ -26,7 +38,7 @@ def make(
     jitter: Callable[[], float] = lambda: 1.0,
 ) -> Leasing:
     return Leasing(
-        [parse_target(f"10.0.0.{number}:1") for number in range(1, slots + 1)],
+        [parse_pool_target(f"10.0.0.{number}:1") for number in range(1, slots + 1)],
         pipelined=pipelined,
         exclusive=exclusive,
         queue_limit=limit,
@@ -120,6 +132,29 @@ def test_work_that_came_before_what_waits_is_put_before_it_and_has_waited_as_lon
     assert works[2].queued_at == works[3].queued_at == 1
     for sequence in (1, 2, 3):
         assert given(leasing.release(leasing.slots[0], 5)) == [(1, works[sequence])]
+
+
+def test_work_over_the_limit_is_dismissed_and_what_waits_is_served() -> None:
+    leasing = filled(1)
+    works = [Work() for _ in range(LIMIT)]
+    for work in works:
+        assert leasing.submit(work, 0) == []
+    [order] = leasing.submit(Work(), 0)
+    assert isinstance(order, Dismiss)
+    assert order.outcome is Outcome.QUEUE_FULL
+    for work in works:
+        assert given(leasing.release(leasing.slots[0], 0)) == [(1, work)]
+    assert leasing.release(leasing.slots[0], 0) == []
+    assert leasing.grab(Work(), 0) is leasing.slots[0]
+
+
+def test_a_slot_that_is_barred_is_not_passed_on() -> None:
+    leasing = filled(1)
+    waits = Work()
+    leasing.submit(waits, 0)
+    assert leasing.hold_target(leasing.slots[0].target, 0) == []
+    assert leasing.release(leasing.slots[0], 0) == [Close(leasing.slots[0])]
+    assert leasing.waiting == 1
 
 
 def test_nobody_overtakes_who_waits() -> None:
@@ -244,7 +279,7 @@ def test_work_alone_that_waits_counts_as_well() -> None:
     work = Work(alone=True)
     leasing.submit(work, 0)
     assert not leasing.spare_alone()
-    leasing.withdraw(work)
+    leasing.withdraw(work, 0)
     assert leasing.spare_alone()
 
 
@@ -281,7 +316,7 @@ def test_dismissed_work_that_is_withdrawn_leaves_the_count_as_it_is() -> None:
         leasing.submit(work, 0)
     leasing.go_on(TIMEOUT)
     for work in works:
-        leasing.withdraw(work)
+        leasing.withdraw(work, 0)
     assert leasing.waiting == 0
 
 
@@ -302,12 +337,21 @@ def test_what_is_withdrawn_is_never_given() -> None:
     works = [Work() for _ in range(LIMIT)]
     for work in works:
         leasing.submit(work, 0)
-    leasing.withdraw(works[1])
-    leasing.withdraw(works[1])
+    leasing.withdraw(works[1], 0)
+    leasing.withdraw(works[1], 0)
     assert leasing.waiting == LIMIT - 1
-    leasing.withdraw(works[0])
+    leasing.withdraw(works[0], 0)
     assert given(leasing.release(leasing.slots[0], 0)) == [(1, works[2])]
     assert leasing.waiting == 0
+
+
+def test_what_waits_behind_work_that_wants_a_slot_alone_goes_on_when_that_is_withdrawn() -> None:
+    leasing = make(1, pipelined=True)
+    first, alone, behind = Work(), Work(alone=True), Work()
+    (slot,) = opens(leasing.submit(first, 0))
+    assert given(leasing.opened(slot, 0)) == [(1, first)]
+    assert [leasing.submit(work, 0) for work in (alone, behind)] == [[], []]
+    assert given(leasing.withdraw(alone, 0)) == [(1, behind)]
 
 
 def test_what_was_withdrawn_does_not_pile_up() -> None:
@@ -316,7 +360,7 @@ def test_what_was_withdrawn_does_not_pile_up() -> None:
     for _ in range(100):
         work = Work()
         leasing.submit(work, 0)
-        leasing.withdraw(work)
+        leasing.withdraw(work, 0)
     assert leasing.waiting == 1
     assert len(leasing.queue) <= 2 * LIMIT
 
@@ -502,13 +546,13 @@ def test_a_target_that_was_quick_again_is_as_good_as_any() -> None:
 
 
 def test_slots_of_a_slow_target_are_opened_after_those_of_others() -> None:
-    black, good = parse_target("10.0.0.1:1"), parse_target("10.0.0.2:1")
+    black, good = parse_pool_target("10.0.0.1:1"), parse_pool_target("10.0.0.2:1")
     leasing = Leasing(
         [black, black, good],
         pipelined=False, exclusive=False, queue_limit=LIMIT, queue_timeout=TIMEOUT, jitter=lambda: 1.0,
     )  # fmt: skip
     leasing.submit(Work(), 0)
-    assert [slot.target for slot in opens(leasing.go_on(PATIENCE))] == [good]
+    assert [slot.target for slot in opens(leasing.go_on(PATIENCE))] == [good.address]
 
 
 def test_pipelined_a_slow_connect_keeps_no_work_waiting_that_an_open_slot_could_do() -> None:
@@ -554,7 +598,7 @@ def test_exclusive_a_client_whose_connect_is_slow_gets_another_target() -> None:
 
 
 def test_exclusive_a_slow_connect_goes_on_where_no_other_is_better() -> None:
-    target = parse_target("10.0.0.1:1")
+    target = parse_pool_target("10.0.0.1:1")
     leasing = Leasing(
         [target, target],
         pipelined=False, exclusive=True, queue_limit=LIMIT, queue_timeout=TIMEOUT, jitter=lambda: 1.0,
@@ -650,3 +694,310 @@ def test_exclusive_who_waits_gets_a_target_that_has_come_back() -> None:
     look = leasing.next_look(0)
     assert look == leasing.slots[1].retry_at
     assert given(leasing.go_on(look)) == [(2, works[1])]
+
+
+# Holds
+
+
+def test_held_slots_get_no_work_and_are_not_opened_while_others_are() -> None:
+    leasing = up(2)
+    one, two = leasing.slots
+    assert leasing.hold_target(one.target, 0) == [Close(one)]
+    assert given(leasing.submit(Work(), 0))[0][0] == 2
+    waiting = Work()
+    assert leasing.submit(waiting, 0) == []
+    assert leasing.closed(one, 0) == []
+    assert given(leasing.release(two, 0)) == [(2, waiting)]
+
+
+def test_work_for_held_slots_waits_within_the_limits_and_goes_on_when_they_are_released() -> None:
+    leasing = make(1)
+    [slot] = leasing.slots
+    assert leasing.hold_target(slot.target, 0) == []
+    works = [Work() for _ in range(LIMIT)]
+    assert [leasing.submit(work, number) for number, work in enumerate(works)] == [[], [], []]
+    extra = Work()
+    assert dismissed(leasing.submit(extra, 5)) == [(extra, Outcome.QUEUE_FULL)]
+    assert dismissed(leasing.go_on(TIMEOUT)) == [(works[0], Outcome.QUEUE_TIMEOUT)]
+    assert opens(leasing.release_target(slot.target, TIMEOUT)) == [slot]
+    assert given(leasing.opened(slot, TIMEOUT)) == [(1, works[1])]
+
+
+def test_a_held_target_is_not_down_and_is_tried_at_once_when_it_is_released() -> None:
+    leasing = make(1)
+    [slot] = leasing.slots
+    work = Work()
+    assert opens(leasing.submit(work, 0)) == [slot]
+    assert leasing.hold_target(slot.target, 0) == []
+    assert leasing.failed(slot, 0) == []
+    assert leasing.waiting == 1
+    assert opens(leasing.release_target(slot.target, FIRST_BACKOFF / 10)) == [slot]
+
+
+def test_a_held_slot_finishes_what_it_has_is_closed_and_opened_again_when_it_is_released() -> None:
+    leasing = filled(1)
+    [slot] = leasing.slots
+    leasing.hold_target(slot.target, 0)
+    assert not leasing.follow(slot)
+    waiting = Work()
+    assert leasing.submit(waiting, 0) == []
+    assert leasing.release(slot, 0) == [Close(slot)]
+    assert leasing.closed(slot, 0) == []
+    assert opens(leasing.release_target(slot.target, 0)) == [slot]
+    assert given(leasing.opened(slot, 0)) == [(1, waiting)]
+
+
+def test_a_held_slot_that_is_being_opened_is_closed_when_it_is_there() -> None:
+    leasing = make(1)
+    [slot] = opens(leasing.submit(Work(), 0))
+    assert leasing.hold_target(slot.target, 0) == []
+    assert leasing.opened(slot, 0) == [Close(slot)]
+    assert leasing.closed(slot, 0) == []
+    assert leasing.waiting == 1
+
+
+# Targets that come and go
+
+
+def targets(*numbers: int) -> list[PoolTarget]:
+    return [parse_pool_target(f"10.0.0.{number}:1") for number in numbers]
+
+
+def numbers_of(slots: Iterable[Slot]) -> list[int]:
+    return [slot.number for slot in slots]
+
+
+def test_slots_of_targets_that_stay_are_kept_with_their_connections() -> None:
+    leasing = up(2)
+    one, two = leasing.slots
+    assert leasing.set_targets(targets(2, 3, 1), 0) == []
+    assert [str(slot.target) for slot in leasing.slots] == ["10.0.0.2:1", "10.0.0.3:1", "10.0.0.1:1"]
+    assert (leasing.slots[0], leasing.slots[2]) == (two, one)
+    assert numbers_of(leasing.slots) == [2, 3, 1]
+    assert [given(leasing.submit(Work(), 0))[0][0] for _ in range(2)] == [1, 2]
+
+
+def test_a_new_slot_is_opened_for_work_that_waits() -> None:
+    leasing = filled(1)
+    work = Work()
+    assert leasing.submit(work, 0) == []
+    [new] = opens(leasing.set_targets(targets(1, 1), 1))
+    assert (new.number, new.target) == (2, leasing.slots[0].target)
+    assert given(leasing.opened(new, 1)) == [(2, work)]
+
+
+def test_idle_slots_that_are_wanted_no_more_are_closed_and_then_gone() -> None:
+    leasing = up(2)
+    one, two = leasing.slots
+    assert leasing.set_targets(targets(1), 0) == [Close(two)]
+    assert numbers_of(leasing.present) == [1, 2]
+    assert leasing.closed(two, 0) == []
+    assert leasing.present == (one,)
+
+
+def test_a_busy_slot_that_is_wanted_no_more_is_closed_when_its_work_is_done() -> None:
+    leasing = filled(2, pipelined=True)
+    one, two = leasing.slots
+    assert leasing.follow(two)
+    assert leasing.set_targets(targets(1), 0) == []
+    assert not leasing.follow(two)
+    assert [given(leasing.submit(Work(), 0))[0][0] for _ in range(3)] == [1, 1, 1]
+    assert leasing.release(two, 0) == []
+    assert leasing.release(two, 0) == [Close(two)]
+    leasing.closed(two, 0)
+    assert leasing.present == (one,)
+
+
+def test_a_slot_that_was_never_open_is_gone_at_once() -> None:
+    leasing = make(3)
+    assert leasing.set_targets(targets(2), 0) == []
+    assert numbers_of(leasing.present) == [2]
+
+
+def test_a_slot_that_is_being_opened_for_a_target_that_is_gone_is_given_up_and_another_is_opened() -> None:
+    leasing = make(1)
+    work = Work()
+    [one] = opens(leasing.submit(work, 0))
+    assert leasing.set_targets(targets(2), 0) == [Close(one)]
+    [two] = opens(leasing.closed(one, 0))
+    assert (two.number, leasing.present) == (2, (two,))
+    assert given(leasing.opened(two, 0)) == [(2, work)]
+
+
+def test_a_slot_that_one_has_alone_stays_until_he_leaves_though_it_is_wanted_no_more() -> None:
+    leasing = up(2)
+    given(leasing.submit(Work(alone=True), 0))
+    one, two = leasing.slots
+    assert leasing.set_targets(targets(2), 0) == []
+    assert list(leasing.present) == [two, one]
+    assert not leasing.spare_alone(), "the one that is left is for all"
+    leasing.closed(one, 0)
+    assert leasing.present == (two,)
+
+
+def test_a_target_that_is_wanted_again_has_its_slot_back() -> None:
+    leasing = filled(1)
+    [slot] = leasing.slots
+    leasing.set_targets([], 0)
+    assert leasing.set_targets(targets(1), 0) == []
+    assert leasing.slots == leasing.present == (slot,)
+    assert leasing.release(slot, 0) == []
+    assert given(leasing.submit(Work(), 0))[0][0] == 1
+
+
+def test_of_several_slots_those_stay_that_are_of_most_use() -> None:
+    leasing = make(1)
+    leasing.set_targets(targets(1, 1, 1, 1), 0)
+    taken, busy, opening, closed = leasing.slots
+    for work in (Work(alone=True), Work(), Work()):
+        leasing.submit(work, 0)
+    leasing.opened(taken, 0)
+    leasing.opened(busy, 0)
+    assert (opening.is_opening, closed.is_opening) == (True, False)
+    for stay in ((closed, busy, opening), (busy, opening), (busy,)):
+        orders = leasing.set_targets(targets(*(1 for _ in stay)), 0)
+        assert set(leasing.slots) == set(stay)
+        if orders:
+            assert orders == [Close(opening)]
+            leasing.closed(opening, 0)
+    assert leasing.present == (busy, taken)
+
+
+def test_exclusive_of_several_slots_those_stay_that_clients_have() -> None:
+    leasing = make(1, exclusive=True)
+    leasing.set_targets(targets(1, 1, 1), 0)
+    one, two, three = leasing.slots
+    for slot in (one, two):
+        leasing.submit(Work(alone=True), 0)
+        leasing.connected(slot, 0)
+    leasing.submit(Work(alone=True), 0)
+    leasing.closed(one, 0)
+    assert leasing.set_targets(targets(1, 1), 0) == []
+    assert leasing.present == (two, three)
+    waits = Work(alone=True)
+    assert leasing.submit(waits, 0) == []
+    assert leasing.set_targets(targets(1), 0) == [Close(three)]
+
+
+def test_with_no_target_work_fails_fast_unless_targets_are_still_to_come() -> None:
+    leasing = up(1)
+    [slot] = leasing.slots
+    assert leasing.set_targets([], 0) == [Close(slot)]
+    assert leasing.closed(slot, 0) == []
+    work = Work()
+    assert leasing.submit(work, 0) == [Dismiss(work, Outcome.UNREACHABLE, "there is no target")]
+    assert leasing.set_targets([], 0, is_whole=False) == []
+    assert leasing.submit(work, 1) == []
+    assert leasing.next_look(1) == 1 + TIMEOUT
+    assert dismissed(leasing.go_on(1 + TIMEOUT)) == [(work, Outcome.QUEUE_TIMEOUT)]
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_work_waits_for_the_first_targets_and_is_dismissed_if_there_are_none(pipelined: bool) -> None:
+    for numbers in ((1,), ()):
+        leasing = Leasing(
+            [], pipelined=pipelined, exclusive=False, queue_limit=LIMIT, queue_timeout=TIMEOUT, jitter=lambda: 1.0,
+            is_whole=False,
+        )  # fmt: skip
+        work = Work()
+        assert leasing.grab(work, 0) is None
+        assert leasing.submit(work, 0) == []
+        orders = leasing.set_targets(targets(*numbers), 1)
+        if numbers:
+            [slot] = opens(orders)
+            assert given(leasing.opened(slot, 1)) == [(1, work)]
+        else:
+            assert dismissed(orders) == [(work, Outcome.UNREACHABLE)]
+
+
+def test_a_target_that_cannot_be_connected_to_is_not_all_as_long_as_more_are_to_come() -> None:
+    leasing = make(1)
+    leasing.set_targets(targets(1), 0, is_whole=False)
+    work = Work()
+    [one] = opens(leasing.submit(work, 0))
+    assert leasing.failed(one, 0) == []
+    [two] = opens(leasing.set_targets(targets(1, 2), 0))
+    assert given(leasing.opened(two, 0)) == [(2, work)]
+
+
+def test_exclusive_a_client_whose_target_goes_while_it_is_connected_gets_another() -> None:
+    leasing = make(1, exclusive=True)
+    work = Work(alone=True)
+    given(leasing.submit(work, 0))
+    [one] = leasing.slots
+    assert leasing.set_targets(targets(2), 0) == [Close(one)]
+    leasing.again(work, 0)
+    assert given(leasing.closed(one, 0)) == [(2, work)]
+
+
+# Targets that are down
+
+
+def test_slots_of_a_target_that_is_down_get_no_work_and_nobody_waits_for_them() -> None:
+    leasing = up(2)
+    one, two = leasing.slots
+    assert leasing.bar_target(one.target, True, 0) == [Close(one)]
+    assert leasing.closed(one, 0) == []
+    assert given(leasing.submit(Work(), 0)) != []
+    waiting, later = Work(), Work()
+    assert leasing.submit(waiting, 0) == [], "the other can be had soon"
+    assert dismissed(leasing.bar_target(two.target, True, 0)) == [(waiting, Outcome.UNREACHABLE)]
+    assert dismissed(leasing.submit(later, 0)) == [(later, Outcome.UNREACHABLE)]
+    assert leasing.release(two, 0) == [Close(two)]
+    leasing.closed(two, 0)
+    again = Work()
+    assert leasing.bar_target(one.target, False, 0) == []
+    assert opens(leasing.submit(again, 0)) == [one]
+
+
+def test_targets_may_be_down_as_they_come_and_up_again_later() -> None:
+    leasing = make(1)
+    leasing.set_targets(targets(1, 2), 0, down={target.address for target in targets(1)})
+    [two] = opens(leasing.submit(Work(), 0))
+    assert two.number == 2
+    assert leasing.submit(Work(), 0) == []
+    [one] = opens(leasing.set_targets(targets(1, 2), 0))
+    assert one.number == 1
+
+
+def test_a_bar_holds_for_the_slots_that_the_target_gets_later() -> None:
+    leasing = make(1)
+    [one] = targets(1)
+    leasing.hold_target(one.address, 0)
+    leasing.set_targets([one, one], 0)
+    assert leasing.submit(Work(), 0) == []
+    assert numbers_of(opens(leasing.release_target(one.address, 0))) == [1]
+
+
+def test_a_target_that_is_held_and_down_needs_both_to_end() -> None:
+    leasing = make(1)
+    [slot] = leasing.slots
+    work = Work()
+    leasing.hold_target(slot.target, 0)
+    assert leasing.submit(work, 0) == []
+    assert dismissed(leasing.bar_target(slot.target, True, 0)) == [(work, Outcome.UNREACHABLE)]
+    leasing.bar_target(slot.target, False, 0)
+    assert leasing.submit(Work(), 0) == []
+    assert opens(leasing.release_target(slot.target, 0)) == [slot]
+
+
+def test_a_slot_that_is_down_is_not_spare() -> None:
+    leasing = make(2)
+    assert leasing.spare_alone()
+    leasing.bar_target(leasing.slots[0].target, True, 0)
+    assert not leasing.spare_alone()
+
+
+def test_exclusive_clients_keep_what_they_have_when_their_target_goes_down() -> None:
+    leasing = make(2, exclusive=True)
+    one, two = leasing.slots
+    given(leasing.submit(Work(alone=True), 0))
+    leasing.connected(one, 0)
+    connecting, comes = Work(alone=True), Work(alone=True)
+    given(leasing.submit(connecting, 0))
+    assert leasing.bar_target(one.target, True, 0) == []
+    assert leasing.bar_target(two.target, True, 0) == [Close(two)]
+    leasing.again(connecting, 0)
+    assert dismissed(leasing.closed(two, 0)) == [(connecting, Outcome.UNREACHABLE)]
+    assert dismissed(leasing.submit(comes, 0)) == [(comes, Outcome.UNREACHABLE)]
+    assert (one.is_open, one.is_taken) == (True, True)

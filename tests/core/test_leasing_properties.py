@@ -10,9 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from proxymux.core.leasing import Leasing
 from proxymux.core.outcome import Outcome
+from proxymux.core.pool_target import PoolTarget
 from proxymux.core.reach import PATIENCE
-from proxymux.core.slots import DEPTH, Abandon, Dismiss, Give, Open, Order, Slot, Work
-from proxymux.core.target import parse_target
+from proxymux.core.slots import DEPTH, Abandon, Close, Dismiss, Give, Open, Order, Slot, Work
+from proxymux.core.target import Target, parse_target
 from proxymux.core.wheel import ROUNDING
 
 TIMEOUT = 5.0
@@ -33,27 +34,37 @@ class Leases(RuleBasedStateMachine):
         self.queue: list[Work] = []
         self.alone: dict[Slot, Work] = {}
         self.blocked: set[Slot] = set()
+        self.held: set[Target] = set()
+        self.down: set[Target] = set()
+        #: The targets that are wanted, once for each slot.
+        self.wanted: list[Target] = []
+        #: More targets may come.
+        self.is_whole = True
         self.over: set[Work] = set()
         #: When the leasing last had an occasion to decide after time had passed.
         self.last_look = 0.0
 
     @initialize(
-        hosts=st.lists(st.integers(1, 3), min_size=1, max_size=4),
+        hosts=st.lists(st.integers(1, 3), max_size=4),
         pipelined=st.booleans(),
         exclusive=st.booleans(),
         limit=st.integers(1, 4),
+        is_whole=st.booleans(),
     )
-    def begin(self, hosts: list[int], pipelined: bool, exclusive: bool, limit: int) -> None:
+    def begin(self, hosts: list[int], pipelined: bool, exclusive: bool, limit: int, is_whole: bool) -> None:
         self.exclusive = exclusive
         self.pipelined = pipelined and not exclusive
         self.limit = limit
+        self.is_whole = is_whole
+        self.wanted = [target_of(host) for host in hosts]
         self.leasing = Leasing(
-            [parse_target(f"10.0.0.{host}:1") for host in hosts],
+            [PoolTarget(target) for target in self.wanted],
             pipelined=self.pipelined,
             exclusive=exclusive,
             queue_limit=limit,
             queue_timeout=TIMEOUT,
             jitter=lambda: 1.0,
+            is_whole=is_whole,
         )
 
     # What happens
@@ -73,7 +84,7 @@ class Leases(RuleBasedStateMachine):
         work = data.draw(st.sampled_from(self.queue))
         self.queue.remove(work)
         self.over.add(work)
-        self.leasing.withdraw(work)
+        self.carry_out(self.leasing.withdraw(work, self.now))
 
     @precondition(lambda self: self.opening)
     @rule(data=st.data(), well=st.booleans())
@@ -110,6 +121,7 @@ class Leases(RuleBasedStateMachine):
             assert self.pipelined
             assert not self.queue
             assert slot not in self.blocked
+            assert not self.is_barred(slot)
             self.open[slot].append(Work())
 
     @precondition(lambda self: self.open)
@@ -135,6 +147,35 @@ class Leases(RuleBasedStateMachine):
         slot = data.draw(st.sampled_from([slot for slot in self.open if slot not in self.alone]))
         self.blocked.discard(slot)
         self.carry_out(self.leasing.unblocked(slot, self.now))
+
+    @rule(host=st.integers(1, 3))
+    def hold(self, host: int) -> None:
+        target = target_of(host)
+        self.held.add(target)
+        self.carry_out(self.leasing.hold_target(target, self.now))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def release(self, data: Any) -> None:
+        target = data.draw(st.sampled_from(sorted(self.held)))
+        self.held.discard(target)
+        self.carry_out(self.leasing.release_target(target, self.now))
+
+    @rule(
+        hosts=st.lists(st.integers(1, 3), max_size=5),
+        down=st.sets(st.integers(1, 3), max_size=2),
+        is_whole=st.booleans(),
+    )
+    def set_targets(self, hosts: list[int], down: set[int], is_whole: bool) -> None:
+        self.wanted, self.down, self.is_whole = [*map(target_of, hosts)], {*map(target_of, down)}, is_whole
+        targets = [PoolTarget(target) for target in self.wanted]
+        self.carry_out(self.leasing.set_targets(targets, self.now, frozenset(self.down), is_whole))
+
+    @rule(host=st.integers(1, 3), is_barred=st.booleans())
+    def bar(self, host: int, is_barred: bool) -> None:
+        target = target_of(host)
+        (self.down.add if is_barred else self.down.discard)(target)
+        self.carry_out(self.leasing.bar_target(target, is_barred, self.now))
 
     @rule(seconds=st.sampled_from([0.01, 0.1, 1.0, 6.0]))
     def pass_time(self, seconds: float) -> None:
@@ -165,6 +206,8 @@ class Leases(RuleBasedStateMachine):
                 self.gives(order.slot, order.work, comes)
             elif isinstance(order, Abandon):
                 self.gives_up(order.slot)
+            elif isinstance(order, Close):
+                self.closes(order.slot)
             else:
                 assert isinstance(order, Dismiss)
                 self.dismisses(order, comes)
@@ -172,6 +215,7 @@ class Leases(RuleBasedStateMachine):
     def opens(self, slot: Slot) -> None:
         assert slot not in self.opening
         assert slot not in self.open
+        assert not self.is_barred(slot)
         assert slot.retry_at <= self.now + ROUNDING
         self.opening.add(slot)
 
@@ -184,6 +228,7 @@ class Leases(RuleBasedStateMachine):
             assert not self.queue, "one that came later is given first"
         assert slot not in self.alone
         assert slot not in self.blocked
+        assert not self.is_barred(slot)
         if self.exclusive:
             self.opens(slot)
         else:
@@ -204,6 +249,21 @@ class Leases(RuleBasedStateMachine):
         self.queue.insert(0, unlucky)
         self.carry_out(self.leasing.failed(slot, self.now))
 
+    def closes(self, slot: Slot) -> None:
+        assert self.is_barred(slot)
+        if slot in self.open:
+            assert not self.open.pop(slot), "it has work"
+            assert slot not in self.alone
+            self.blocked.discard(slot)
+        else:
+            self.opening.remove(slot)
+            assert slot.target in self.down or slot not in self.leasing.slots, "it is only held"
+        if slot in self.alone:
+            unlucky = self.alone.pop(slot)
+            self.leasing.again(unlucky, self.now)
+            self.queue.insert(0, unlucky)
+        self.carry_out(self.leasing.closed(slot, self.now))
+
     def dismisses(self, order: Dismiss, comes: Work | None) -> None:
         work = order.work
         assert work not in self.over
@@ -218,8 +278,14 @@ class Leases(RuleBasedStateMachine):
             assert work.queued_at + TIMEOUT <= self.now + ROUNDING
         else:
             assert order.outcome is Outcome.UNREACHABLE
-            assert not self.open
-            assert not self.opening
+            assert self.is_whole
+            awaited = {slot for slot in self.leasing.slots if slot.target not in self.down}
+            assert not awaited & (self.open.keys() | self.opening)
+            assert not self.held & {slot.target for slot in awaited}
+            assert all(slot.retry_at > self.now for slot in awaited)
+
+    def is_barred(self, slot: Slot) -> bool:
+        return slot.target in self.held | self.down or slot not in self.leasing.slots
 
     def holds(self, work: Work) -> bool:
         return work in self.alone.values() or any(work in works for works in self.open.values())
@@ -232,22 +298,37 @@ class Leases(RuleBasedStateMachine):
             return
         leasing = self.leasing
         assert leasing.waiting == len(self.queue)
-        assert {slot for slot in leasing.slots if slot.is_opening} == self.opening
-        assert {slot for slot in leasing.slots if slot.is_open} == self.open.keys()
-        assert {slot for slot in leasing.slots if slot.is_taken} == self.alone.keys()
-        for slot in leasing.slots:
+        assert {slot for slot in leasing.present if slot.is_opening} == self.opening
+        assert {slot for slot in leasing.present if slot.is_open} == self.open.keys()
+        assert {slot for slot in leasing.present if slot.is_taken} == self.alone.keys()
+        for slot in leasing.present:
             assert slot.outstanding == len(self.open.get(slot, ())) + (slot in self.alone)
         waiting_alone = sum(work.alone for work in self.queue)
-        spare = len(leasing.slots) - len(self.alone) - waiting_alone > 1
+        awaited = [slot for slot in leasing.slots if slot.target not in self.down]
+        spare = sum(slot not in self.alone for slot in awaited) - waiting_alone > 1
         assert leasing.spare_alone() == (self.exclusive or spare)
 
     @invariant()
+    def the_slots_are_those_that_are_wanted(self) -> None:
+        if not hasattr(self, "leasing"):
+            return
+        slots = self.leasing.slots
+        assert [slot.target for slot in slots] == self.wanted
+        numbers = [slot.number for slot in self.leasing.present]
+        assert len(set(numbers)) == len(numbers)
+
+    @invariant()
+    def a_slot_that_gets_no_work_has_a_connection_only_for_what_it_has(self) -> None:
+        """So there are never more connections than slots are wanted, and retired ones still needed."""
+        for slot, works in self.open.items():
+            assert works or slot in self.alone or not self.is_barred(slot)
+        for slot in self.opening:
+            assert slot in self.leasing.slots
+            assert slot.target not in self.down
+
+    @invariant()
     def nobody_waits_for_an_idle_slot(self) -> None:
-        idle = [
-            slot
-            for slot, works in self.open.items()
-            if not works and slot not in self.alone and slot not in self.blocked
-        ]
+        idle = [slot for slot, works in self.open.items() if not works and self.may_have_work(slot)]
         assert not (idle and self.queue)
 
     @invariant()
@@ -255,9 +336,13 @@ class Leases(RuleBasedStateMachine):
         """Work waits for a slot that may be had soon; not for one whose connect is slow."""
         if not self.queue or not self.pipelined or self.queue[0].alone or len(self.queue) >= self.limit:
             return
-        takes_more = [slot for slot in self.open if slot not in self.alone and slot not in self.blocked]
-        slow = [slot for slot in self.opening if slot.opening_at + PATIENCE <= self.last_look]
-        assert not takes_more or len(slow) < len(self.opening)
+        takes_more = [slot for slot in self.open if self.may_have_work(slot)]
+        near = [slot for slot in self.opening if not self.is_barred(slot)]
+        slow = [slot for slot in near if slot.opening_at + PATIENCE <= self.last_look]
+        assert not takes_more or len(slow) < len(near)
+
+    def may_have_work(self, slot: Slot) -> bool:
+        return slot not in self.alone and slot not in self.blocked and not self.is_barred(slot)
 
     @invariant()
     def nobody_waits_while_nothing_happens(self) -> None:
@@ -269,6 +354,10 @@ class Leases(RuleBasedStateMachine):
             self.pass_time(1000)
             assert self.leasing.waiting == 0
             assert not self.queue
+
+
+def target_of(host: int) -> Target:
+    return parse_target(f"10.0.0.{host}:1")
 
 
 Leases.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -30,14 +30,14 @@ from proxymux.core.pipeline_orders import (
     StopGap,
     Withdraw,
 )
+from proxymux.core.pool_target import parse_pool_target
 from proxymux.core.request_cutter import RequestCutter
 from proxymux.core.slots import Slot
-from proxymux.core.target import parse_target
 from proxymux.core.turns import PLENTY
 
 COMPLETED = End(Cause.COMPLETED)
 FAILED = Ending(Outcome.UPSTREAM_ABORTED, "it is gone")
-SLOT = Slot(1, parse_target("10.0.0.1:1"))
+SLOT = Slot(1, parse_pool_target("10.0.0.1:1"))
 
 
 def make(

@@ -16,8 +16,8 @@ from proxymux.core.commands import Cause
 from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline import Pipeline
 from proxymux.core.pipeline_orders import Failure, Input, PipelineRules, State
+from proxymux.core.pool_target import parse_pool_target
 from proxymux.core.slots import Slot
-from proxymux.core.target import parse_target
 from proxymux.errors import BadMessage
 
 #: A request is a letter for its kind and one for its own.
@@ -155,7 +155,7 @@ class World:
         self.asking: list[Client] = []
         self.clients = [Client(rules) for _ in range(clients)]
         self.owners: dict[Batch, Client] = {}
-        self.slots: dict[Slot, list[Batch]] = {Slot(number, parse_target("h:1")): [] for number in range(slots)}
+        self.slots: dict[Slot, list[Batch]] = {Slot(number, parse_pool_target("h:1")): [] for number in range(slots)}
         #: Submitted, and without a slot.
         self.queue: list[Batch] = []
         #: The part of each batch's replies that is still to come.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import socketserver
 import ssl
 import subprocess
@@ -18,12 +19,25 @@ from typing import Any
 import pytest
 
 from tests.conftest import until
-from tests.system.conftest import need, server, start  # noqa: F401
+from tests.system.conftest import Twistd, need, server, start, twistd_command  # noqa: F401
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+POOL_EXAMPLES = EXAMPLES / "pool"
 
 Example = Callable[..., Path]
 Serve = Callable[..., int]
+Begin = Callable[..., Twistd]
+
+
+def edited(source: str, edits: dict[str, str]) -> str:
+    """The source of an example in which each text that is a key of ``edits`` is replaced."""
+    for old in edits:
+        assert old in source, f"there is no {old} in the example"
+    if not edits:
+        return source
+    # All at once, so that nothing that was put in is taken for something to replace.
+    old_texts = sorted(edits, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, old_texts)), lambda found: edits[found[0]], source)
 
 
 @pytest.fixture
@@ -31,19 +45,53 @@ def example(tmp_path: Path) -> Example:
     """A copy of an example in which each text that is a key of ``edits`` is replaced, as its user would edit it."""
 
     def copy(name: str, edits: dict[str, str] | None = None) -> Path:
-        source = (EXAMPLES / name).read_text()
-        for old in edits or {}:
-            assert old in source, f"{name} has no {old}"
-        if edits:
-            # All at once, so that nothing that was put in is taken for something to replace.
-            old_texts = sorted(edits, key=len, reverse=True)
-            source = re.sub("|".join(map(re.escape, old_texts)), lambda found: edits[found[0]], source)
+        source = edited((EXAMPLES / name).read_text(), edits or {})
         folder = tmp_path / "examples"
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(source)
         return folder / name
 
     return copy
+
+
+@pytest.fixture
+def begin_command(tmp_path: Path) -> Iterator[Callable[[str], Twistd]]:
+    """Run a command as it is shown, with the twistd of this Python and no pid file."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(command: str) -> Twistd:
+        twistd = shlex.join([*twistd_command(), "--pidfile="])
+        with open(tmp_path / "output", "wb") as output:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command.replace('twistd -n', f'{twistd} -n')}"],
+                cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        running.append(process)
+        return Twistd(process, tmp_path, tmp_path / "access.log")
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def begin(tmp_path: Path, begin_command: Callable[[str], Twistd]) -> Begin:
+    """Run an example of the pool by its own command, after each text that is a key of ``edits`` was replaced."""
+
+    def begin(name: str, edits: dict[str, str]) -> Twistd:
+        source = edited((POOL_EXAMPLES / name).read_text(), edits)
+        (tmp_path / name).write_text(source)
+        return begin_command(command_of(source))
+
+    return begin
+
+
+def command_of(source: str) -> str:
+    """The command that the file shows."""
+    text, _, _ = source.partition("Run it")[2].partition("Try it")
+    [line] = [line for line in text.replace("\\\\\n", "").splitlines() if "twistd -n" in line]
+    return line.lstrip("# ")
 
 
 class _Server(socketserver.ThreadingTCPServer):

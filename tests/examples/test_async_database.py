@@ -110,4 +110,4 @@ def test_curl_hears_of_a_database_that_is_away(start: Start, path: Path, databas
     proxy = start(path)
     assert ask(proxy, "x.example") == "503"
     assert proxy.records(1)[0]["outcome"] == "rejected"
-    assert "unable to open database file" in proxy.log()
+    proxy.wait_for_log("unable to open database file")

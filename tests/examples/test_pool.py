@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shlex
 import socketserver
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -26,63 +24,19 @@ from proxymux.pool.settings import PoolSettings
 from proxymux.settings import Settings
 from tests.conftest import until
 from tests.core.codecs.checks import Said, check_replies, check_requests, quick
-from tests.examples.conftest import EXAMPLES, Serve, curl, run
-from tests.system.conftest import Server, Twistd, need, twistd_command
+from tests.examples.conftest import EXAMPLES, POOL_EXAMPLES, Begin, Serve, curl, run
+from tests.system.conftest import Server, Twistd, need
 from tests.system.pools import MariaDb, redis
 from tests.test_settings import option_tables
 
-HERE = EXAMPLES / "pool"
+HERE = POOL_EXAMPLES
 ALL = sorted(path.name for path in HERE.iterdir() if path.is_file())
-Begin = Callable[..., Twistd]
-
-
-@pytest.fixture
-def begin_command(tmp_path: Path) -> Iterator[Callable[[str], Twistd]]:
-    """Run a command as it is shown, with the twistd of this Python and no pid file."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def begin(command: str) -> Twistd:
-        twistd = shlex.join([*twistd_command(), "--pidfile="])
-        with open(tmp_path / "output", "wb") as output:
-            process = subprocess.Popen(
-                ["bash", "-c", f"exec {command.replace('twistd -n', f'{twistd} -n')}"],
-                cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        running.append(process)
-        return Twistd(process, tmp_path, tmp_path / "access.log")
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def begin(tmp_path: Path, begin_command: Callable[[str], Twistd]) -> Begin:
-    """Run an example by its own command, after each text that is a key of ``edits`` was replaced."""
-
-    def begin(name: str, edits: dict[str, str]) -> Twistd:
-        source = (HERE / name).read_text()
-        for old, new in edits.items():
-            assert old in source, f"{name} has no {old}"
-            source = source.replace(old, new)
-        (tmp_path / name).write_text(source)
-        return begin_command(command_of(source))
-
-    return begin
-
-
-def command_of(source: str) -> str:
-    """The command that the file shows."""
-    text, _, _ = source.partition("Run it")[2].partition("Try it")
-    [line] = [line for line in text.replace("\\\\\n", "").splitlines() if "twistd -n" in line]
-    return line.lstrip("# ")
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_it_is_in_the_list_and_in_the_docs(name: str) -> None:
     assert f"`pool/{name} <pool/{name}>`_" in (EXAMPLES / "README.rst").read_text()
-    assert name in (EXAMPLES.parent / "pool.rst").read_text()
+    assert any(name in (EXAMPLES.parent / page).read_text() for page in ("pool.rst", "request-routing.rst"))
 
 
 # MariaDB
@@ -184,6 +138,17 @@ def test_redis_is_shared_as_the_environment_says(begin: Begin, server: Server, t
     found = re.search(r"connected_clients:(\d+)", clients)
     assert found is not None
     assert int(found[1]) <= 4
+
+
+def test_redis_is_sharded_by_the_prefix_of_the_key(begin: Begin, server: Server, tmp_path: Path) -> None:
+    ports = {name: str(redis(server, tmp_path)) for name in ("16379", "26379", "127.0.0.1:6379")}
+    edits = {name: port if name.isdigit() else f"127.0.0.1:{port}" for name, port in ports.items()}
+    port = str(begin("shards.py", {**edits, "tcp:6380": "tcp:0:interface=127.0.0.1"}).port)
+    cli = need("redis-cli")
+    assert run(cli, "-p", port, "mset", "user:1", "ann", "session:1", "x", "other", "3").stdout == "OK\n"
+    assert run(cli, "-p", port, "mget", "session:1", "other", "user:1").stdout == "x\n3\nann\n"
+    for name, key in (("16379", "user:1"), ("26379", "session:1"), ("127.0.0.1:6379", "other")):
+        assert run(cli, "-p", ports[name], "keys", "*").stdout == f"{key}\n"
 
 
 # A codec of one's own

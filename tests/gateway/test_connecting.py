@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 
 from tests.gateway.conftest import StartGateway, finish, old, sealed, served, told
 from tests.net.scenes import send_and_finish
-from tests.services.peers import Net, in_reactor, noise, of_one_port, settle, together
+from tests.services.peers import Net, in_reactor, noise, of_one_port, settle, together, until
 
 # 502 and 504
 
@@ -257,3 +257,20 @@ async def test_another_port_of_its_address_is_not_itself(gateway: StartGateway, 
     client = await net.connect(f"127.0.0.1:{proxy.address.rpartition(':')[2]}")
     await client.send(old(f"0.0.0.0:{target.port}") + b"\n")
     await finish(client, await served(client, target))
+
+
+@in_reactor
+async def test_who_waits_too_long_for_a_held_target_is_told_504_and_one_too_many_502(
+    gateway: StartGateway, net: Net
+) -> None:
+    target = net.upstream()
+    running = gateway("--queue-limit", "1", "--queue-timeout", "5")
+    running.service.steering.hold(target.remote)
+    client = await running.shows(sealed(target.remote))
+    await until(lambda: running.service.steering.holds[0].waiting, "it to wait")
+    assert await told(await running.shows(sealed(target.remote))) == b"502"
+    running.clock.advance(5.1)
+    assert await told(client) == b"504"
+    assert [record.outcome for record in await running.ended(2)] == ["queue_full", "queue_timeout"]
+    running.service.steering.release(target.remote)
+    assert await target.is_left_alone()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxymux.gateway import failure_budget
+from proxymux.core.rate_limit import LocalTimes
 from proxymux.gateway.failure_budget import FailureBudget
 
 HOST = "192.0.2.7"
@@ -60,10 +62,11 @@ def test_one_failure_each_share_of_a_minute_never_waits() -> None:
 
 
 def test_off_is_no_limit_and_remembers_nobody() -> None:
-    budget = FailureBudget(None)
+    times = LocalTimes(math.inf)
+    budget = FailureBudget(None, times)
     fail(budget, 1000)
     assert budget.wait(HOST, 0) == 0
-    assert len(budget) == 0
+    assert len(times) == 0
 
 
 @pytest.mark.parametrize(
@@ -85,14 +88,14 @@ def test_addresses_of_one_customer_are_one(failed: str, other: str, is_same: boo
     assert (budget.wait(other, 0) > 0) is is_same
 
 
-def test_the_addresses_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failure_budget, "MAX_ADDRESSES", 3)
-    budget = FailureBudget(1)
+def test_the_addresses_that_are_remembered_are_bounded() -> None:
+    times = LocalTimes(math.inf, 3)
+    budget = FailureBudget(1, times)
     for number in range(3):
         budget.fail(f"192.0.2.{number}", 0)
     budget.fail("192.0.2.0", 0)  # the one that has failed last now
     budget.fail("192.0.2.9", 0)
-    assert len(budget) == 3
+    assert len(times) == 3
     assert [budget.wait(f"192.0.2.{number}", 0) > 0 for number in (0, 1, 2, 9)] == [True, False, True, True]
 
 

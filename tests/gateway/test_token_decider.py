@@ -19,12 +19,12 @@ from proxymux.admin.statistics import Statistics
 from proxymux.core.decision import NEED_DATA, BadHandshake, Decision, Forward
 from proxymux.core.identity import Client
 from proxymux.core.target import parse_target
-from proxymux.core.token import MAX_TOKEN, legacy
+from proxymux.core.token import MAX_TOKEN, Claims, legacy
 from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
 from proxymux.core.token.verifier import ReplayCache, TokenVerifier
 from proxymux.gateway.failure_budget import FailureBudget
-from proxymux.gateway.token_decider import TokenDecider
+from proxymux.gateway.token_decider import SpentTokens, TokenDecider
 from proxymux.interfaces import IDecider
 from proxymux.net.timers import Timers
 
@@ -42,7 +42,7 @@ def client(host: str = "192.0.2.7") -> Client:
 class Gateway:
     """A decider on a clock."""
 
-    def __init__(self, failures: int | None = 600, attempts: int = 1, replay_cache: ReplayCache | None = None) -> None:
+    def __init__(self, failures: int | None = 600, attempts: int = 1, spent_tokens: SpentTokens | None = None) -> None:
         self.clock = Clock()
         self.timers = Timers(self.clock, Logger())
         self.budget = FailureBudget(failures)
@@ -50,7 +50,7 @@ class Gateway:
         self.now = NOW
         self.decider = TokenDecider(
             TokenVerifier(SECRET, ("md5",), KEYS, None),
-            ReplayCache() if replay_cache is None else replay_cache,
+            ReplayCache() if spent_tokens is None else spent_tokens,
             self.budget,
             self.statistics.opened,
             attempts,
@@ -207,8 +207,8 @@ def test_a_one_time_token_is_not_used_up_by_who_may_not_use_it() -> None:
 def test_a_token_that_is_good_for_long_stays_used_up_over_a_reload() -> None:
     replay_cache = ReplayCache()
     line = sealed(j="once") + b"\n"
-    assert Gateway(replay_cache=replay_cache).decide(line) == forward("a:1")
-    assert isinstance(Gateway(replay_cache=replay_cache).decide(line), BadHandshake)
+    assert Gateway(spent_tokens=replay_cache).decide(line) == forward("a:1")
+    assert isinstance(Gateway(spent_tokens=replay_cache).decide(line), BadHandshake)
 
 
 # The failure budget
@@ -283,6 +283,21 @@ def test_who_leaves_while_waiting_leaves_no_timer_and_uses_nothing_up(rounds: in
     assert not gateway.clock.getDelayedCalls()
     gateway.now += 1
     assert gateway.decide(sealed(j="once") + b"\n", "192.0.2.8") == forward("a:1")
+
+
+def test_who_leaves_while_it_is_asked_whether_a_token_was_used_is_not_blamed() -> None:
+    asked: list[Deferred[None]] = []
+
+    class Asking:
+        def spend(self, claims: Claims, now: float) -> Deferred[None]:
+            asked.append(Deferred())
+            return asked[-1]
+
+    gateway = Gateway(failures=1, spent_tokens=Asking())
+    decided = gateway.later(sealed(j="once") + b"\n")
+    asked[0].cancel()
+    assert [failure.type for failure in decided] == [CancelledError]
+    assert gateway.decide(sealed() + b"\n") == forward("a:1")  # at once, since it has failed in nothing
 
 
 # Anything

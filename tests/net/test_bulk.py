@@ -40,6 +40,8 @@ from tests.services.peers import (
     turns,
 )
 
+pytestmark = pytest.mark.slow  # all of it takes long, and each of it is tested in pieces, too
+
 
 @pytest.fixture(params=RELAYS)
 def relay(request: pytest.FixtureRequest) -> str:

@@ -22,7 +22,14 @@ from tests.services.peers import in_reactor, until
 
 PACKAGE = Path(proxymux.__file__).parent
 #: Where the time of day is read, for the epoch's seconds in log lines and tokens.
-OF_THE_DAY = {"tap/wiring.py", "tap/gateway.py", "cli/token.py"}
+OF_THE_DAY = {
+    "admin/log_outputs.py",
+    "tap/wiring.py",
+    "tap/gateway.py",
+    "tap/supervising.py",
+    "tap/sharing.py",
+    "cli/token.py",
+}
 #: Longer than a test takes, in seconds.
 LONG = 600
 

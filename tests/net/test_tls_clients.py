@@ -214,15 +214,31 @@ async def test_a_client_that_is_silent_in_the_handshake_is_undecided_by_the_dead
     assert (await proxy.record()).outcome == "undecided"
 
 
+@pytest.mark.parametrize("relay", ["fd", "transport"])
+@pytest.mark.parametrize("kind", ["ssl", "tls", "tls_terminate", "demanding"])
 @pytest.mark.parametrize("leaves", [Peer.close, Peer.reset, Peer.finish])
 @in_reactor
-async def test_a_client_that_leaves_in_the_handshake_is_undecided(start: Start, own: Credentials, leaves: Any) -> None:
-    proxy = start(Asked(lambda data: None), listen=own.endpoint)
+async def test_a_client_that_leaves_in_the_handshake_has_failed_in_it(
+    start: Start,
+    authority: Authority,
+    own: Credentials,
+    relay: str,
+    kind: str,
+    leaves: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoints, "getPlugins", lambda interface: [Demanding(own, authority)])
+    plain = "tcp:0:interface=127.0.0.1"
+    listen = {"ssl": own.endpoint, "tls": f"tls:{own.file}:{plain}", "tls_terminate": plain, "demanding": "demanding:"}
+    proxy = start(Asked(lambda data: {"tls_terminate": str(own.file)}), listen=listen[kind])
     client = await proxy.connect()
     await client.send(b"\x16\x03\x01\x02\x00\x01\x00")
     await settle()
     leaves(client)
-    assert (await proxy.record()).outcome == "undecided"
+    record = await proxy.record()
+    assert record.outcome == "bad_handshake"
+    assert record.reason is not None
+    assert record.reason.startswith("TLS: ")
 
 
 @in_reactor

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from twisted.internet.defer import Deferred
 
 from proxymux import Reject
 from proxymux.net.tls.engine import TlsEngine
+from tests.net.tls.key_updates import keep_keys
+from tests.net.tls.key_updates import requests as key_requests
 from tests.services.certificates import Authority, Credentials
 from tests.services.fixtures import Running, Start
 from tests.services.peers import MEGABYTE, Net, Peer, TlsPeer, Upstream, in_reactor, noise, settle, together, turns
@@ -294,3 +298,30 @@ async def test_a_session_with_an_upstream_is_resumed(start: Start, net: Net, ups
         upstream.close()
         await proxy.record()
     assert reused == [False, True]
+
+
+@in_reactor
+async def test_a_client_that_demands_answers_and_reads_none_is_cut_off(
+    start: Start, net: Net, authority: Authority, own: Credentials, tmp_path: Path
+) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: None, accepted=lambda client: {"remote": target.remote}, listen=own.endpoint)
+    context = authority.for_client()
+    keep_keys(context, tmp_path / "keys")
+    client = net.secure(await proxy.connect(receive_buffer=4096), context, NAME)
+    await client.handshake()
+    upstream = await target.accept()
+    stalled = noise(64 * MEGABYTE)
+    assert await upstream.send_until_stalled(stalled) < len(stalled)
+    demands = key_requests(tmp_path / "keys", 4000)
+    while demands:
+        try:
+            demands = demands[socket.socket.send(client._socket, demands) :]
+        except BlockingIOError:
+            await turns(1)
+        except ConnectionError:
+            break
+    await settle()
+    proxy.clock.advance(10)  # the close waits for the client to read
+    record = await proxy.record()
+    assert (record.outcome, record.reason) == ("client_aborted", "the peer demands answers and reads none")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +105,10 @@ async def test_tls_true_has_nothing_to_verify_on_a_unix_socket(start: Start, net
         ("none, but a reset", "the peer closed the connection in the handshake"),
     ],
 )
+@pytest.mark.parametrize("relay", ["fd", "transport"])
 @in_reactor
 async def test_an_upstream_with_a_bad_certificate_is_unreachable_and_is_sent_nothing(
-    start: Start, net: Net, authority: Authority, stranger: Authority, flaw: str, reason: str
+    start: Start, net: Net, authority: Authority, stranger: Authority, flaw: str, reason: str, relay: str
 ) -> None:
     target = net.upstream()
     failed = Callback(b"sorry")
@@ -124,7 +128,8 @@ async def test_an_upstream_with_a_bad_certificate_is_unreachable_and_is_sent_not
             "of a stranger": lambda: stranger.issue("upstream.example"),
             "expired": lambda: authority.issue_expired("upstream.example"),
         }[flaw]()
-        assert await net.secure(plain, bad.for_server()).hear() == b""
+        with pytest.raises(ssl.SSLError, match=r"(?i)alert (bad certificate|unknown ca|certificate expired)"):
+            await net.secure(plain, bad.for_server()).handshake()
     assert await client.read_all() == b"sorry"
     client.close()
     record = await proxy.record()
@@ -452,3 +457,64 @@ async def test_a_file_that_is_missing_is_unreachable_and_named(start: Start, net
     record = await proxy.record()
     assert record.outcome == "unreachable"
     assert "/nonexistent.pem: No such file or directory" in (record.reason or "")
+
+
+@in_reactor
+async def test_a_file_for_upstreams_that_is_broken_is_one_line_and_what_it_held_is_used(
+    start: Start, net: Net, authority: Authority, upstreams_own: Credentials, tmp_path: Path
+) -> None:
+    target = net.upstream()
+    file = tmp_path / "ca.pem"
+    shutil.copy(authority.file, file)
+    proxy = start(lambda data: {"remote": target.remote, "tls": {"name": "upstream.example", "ca": str(file)}})
+
+    async def is_served() -> None:
+        await asks(proxy)
+        upstream = await tls_upstream(net, target, upstreams_own)
+        assert await upstream.receive(5) == b"hello"
+
+    await is_served()
+    file.write_text("rubbish")
+    for _ in range(4):
+        proxy.clock.advance(2.5)
+    problem = f"not reloaded, the old certificate stays: {file}: there is no certificate in PEM form"
+    assert proxy.errors == [problem]
+    await is_served()
+    proxy.service.reload()
+    assert proxy.errors == [problem, problem]
+    await is_served()
+
+
+# Clusters
+
+
+@in_reactor
+async def test_tls_to_the_members_of_a_cluster_is_the_cluster_s(
+    start: Start, net: Net, upstreams_own: Credentials
+) -> None:
+    target = net.upstream()
+    proxy = start(lambda data: {"remote": "users"}, cluster=[f"users={target.remote};tls=upstream.example"])
+    client = await asks(proxy)
+    upstream = await tls_upstream(net, target, upstreams_own)
+    assert await upstream.receive(5) == b"hello"
+    await upstream.send(b"welcome")
+    assert await client.receive(7) == b"welcome"
+
+
+@in_reactor
+async def test_a_member_with_a_certificate_of_another_name_has_failed(
+    start: Start, net: Net, authority: Authority
+) -> None:
+    target = net.upstream()
+    cluster = [f"users={target.remote};tls=upstream.example;fall=1"]
+    proxy = start(lambda data: {"remote": "users"}, cluster=cluster)
+    client = await asks(proxy)
+    upstream = net.secure(await target.accept(), authority.issue("other.example").for_server())
+    with contextlib.suppress(ssl.SSLError, ConnectionError):
+        await upstream.handshake()
+    assert await client.read_all() == b""
+    client.close()
+    record = await proxy.record()
+    assert (record.outcome, record.target) == ("unreachable", target.remote)
+    [member] = proxy.service.clusters.show()["users"]
+    assert (member["up"], member["connections"]) == (False, 0)

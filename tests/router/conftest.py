@@ -82,6 +82,6 @@ def make(write: Write, watch: Watch, log: Log) -> Make:
     """A decider for the source of a ``router.py``."""
 
     def make(source: str) -> RouterDecider:
-        return RouterDecider(load(write(source)), watch, log.logger)
+        return RouterDecider(load(write(source)), watch, log.logger, clusters=())
 
     return make

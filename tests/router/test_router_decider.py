@@ -12,9 +12,10 @@ from zope.interface.verify import verifyObject
 from proxymux.core.decision import NEED_DATA, Forward, Reject, Reply
 from proxymux.core.identity import Client
 from proxymux.errors import DecisionFailed
+from proxymux.hooks.calling import SLOW
 from proxymux.interfaces import IDecider
 from proxymux.router.loading import from_object
-from proxymux.router.router_decider import SLOW, RouterDecider
+from proxymux.router.router_decider import RouterDecider
 from tests.router.conftest import Log, Make, Watch, Write
 
 CLIENT = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
@@ -155,7 +156,7 @@ RAISES: dict[str, tuple[str, str]] = {
     "BaseException": ("raise BaseException('no')", "BaseException: no"),
     "RecursionError": ("return proxy(data) if False else recurse()", "RecursionError: "),
     "MemoryError": ("raise MemoryError", "MemoryError"),
-    "a Forward that is none": ("return proxymux.Forward('db')", "BadResult: remote: 'db' is not host:port"),
+    "a Forward that is none": ("return proxymux.Forward('db:')", "BadResult: remote: 'db:': the port is not"),
     "an error that cannot be shown": ("raise Odd", "Odd"),
     "a syntax error in what it evaluates": ("return eval('1 +')", "SyntaxError: "),
 }

@@ -15,8 +15,10 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+from proxymux.admin.counters import Counters
 from proxymux.core.outcome import Record
 from proxymux.net.driver import make_driver
+from proxymux.net.reactor.reactor_wait import KEPT
 from proxymux.net.reactor.twisted_types import Reactor
 from proxymux.pool.ancestor import AncestorValues
 from proxymux.pool.settings import PoolSettings
@@ -81,6 +83,8 @@ class ClockedReactor:
         from twisted.internet import reactor
 
         self._reactor = reactor
+        # Its hubs join the loop of the reactor itself, which waits in its place, as in production.
+        vars(self)[KEPT] = vars(reactor).setdefault(KEPT, {})
         self.time_of_day = Clock()
         self.seconds = self.time_of_day.seconds
         self.nameResolver = names
@@ -301,58 +305,77 @@ def services(net: Net) -> Iterator[list[Running]]:
         assert sum(running.service.outcomes.values()) == len(numbers)
 
 
+def start_router(
+    net: Net,
+    clock: Clock,
+    proxy: Callable[..., Any],
+    *,
+    accepted: Callable[..., Any] | None = None,
+    connect_error: Callable[..., Any] | None = None,
+    inactivity_error: Callable[..., Any] | None = None,
+    listen: str | list[str] = LOOPBACK,
+    counters: Counters | None = None,
+    **settings: Any,
+) -> Running:
+    """Start a service."""
+    router = SimpleNamespace(
+        proxy=proxy,
+        proxy_accepted=accepted,
+        proxy_connect_error=connect_error,
+        proxy_inactivity_error=inactivity_error,
+    )
+    names = Names()
+    running = Running(net, router, ClockedReactor(names), clock, names)
+    log = Logger("proxymux", observer=running)
+    filename = getattr(getattr(proxy, "__code__", None), "co_filename", __file__)
+
+    shared = Settings.read({"listen": listen, **settings})
+    clusters = [cluster.name for cluster in shared.cluster]
+
+    def decider() -> RouterDecider:
+        return RouterDecider(from_object(router, "router", filename), clock.seconds, log, clusters)
+
+    driver = make_driver(cast("Reactor", running.reactor), shared, log, clock=clock)
+    running.start(make_service(driver, "router", decider, shared, log, counters=counters))
+    return running
+
+
 @pytest.fixture
 def start(net: Net, relay: str, services: list[Running]) -> Start:
     """Start services."""
 
-    def start(
-        proxy: Callable[..., Any],
-        *,
-        accepted: Callable[..., Any] | None = None,
-        connect_error: Callable[..., Any] | None = None,
-        inactivity_error: Callable[..., Any] | None = None,
-        listen: str | list[str] = LOOPBACK,
-        **settings: Any,
-    ) -> Running:
-        router = SimpleNamespace(
-            proxy=proxy,
-            proxy_accepted=accepted,
-            proxy_connect_error=connect_error,
-            proxy_inactivity_error=inactivity_error,
-        )
-        clock, names = Clock(), Names()
-        running = Running(net, router, ClockedReactor(names), clock, names)
-        log = Logger("proxymux", observer=running)
-        filename = getattr(getattr(proxy, "__code__", None), "co_filename", __file__)
-
-        def decider() -> RouterDecider:
-            return RouterDecider(from_object(router, "router", filename), clock.seconds, log)
-
-        shared = Settings.read({"listen": listen, "relay": relay, **settings})
-        driver = make_driver(cast("Reactor", running.reactor), shared, log, clock=clock)
-        running.start(make_service(driver, "router", decider, shared, log))
+    def start(proxy: Callable[..., Any], **arguments: Any) -> Running:
+        running = start_router(net, Clock(), proxy, **{"relay": relay, **arguments})
         services.append(running)
         return running
 
-    return start
+    return cast("Start", start)
+
+
+def start_pool_of(
+    net: Net,
+    clock: Clock,
+    *targets: Upstream | str,
+    listen: str | list[str] = LOOPBACK,
+    config: AncestorValues = NOTHING,
+    **given: Any,
+) -> Running:
+    """Start a pool."""
+    names = Names()
+    running = Running(net, SimpleNamespace(), ClockedReactor(names), clock, names)
+    where = [target if isinstance(target, str) else target.remote for target in targets]
+    settings = PoolSettings.read({**config, "target": where, "listen": listen, **given})
+    log = Logger("proxymux", observer=running)
+    running.start(make_pool(cast("Reactor", running.reactor), settings, log, clock))
+    return running
 
 
 @pytest.fixture
 def start_pool(net: Net, relay: str, services: list[Running]) -> StartPool:
     """Start pools."""
 
-    def start_pool(
-        *targets: Upstream | str,
-        listen: str | list[str] = LOOPBACK,
-        config: AncestorValues = NOTHING,
-        **given: Any,
-    ) -> Running:
-        clock, names = Clock(), Names()
-        running = Running(net, SimpleNamespace(), ClockedReactor(names), clock, names)
-        where = [target if isinstance(target, str) else target.remote for target in targets]
-        settings = PoolSettings.read({**config, "target": where, "listen": listen, "relay": relay, **given})
-        log = Logger("proxymux", observer=running)
-        running.start(make_pool(cast("Reactor", running.reactor), settings, log, clock))
+    def start_pool(*targets: Upstream | str, **given: Any) -> Running:
+        running = start_pool_of(net, Clock(), *targets, **{"relay": relay, **given})
         services.append(running)
         return running
 

@@ -24,7 +24,7 @@ from twisted.internet.task import Clock, deferLater
 
 MEGABYTE: Final = 1 << 20
 #: Seconds after which a test that waits has failed.  Nothing is measured by it.
-_PATIENCE: Final = 20.0
+_PATIENCE: Final = 60.0
 #: Seconds without a byte after which a sender is said to be stalled.  The system's own threads need a part of it.
 _QUIET: Final = 0.1
 _CHUNK: Final = 1 << 18

@@ -365,3 +365,29 @@ async def test_a_listener_is_given_a_logger(start: Start) -> None:
     proxy.events.on("connected", lambda logger, remote: logger.info("{who} is here", who=remote.split(":")[0]))
     await is_served(proxy)
     assert ("info", "127.0.0.1 is here") in proxy.lines
+
+
+# By rate
+
+
+@in_reactor
+async def test_who_comes_too_often_is_refused_until_the_time_has_passed(start: Start) -> None:
+    proxy = start(serve, max_rate="2/10")
+    await is_served(proxy)
+    await is_served(proxy)
+    for _ in range(3):
+        assert await is_refused(proxy) == "more than 2 in 10 s from one address (--max-rate)"
+    await is_served(proxy, "127.0.0.2")
+    proxy.clock.advance(5)
+    await is_served(proxy)
+    await is_refused(proxy)
+    assert proxy.service.outcomes == {"rejected": 4, "refused": 4}
+
+
+@in_reactor
+async def test_behind_a_header_its_address_counts(start: Start) -> None:
+    proxy = start(serve, max_rate="1", listen=f"haproxy:{LOOPBACK}")
+    for host, served in (("192.0.2.1", True), ("192.0.2.2", True), ("192.0.2.1", False)):
+        answer = await proxy.ask(f"PROXY TCP4 {host} 192.0.2.9 5 6\r\nhello.".encode())
+        assert (answer == b"served") == served
+    assert [record.outcome for record in await proxy.ended(3)] == ["rejected", "rejected", "refused"]

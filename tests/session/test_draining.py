@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from proxymux import Forward, Reject
-from tests.services.fixtures import Asked, Callback, Join, Running, Start
+from tests.services.fixtures import LOOPBACK, Asked, Callback, Join, Running, Start
 from tests.services.peers import Net, Peer, in_reactor, noise, settle, together, until
 
 LIMIT = 10.0
@@ -46,6 +48,20 @@ async def test_with_nobody_there_it_is_over_at_once(start: Start) -> None:
 
 
 @in_reactor
+async def test_nobody_comes_into_the_queue_of_a_port_that_is_being_closed(start: Start, tmp_path: Path) -> None:
+    proxy = start(lambda data: None, listen=[LOOPBACK, f"unix:{tmp_path}/socket"])
+    drained = drain(proxy)
+    # Both ports are open until the next turn of the reactor.
+    with socket.socket() as late, socket.socket(socket.AF_UNIX) as later:
+        late.setblocking(False)
+        late.connect_ex(("127.0.0.1", int(proxy.address.rpartition(":")[2])))
+        assert select.select([], [late], [], 0) == ([], [], [])
+        with pytest.raises(FileNotFoundError):
+            later.connect(f"{tmp_path}/socket")
+        await until(lambda: drained, "the end of the drain")
+
+
+@in_reactor
 async def test_nobody_else_comes_in(start: Start) -> None:
     proxy = start(lambda data: Reject(b"bye"))
     client = await proxy.connect()
@@ -56,6 +72,19 @@ async def test_nobody_else_comes_in(start: Start) -> None:
         await proxy.connect()
     await client.send(b"x")
     assert await client.read_all() == b"bye"
+
+
+@in_reactor
+async def test_who_waits_in_the_listen_queue_is_served(start: Start) -> None:
+    proxy = start(lambda data: Reject(b"bye"))
+    # The system queues them: no turn of the reactor has accepted them yet.
+    clients = [await proxy.connect() for _ in range(200)]
+    drained = drain(proxy)
+    for client in clients:
+        await client.send(b"x")
+        assert await client.read_all() == b"bye"
+        client.close()
+    await until(lambda: drained, "the end of the stop")
 
 
 @in_reactor

@@ -87,3 +87,19 @@ def test_what_is_read_is_the_value_or_need_data_or_none() -> None:
     assert read(lambda fields: fields.number(2), b"\1\2\3", 2) == 258
     assert read(lambda fields: fields.number(2), b"\1", 2) is NEED_DATA
     assert read(lambda fields: fields.number(3), b"\1", 2) is None
+
+
+def test_numbered_vectors_are_read_to_the_end_or_not_at_all() -> None:
+    data = bytes.fromhex("0001 0002 6162 0005 0000".replace(" ", ""))
+    fields = Fields(data, len(data))
+    assert (fields.numbered(2), fields.left) == ({1: b"ab", 5: b""}, 0)
+    for come in range(len(data)):
+        with pytest.raises(Unfinished):
+            Fields(data[:come], len(data)).numbered(2)
+    for wrong in (data + data[:2], data[:-1], data + b"\0\6\0\1"):  # twice, cut, and longer than there is room for
+        with pytest.raises(Malformed):
+            Fields(wrong, len(wrong)).numbered(3)
+    with pytest.raises(Malformed):
+        Fields(data, len(data)).numbered(1)
+    with pytest.raises(Malformed):
+        Fields(data + data[:2], len(data) + 10).numbered(9)  # known to come twice as soon as its number has come

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,28 @@ def start(tmp_path: Path) -> Iterator[Start]:
         if each.process.poll() is None:
             each.process.kill()
         each.process.wait()
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """The port of a server that sends back what comes, and a FIN for a FIN; each connection has a thread of its own."""
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+
+        def answer(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                while data := connection.recv(1 << 16):
+                    connection.sendall(data)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=[listener.accept()[0]], daemon=True).start()
+
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join()
 
 
 def twistd_command() -> list[str]:

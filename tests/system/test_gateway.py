@@ -9,9 +9,8 @@ import selectors
 import signal
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,8 @@ from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
 from tests.conftest import until
 from tests.system.conftest import Start, Twistd, free_port, need, read_all
+
+pytestmark = pytest.mark.slow  # each of them starts processes of its own
 
 SECRET: Final = "p0S8rX680*48"
 #: As part of whatever an encoding or a representation might make of it.
@@ -39,28 +40,6 @@ def gateway(start: Start) -> Gateway:
         return start(None, *arguments, service="proxymux-gateway", **options)
 
     return start_gateway
-
-
-@pytest.fixture
-def echo() -> Iterator[int]:
-    """The port of a server that sends back what comes, and a FIN for a FIN."""
-    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
-
-        def answer(connection: socket.socket) -> None:
-            with connection, contextlib.suppress(OSError):
-                while data := connection.recv(1 << 16):
-                    connection.sendall(data)
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    threading.Thread(target=answer, args=[listener.accept()[0]], daemon=True).start()
-
-        accepting = threading.Thread(target=accept, daemon=True)
-        accepting.start()
-        yield int(listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-        accepting.join()
 
 
 def old(port: int, secret: str = SECRET) -> bytes:

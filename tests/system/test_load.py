@@ -9,46 +9,15 @@ import signal
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import until
 from tests.system.conftest import Start, Twistd, read_all
 
+pytestmark = pytest.mark.slow  # all of it takes long, and each of it is tested in pieces, too
+
 MEGABYTE = 1 << 20
-
-
-@pytest.fixture
-def echo() -> Iterator[int]:
-    """The port of an upstream that echoes, each connection in a thread of its own."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            while True:
-                try:
-                    data = connection.recv(1 << 16)
-                    if not data:
-                        break
-                    connection.sendall(data)
-                except OSError:
-                    break
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    yield int(listener.getsockname()[1])
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(10)
 
 
 def forward(port: int) -> str:

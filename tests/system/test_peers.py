@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import until
 from tests.system.conftest import Start, answers, free_port, need
 
+pytestmark = pytest.mark.slow  # each of them starts processes of its own
+
 Server = Callable[..., subprocess.Popen[bytes]]
 
 

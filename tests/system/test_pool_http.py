@@ -19,6 +19,8 @@ from tests.services.certificates import Authority
 from tests.system.conftest import Server, Start, Twistd, free_port, need, read_all
 from tests.system.pools import outcomes, pool, run
 
+pytestmark = pytest.mark.slow  # all of it takes long, and each of it is tested in pieces, too
+
 LARGE = bytes(range(256)) * 40_960
 
 

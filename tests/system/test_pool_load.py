@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -58,5 +59,5 @@ def test_upstreams_that_are_killed_cost_what_they_had_and_no_wrong_byte(codec: s
     times = ["--seconds", "4", "--kill-every", "1", "--recovery", "10", "--clients", "1000"]
     done = subprocess.run([*command, *times], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "'upstream_aborted': " in done.stdout
+    assert re.search("kills: [1-9]", done.stdout)  # whoever had a reply under way then; perhaps nobody had
     assert "'unreachable': " in done.stdout

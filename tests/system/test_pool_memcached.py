@@ -13,6 +13,8 @@ from tests.conftest import until
 from tests.system.conftest import Server, Start, Twistd
 from tests.system.pools import memcached, outcomes, pool
 
+pytestmark = pytest.mark.slow  # all of it takes long, and each of it is tested in pieces, too
+
 MODES = [("1",), ("3",), ("3", "--async")]
 
 

@@ -17,6 +17,8 @@ from tests.conftest import until
 from tests.system.conftest import Server, Start, Twistd, need
 from tests.system.pools import outcomes, pool, redis, run
 
+pytestmark = pytest.mark.slow  # all of it takes long, and each of it is tested in pieces, too
+
 MODES = [("1",), ("4",), ("4", "--async")]
 
 

@@ -12,7 +12,7 @@ import pytest
 from proxymux import Forward, Reject
 from proxymux.testing import decide, every_split
 from tests.conftest import until
-from tests.system.conftest import Start, need
+from tests.system.conftest import Server, Start, free_port, need
 
 README = Path(__file__).parents[2].joinpath("README.rst").read_text()
 
@@ -34,7 +34,7 @@ def router(tmp_path: Path) -> Path:
 def test_the_router_in_ten_lines_routes(router: Path) -> None:
     name = str(router)
     for chunks in every_split(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"):
-        assert decide(name, *chunks) == Forward(["10.0.0.80:8080", "10.0.0.81:8080"])
+        assert decide(name, *chunks) == Forward(["127.0.0.1:8080", "127.0.0.1:8081"])
     assert decide(name, b"GET / HTTP/1.1\r\n", b"Host: x\r\n\r\n") == Reject(
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     )
@@ -42,12 +42,12 @@ def test_the_router_in_ten_lines_routes(router: Path) -> None:
 
 def test_what_begins_like_ssh_is_not_taken_for_it(router: Path) -> None:
     for chunks in every_split(b"SEARCH / HTTP/1.1\r\nHost: shop.example\r\n\r\n"):
-        assert decide(str(router), *chunks) == Forward(["10.0.0.80:8080", "10.0.0.81:8080"])
+        assert decide(str(router), *chunks) == Forward(["127.0.0.1:8080", "127.0.0.1:8081"])
 
 
 def test_ssh_in_the_router_is_split_invariant_too(router: Path) -> None:
     for chunks in every_split(b"SSH-2.0-x\r\n"):
-        assert decide(str(router), *chunks) == Forward("10.0.0.22:22")
+        assert decide(str(router), *chunks) == Forward("127.0.0.1:22")
 
 
 def test_the_check_that_it_shows_passes(router: Path, tmp_path: Path) -> None:
@@ -63,6 +63,26 @@ def test_the_test_that_it_shows_passes(router: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_router.py"]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
+
+
+def test_the_cluster_that_it_shows_is_followed(start: Start, server: Server, tmp_path: Path) -> None:
+    shown = block("python3 -m http.server").replace("\\\n", "")
+    ports = {port: str(free_port()) for port in re.findall(r"http.server (\d+)", shown)}
+    for old, new in ports.items():
+        shown = shown.replace(old, new)
+        server(sys.executable, "-m", "http.server", new, "--bind", "127.0.0.1", port=int(new))
+    fill, run = (next(line for line in shown.splitlines() if line.startswith(each)) for each in ("printf", "twistd"))
+    subprocess.run(fill, shell=True, check=True, cwd=tmp_path)
+    cluster = run.partition("--cluster '")[2].rstrip("'").replace("file:", f"file:{tmp_path}/")
+    proxy = start(block('def proxy(data):\n        return {"remote": "users"}'), "--cluster", cluster)
+    proxy.wait_for_log("cluster users: 2 targets")
+    for _ in range(6):
+        assert proxy.ask(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 OK")
+    assert {record["target"] for record in proxy.records(6)} == {f"127.0.0.1:{port}" for port in ports.values()}
+    changed = tmp_path / "changed"
+    changed.write_text((tmp_path / "targets").read_text().splitlines()[0])
+    changed.rename(tmp_path / "targets")
+    proxy.wait_for_log("cluster users: 1 targets, 0 added, 1 removed")
 
 
 def test_the_demo_answers_the_commands_that_it_prints(start: Start) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import until
 from tests.system.conftest import Start, Twistd, answers, free_port, read_all
 
+pytestmark = pytest.mark.slow
+
 WAITS = "def proxy(data):\n    return {'close': b'done: ' + data} if data.endswith(b'.') else None\n"
 
 
@@ -75,7 +77,7 @@ def test_term_closes_what_is_left_after_its_limit(start: Start) -> None:
     with opened(proxy) as client:
         proxy.signal(signal.SIGTERM)
         assert read_all(client) == b""
-    assert proxy.wait() == 0
+    assert proxy.wait() == 1
     [record] = proxy.records(1)
     assert record["outcome"] == "drained"
 
@@ -136,7 +138,7 @@ def test_a_second_term_ends_it_now(start: Start) -> None:
         proxy.signal(signal.SIGTERM)
         wait_until_it_refuses(proxy, port)
         proxy.signal(signal.SIGTERM)
-        assert proxy.wait() == 0
+        assert proxy.wait() == 1
     assert [record["outcome"] for record in proxy.records(1)] == ["drained"]
 
 
@@ -148,7 +150,7 @@ def test_term_after_quit_sets_the_limit(start: Start) -> None:
         wait_until_it_refuses(proxy, port)
         proxy.signal(signal.SIGTERM)
         assert read_all(client) == b""
-    assert proxy.wait() == 0
+    assert proxy.wait() == 1
 
 
 def test_hup_takes_the_new_router_and_leaves_clients_with_theirs(start: Start) -> None:
@@ -160,6 +162,16 @@ def test_hup_takes_the_new_router_and_leaves_clients_with_theirs(start: Start) -
         assert proxy.ask(b"x") == b"new"
         old.sendall(b".")
         assert read_all(old) == b"done: a."
+
+
+def test_hup_tries_the_new_router_in_the_shadow_first_if_there_are_to_be_canaries(start: Start) -> None:
+    proxy = start(reject("old"), "--canary", "2", "--canary-differences", "2")
+    assert proxy.ask(b"x") == b"old"
+    (proxy.folder / "router.py").write_text(reject("newer"))
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_for_log("canary: the new router runs in the shadow for 2 sessions")
+    assert [proxy.ask(b"x"), proxy.ask(b"x"), proxy.ask(b"x")] == [b"old", b"old", b"newer"]
+    proxy.wait_for_log("canary: router is taken after 2 sessions, of which it decided 2 otherwise")
 
 
 def test_hup_reads_what_the_router_imports_too_or_nothing_of_it(start: Start, tmp_path: Path) -> None:

@@ -13,22 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.system.conftest import Twistd, read_all, twistd_command
+from tests.system.conftest import Twistd, read_all
+from tests.system.systemd import PASS, script
+from tests.system.workers import crew
+
+pytestmark = pytest.mark.slow  # each of them starts processes of its own
 
 ROUTER = "def proxy(data):\n    return {'close': b'served: ' + data}\n"
-#: What systemd does between fork and exec: the sockets get the numbers from 3 on, the variables the process's number.
-PASS = """\
-import os, sys
-descriptors = [int(each) for each in sys.argv[1].split(",")]
-for at, descriptor in enumerate(descriptors):
-    os.dup2(descriptor, 100 + at)
-for at in range(len(descriptors)):
-    os.dup2(100 + at, 3 + at)
-    os.close(100 + at)
-os.environ.setdefault("LISTEN_PID", str(os.getpid()))
-os.environ["LISTEN_FDS"] = str(len(descriptors))
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 Activate = Callable[..., Twistd]
 
 
@@ -83,11 +74,6 @@ def activate(tmp_path: Path) -> Iterator[Activate]:
         if each.process.poll() is None:
             each.process.kill()
         each.process.wait()
-
-
-def script() -> list[str]:
-    command = twistd_command()
-    return command if len(command) == 1 else command[1:]
 
 
 def ask(sock: socket.socket, data: bytes = b"x", header: bytes = b"") -> bytes:
@@ -272,3 +258,20 @@ def test_one_socket_is_for_one_listener(
         proxy, 1
     )
     assert len(proxy.log().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", ["INET", "UNIX"])
+def test_workers_share_a_socket(activate: Activate, sockets: dict[str, socket.socket], domain: str) -> None:
+    sock = sockets[domain]
+    listen = f"systemd:domain={domain}:index=0"
+    proxy = activate([sock], "proxymux", "--router", "router.py", "--workers", "2", "--listen", listen)
+    workers = crew(proxy, 2)
+    os.kill(min(workers), signal.SIGKILL)
+    assert {ask(sock) for _ in range(10)} == {b"served: x"}
+    workers = crew(proxy, 2, {min(workers)})
+    proxy.signal(signal.SIGUSR2)
+    crew(proxy, 2, workers)
+    assert {ask(sock) for _ in range(10)} == {b"served: x"}
+    proxy.signal(signal.SIGTERM)
+    assert "Traceback" not in has_ended(proxy)

@@ -15,6 +15,8 @@ import pytest
 from tests.conftest import until
 from tests.system.conftest import Start, Twistd, read_all, twistd_command
 
+pytestmark = pytest.mark.slow  # each of them starts processes of its own
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} ")
 #: Says something by each of the ways in which a router may, and fails if it is told to.
 ROUTER = r"""

@@ -14,7 +14,7 @@ import pytest
 from proxymux.errors import ConfigError
 from proxymux.gateway.keys import SecretSource
 from proxymux.gateway.settings import SECRET_VARIABLE, GatewaySettings
-from proxymux.tap.gateway import Gateway, Options, makeService
+from proxymux.tap.gateway import Gateway, Options, make, makeService
 from tests.tap.test_options import SHARED
 from tests.test_settings import DEFAULTS
 
@@ -89,12 +89,14 @@ OWN: dict[str, tuple[list[str], str]] = {
     "--key-file": (["keys", "KID BASE64", "first seals"], ""),
     "--legacy": (["old tokens", "on or off"], "on"),
     "--audience": (["token", "name"], "none"),
+    "--once-without-etcd": (["one-time tokens", "--fleet", "refuse or local"], "refuse"),
     "--addr": (["HOST:PORT"], "0.0.0.0:0"),
     "--reuse": (["port", "1"], "0"),
     "--retry": (["attempts in all"], "1"),
     "--timeout": (["seconds", "attempt"], "3"),
     "--buffer": (["bytes", "1024 to 16777216"], "65536"),
     "--max-failures": (["a minute", "off"], "600"),
+    "--pprof": (["endpoint", "profiling", "127.0.0.1"], "off"),
     "--gateway-pidfile": (["file", "number", "off"], "gateway.pid"),
     "--digest": (["md5", "sha256", "pbkdf2", "Repeatable"], "md5"),
     "--allow-target": (["CIDR[:PORTS]", "Repeatable"], "all"),
@@ -146,7 +148,9 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
         "timeout": 3.0,
         "buffer": 65536,
         "max_failures": 600,
+        "pprof": None,
         "audience": None,
+        "once_without_etcd": "refuse",
         "key_file": None,
         "gateway_pidfile": str(folder / "gateway.pid"),
         "allow_target": (),
@@ -167,6 +171,7 @@ def test_the_defaults_are_those_of_the_contract(folder: Path) -> None:
         (["--buffer", "1024"], "buffer", 1024),
         (["--buffer", "16777216"], "buffer", 16 << 20),
         (["--max-failures", "1"], "max_failures", 1),
+        (["--pprof", "6060"], "pprof", "6060"),
         (["--max-failures", "off"], "max_failures", None),
         (["--audience", "eu"], "audience", "eu"),
         (["--gateway-pidfile", "off"], "gateway_pidfile", None),
@@ -285,6 +290,19 @@ def test_what_cannot_be_started_says_so(
     said = complaint(*arguments, "--addr", "127.0.0.1:0", start=True)
     for word in words:
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        (["--once-without-etcd", "local"], True),
+        ([], False),
+        (["--once-without-etcd", "local", "--fleet", "etcd://127.0.0.1:2379/fleet/"], False),
+    ],
+)
+def test_what_has_no_effect_without_a_fleet_is_said(arguments: list[str], warned: bool) -> None:
+    service = make(settings("--secret-file", "secret", "--addr", "127.0.0.1:0", *arguments))
+    assert ("--once-without-etcd: has no effect without --fleet" in service.warnings) == warned
 
 
 # The secret

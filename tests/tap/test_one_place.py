@@ -16,6 +16,7 @@ from proxymux.pool.settings import PoolSettings
 from proxymux.router.settings import RouterSettings
 from proxymux.service import ProxyService
 from proxymux.settings import Settings, non_empty
+from proxymux.supervisor.supervisor import Supervisor
 from proxymux.tap.gateway import Options as GatewayOptions
 from proxymux.tap.keywords import takes
 from proxymux.tap.options import SettingsOptions
@@ -130,7 +131,7 @@ def test_a_keyword_has_a_type(tmp_path: Path) -> None:
     router = tmp_path / "router.py"
     router.write_text("def proxy(data):\n    return None\n")
     service = Router(str(router), listen=LOOPBACK, max_connections=5, tcp_keepalive="off", send_proxy="v2", shadow=None)
-    assert_type(service, ProxyService)
+    assert_type(service, ProxyService | Supervisor)
     with pytest.raises(ConfigError, match=r"^--listen: 8000 is not accepted; "):
         Router(str(router), listen=8000)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^--relay: 'magic' is not accepted; "):

@@ -87,21 +87,31 @@ def help_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     return found
 
 
-#: The options that every service has (A1, but for --workers, --admin and --cluster, which are to come), with words that
-#: their help must have and their default.
+#: The options that every service has (A1, but for --cluster, which is to come), with words that their help must have
+#: and their default.
 SHARED: dict[str, tuple[list[str], str]] = {
     "--listen": (["endpoint", "haproxy:", "tls:PATH:", "Repeatable"], ""),
     "--trust-proxy": (["CIDR", "haproxy:", "Repeatable"], "loopback"),
     "--allow": (["CIDR", "Repeatable"], "all"),
     "--deny": (["CIDR", "--allow", "Repeatable"], ""),
+    "--cluster": (["SOURCE", "file:", "srv://", "etcd://", "consul://", "policy", "health", "Repeatable"], ""),
     "--deny-file": (["file", "CIDR", "#", "HUP", "Repeatable"], ""),
+    "--deny-cluster": (["etcd://", "CIDR", "--deny"], "off"),
+    "--fleet": (["etcd://", "instances", "one-time tokens"], "off"),
     "--max-connections": (["clients"], "off"),
     "--max-per-client": (["clients", "address"], "off"),
+    "--max-rate": (["new clients", "address", "/64", "off"], "off"),
     "--decide-timeout": (["seconds"], "30"),
     "--max-buffer": (["bytes"], "65536"),
     "--backlog": (["queue"], "4096"),
     "--idle-timeout": (["seconds", "0 is off"], "0"),
+    "--rate": (["bytes", "a second", "each direction", "off"], "off"),
+    "--workers-by-cpu": (["worker", "CPU"], "off"),
+    "--workers": (["processes", "supervisor", "USR2", "1 to 32", "auto"], "off"),
+    "--rollover-timeout": (["seconds", "replaced"], "off"),
     "--drain-timeout": (["seconds", "TERM", "INT"], "10"),
+    "--queue-limit": (["clients", "wait", "held"], "1024"),
+    "--queue-timeout": (["seconds", "wait"], "30"),
     "--send-proxy": (["v1", "v2"], "off"),
     "--tls-client-ca": (["PEM file", "authorities", "must show"], "none demanded"),
     "--tls-crl": (["PEM file", "revoked"], "none"),
@@ -111,8 +121,16 @@ SHARED: dict[str, tuple[list[str], str]] = {
     "--tls-key-password-file": (["file", "password", "encrypted"], "none"),
     "--tls-ca": (["PEM file", "upstreams", "verified"], "OpenSSL's trust store"),
     "--tls-cert": (["PEM file", "upstreams", "shown"], "none"),
+    "--admin": (["endpoint", "metrics", "127.0.0.1"], "off"),
+    "--admin-token-file": (["token", "POST", "HUP"], "none: they are refused"),
+    "--admin-host": (["--admin", "Repeatable"], "none"),
     "--access-log": (["file", "-", "JSON"], "off"),
+    "--capture": (["folder", "first bytes", "users' data"], "off"),
+    "--capture-limit": (["files"], "1000"),
     "--log-level": (["debug", "info", "warn", "error"], "info"),
+    "--log-format": (["text", "json"], "text"),
+    "--log-syslog": (["syslog", "/dev/log"], "off"),
+    "--log-facility": (["daemon", "local0"], "daemon"),
     "--relay": (["auto", "transport"], "auto"),
     "--tcp-keepalive": (["seconds", "probed", "off"], "off"),
     "--tcp-user-timeout": (["seconds", "unacknowledged", "off"], "off"),
@@ -120,6 +138,8 @@ SHARED: dict[str, tuple[list[str], str]] = {
 OWN: dict[str, tuple[list[str], str]] = {
     "--host": (["address"], "0.0.0.0"),
     "--port": (["port"], "5432"),
+    "--canary": (["sessions", "reloaded router", "shadow"], "off"),
+    "--canary-differences": (["sessions", "otherwise"], "0"),
 }
 WITHOUT_DEFAULT: dict[str, list[str]] = {
     "--check": ["check", "without listening"],
@@ -206,11 +226,18 @@ def test_the_router_has_an_old_name(option: str) -> None:
         (["--max-connections", "5"], "max_connections", 5),
         (["--max-connections", "off"], "max_connections", None),
         (["--max-per-client", "5"], "max_per_client", 5),
+        (["--max-rate", "5/60"], "max_rate", (5, 60.0)),
         (["--decide-timeout", "0.5"], "decide_timeout", 0.5),
+        (["--workers", "4"], "workers", 4),
+        (["--workers", "4", "--workers-by-cpu", "on"], "workers_by_cpu", True),
+        (["--rollover-timeout", "60"], "rollover_timeout", 60.0),
         (["--max-buffer", "100"], "max_buffer", 100),
         (["--backlog", "100"], "backlog", 100),
         (["--idle-timeout", "60"], "idle_timeout", 60.0),
+        (["--rate", "1000"], "rate", 1000),
         (["--drain-timeout", "0"], "drain_timeout", 0.0),
+        (["--queue-limit", "5"], "queue_limit", 5),
+        (["--queue-timeout", "5"], "queue_timeout", 5.0),
         (["--send-proxy", "v2"], "send_proxy", "v2"),
         *[
             ([f"--tls-{name}", "/a.pem"], f"tls_{name.replace('-', '_')}", "/a.pem")
@@ -220,7 +247,15 @@ def test_the_router_has_an_old_name(option: str) -> None:
         (["--tls-alpn", "h2,http/1.1"], "tls_alpn", ("h2", "http/1.1")),
         (["--tls-allow", "alice", "--tls-allow", "DNS:web.example"], "tls_allow", ("alice", "DNS:web.example")),
         (["--access-log", "-"], "access_log", "-"),
+        (["--admin", "9090"], "admin", "9090"),
+        (["--admin-host", "a.example", "--admin-host", "b"], "admin_host", ("a.example", "b")),
+        (["--capture", "/var/samples"], "capture", "/var/samples"),
+        (["--capture-limit", "7"], "capture_limit", 7),
         (["--log-level", "debug"], "log_level", "debug"),
+        (["--log-format", "json"], "log_format", "json"),
+        (["--log-syslog", "/dev/log"], "log_syslog", "/dev/log"),
+        (["--log-syslog", "127.0.0.1:514"], "log_syslog", ("127.0.0.1", 514)),
+        (["--log-facility", "local0"], "log_facility", "local0"),
         (["--relay", "transport"], "relay", "transport"),
         (["--tcp-keepalive", "15"], "tcp_keepalive", 15),
         (["--tcp-user-timeout", "1.5"], "tcp_user_timeout", 1.5),
@@ -379,6 +414,11 @@ def test_an_option_near_one_that_there_is_names_it(complaint: Complain, given: s
         (["--router", "router.py", "--deny-file", "."], "--deny-file: .: Is a directory; "),
         (["--router", "router.py", "--deny-file", "denied"], "--deny-file: denied, line 2: 'nonsense' is not "),
         (["--router", "router.py", "--deny-file", "binary"], "--deny-file: binary: not a text file; "),
+        *[
+            (["--router", "router.py", option, given], f"{option}: ")
+            for option in ("--fleet", "--deny-cluster")
+            for given in ("", "nonsense", "10.0.0.1:2379", "etcd://10.0.0.1:2379", "etcd://u:s3cret@h:99999/p/")
+        ],
         (
             ["--router", "router.py", "--access-log", "/nowhere/access.log"],
             "--access-log: /nowhere/access.log: there is no folder /nowhere; ",
@@ -602,3 +642,44 @@ def test_help_and_bad_options_load_nothing_heavy(folder: Path, arguments: list[s
         check=False,
     )
     assert ended.stderr.splitlines()[-1] == f"status {status} loaded []"
+
+
+@pytest.mark.parametrize("option", ["fleet", "deny-cluster"])
+def test_the_options_do_not_keep_the_password_of_an_etcd(option: str) -> None:
+    url = "etcd://root:s3cret@10.0.0.1:2379/prefix/"
+    options = parse("--router", "router.py", f"--{option}", url)
+    assert "s3cret" not in str(dict(options))
+    assert "s3cret" not in repr(options.settings)
+    assert vars(options.settings)[option.replace("-", "_")] == url
+
+
+def test_nor_do_they_keep_that_of_a_cluster() -> None:
+    clusters = ["users=etcd://root:s3cret@10.0.0.1:2379/users/", "shops=consul://10.0.0.2/shop?token=s3cret"]
+    options = parse("--router", "router.py", *(f"--cluster={each}" for each in clusters))
+    assert "s3cret" not in str(dict(options))
+    assert "s3cret" not in repr(options.settings)
+    assert [f"{each.name}={each.source}" for each in options.settings.cluster] == clusters
+    assert options.arguments[2:] == [f"--cluster={each}" for each in clusters]  # by these workers make theirs
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("etcd://root:s3cret@10.0.0.1:2379/users/", "NAME=SOURCE is accepted"),
+        ("etcd://root:s3cret=@10.0.0.1:2379/users/", "what stands before the first = is no name"),
+        ("users=etcd://root:s3cret@10.0.0.1:99999/users/", "users: "),
+        ("users=etcd://root:x;s3cret=@10.0.0.1:2379/users/", "users: what stands behind a ; is no option"),
+        ("users=etcd://root:x;s3cret@10.0.0.1:2379/", "users: what stands behind a ; is no option"),
+        ("users=redis://:s3cret@10.0.0.1:6379/", "users: 'redis://' begins no source"),
+        ("users=consul://10.0.0.1/users?token=s3cret&colour=red", "users: "),
+    ],
+)
+def test_a_bad_cluster_is_not_shown_with_its_password(complaint: Complain, given: str, words: str) -> None:
+    line = complaint("--router", "router.py", "--cluster", given, start=True)
+    assert line.startswith(f"proxymux: --cluster: {words}")
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize("option", ["--fleet", "--deny-cluster"])
+def test_a_bad_address_of_an_etcd_is_not_shown_with_its_password(complaint: Complain, option: str) -> None:
+    assert "s3cret" not in complaint("--router", "router.py", option, "etcd://u:s3cret@h:99999/p/", start=True)

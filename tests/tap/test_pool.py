@@ -11,10 +11,14 @@ import pytest
 
 from proxymux import Multiplexer
 from proxymux.errors import ConfigError
+from proxymux.pool.exclusive import ExclusiveLeases
+from proxymux.pool.pool import Pool
+from proxymux.service import ProxyService
 from proxymux.tap.pool import Options
 
 LISTEN = ("--listen", "tcp:0:interface=127.0.0.1")
 TWO = ("--target", "127.0.0.1:1", "--target", "127.0.0.1:2")
+CLUSTER = ("--target", "users", "--cluster", "users=127.0.0.1:1")
 ENVIRONMENT = {
     "LOCAL_HOST": "127.0.0.1",
     "LOCAL_PORT": "0",
@@ -60,10 +64,25 @@ def parse(*arguments: str) -> Any:
         ((*TWO, "--max-connections", "2", "--mode", "funnel", "--codec", "raw"), "funnel"),
         ((*TWO, "--mode", "proxy"), "proxy"),
         ((*TWO[:2], "--mode", "funnel", "--codec", "resp"), "funnel"),
+        (CLUSTER, "funnel"),
+        ((*CLUSTER, *TWO), "funnel"),
+        ((*CLUSTER, "--max-connections", "1"), "funnel"),
+        ((*CLUSTER, "--mode", "proxy"), "proxy"),
+        ((*CLUSTER, "--workers", "3"), "funnel"),
     ],
 )
 def test_the_numbers_make_the_mode_unless_it_is_said(arguments: tuple[str, ...], mode: str) -> None:
     assert parse(*LISTEN, *arguments).settings.chosen_mode == mode
+
+
+def test_workers_divide_targets_but_no_clusters() -> None:
+    def share(*arguments: str) -> list[str]:
+        settings = parse(*LISTEN, *arguments, "--workers", "2").settings.share_of(2, 2)
+        assert settings.workers is None
+        return [str(each.address) for each in settings.target]
+
+    assert share(*TWO) == ["127.0.0.1:2"]
+    assert share(*TWO, *CLUSTER) == ["127.0.0.1:1", "127.0.0.1:2", "users"]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +92,9 @@ def test_the_numbers_make_the_mode_unless_it_is_said(arguments: tuple[str, ...],
         (TWO, "--listen: missing"),
         ((*LISTEN, "--target", "nonsense"), "--target: "),
         ((*LISTEN, *TWO, "--mode", "fifo"), "--mode: fifo has one target, not 2"),
+        ((*LISTEN, *CLUSTER, "--mode", "fifo"), "--mode: fifo has one target, and a cluster has any number of them"),
+        ((*LISTEN, "--target", "users;tls"), "--target: 'users;tls': users is not host:port, and a cluster has no"),
+        ((*LISTEN, *TWO, "--workers", "3"), "--workers: 3 share 2 upstreams"),
         ((*LISTEN, *TWO, "--mode", "lifo"), "--mode: 'lifo' is not accepted; proxy, fifo or funnel is"),
         ((*LISTEN, *TWO, "--async"), "--async: needs to know where replies end"),
         ((*LISTEN, *TWO, "--mode", "funnel"), "--mode: in funnel mode requests go to several upstreams"),
@@ -94,6 +116,7 @@ def test_the_numbers_make_the_mode_unless_it_is_said(arguments: tuple[str, ...],
         ((*LISTEN, *TWO, "--database", "1"), "--database: is for --codec resp, in fifo and funnel mode"),
         ((*LISTEN, *TWO, "--auth-file", "f", "--codec", "http"), "--auth-file: is for --codec resp, in fifo and"),
         ((*LISTEN, *TWO, "--codec", "resp", "--mode", "proxy", "--auth-file", "f"), "--auth-file: is for --codec resp"),
+        ((*LISTEN, *TWO, "--mode", "funnel", "--rate", "1000"), "--rate: is for proxy mode"),
         ((*LISTEN, *TWO, "--config-object", "no_such:thing"), "--config-object: no_such"),
         ((*LISTEN, *TWO, "more"), "more: is no option"),
     ],
@@ -108,16 +131,16 @@ def test_a_mistake_is_one_line_and_status_1(
     assert err.startswith(f"proxymux: {complaint}")
 
 
-def test_send_proxy_is_for_a_client_that_has_an_upstream_alone() -> None:
-    options = parse(*LISTEN, *TWO, "--mode", "proxy", "--send-proxy", "v2")
-    assert options.settings.send_proxy == "v2"
+def test_send_proxy_and_rate_are_for_a_client_that_has_an_upstream_alone() -> None:
+    options = parse(*LISTEN, *TWO, "--mode", "proxy", "--send-proxy", "v2", "--rate", "1000")
+    assert (options.settings.send_proxy, options.settings.rate) == ("v2", 1000)
 
 
 def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**ENVIRONMENT, "LOCAL_MAX_CONNECTIONS": "2", "LOG_LEVEL": "1"}.items():
         monkeypatch.setenv(name, value)
     options = parse()
-    assert options.settings.target == ("10.0.0.1:1", "[::1]:2")
+    assert [str(each.address) for each in options.settings.target] == ["10.0.0.1:1", "[::1]:2"]
     assert options.settings.listen == ("tcp:0:interface=127.0.0.1",)
     assert options.settings.chosen_mode == "proxy"
     assert (options.settings.max_connections, options.settings.log_level) == (2, "error")
@@ -178,15 +201,18 @@ def test_a_configuration_object_takes_the_environments_place(folder: Path, monke
     monkeypatch.setenv("PROXY_CONNECTIONS_CNT", "nonsense")
     (folder / "settings_of_ours.py").write_text(f"config = {CONFIG!r}\n")
     options = parse("--config-object", "settings_of_ours:config")
-    assert (options.settings.target, options.settings.chosen_mode) == (("10.0.0.9:9",), "fifo")
+    [target] = options.settings.target
+    assert (str(target.address), options.settings.chosen_mode) == ("10.0.0.9:9", "fifo")
 
 
 def test_multiplexer_takes_the_ancestors_object_and_our_settings() -> None:
     service = Multiplexer({**CONFIG, "localServerMaxConnections": 1}, warmup=True, codec="resp", queue_limit=5)
-    assert service.leases is not None
+    assert isinstance(service, ProxyService)
+    assert isinstance(service.leases, ExclusiveLeases)
     assert [str(slot.target) for slot in service.leases.leasing.slots] == ["10.0.0.9:9"]
     service = Multiplexer(target=["127.0.0.1:1", "127.0.0.1:2"], listen="tcp:0:interface=127.0.0.1", codec="http")
-    assert service.leases is not None
+    assert isinstance(service, ProxyService)
+    assert isinstance(service.leases, Pool)
     assert len(service.leases.leasing.slots) == 2
 
 

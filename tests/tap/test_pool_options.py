@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from proxymux.errors import ConfigError
+from proxymux.pool.ancestor import read_pool_settings
 from proxymux.pool.loading import load_codec
 from proxymux.tap.pool import Multiplexer, Options, makeService
 
@@ -179,6 +180,17 @@ def test_what_is_no_codec_is_one_line(capsys: pytest.CaptureFixture[str], name: 
     text = complaint(capsys, "--codec", name)
     assert text.startswith("proxymux: --codec: ")
     assert words in text
+
+
+# Routers of requests
+
+
+def test_a_router_that_names_every_place_needs_no_target() -> None:
+    given = {"listen": "tcp:0", "codec": "resp", "router": "shards.py"}
+    settings = read_pool_settings(given, None, {})
+    assert (settings.target, settings.chosen_mode) == ((), "funnel")
+    with pytest.raises(ConfigError, match="--target: missing"):
+        read_pool_settings({"listen": "tcp:0", "codec": "resp"}, None, {})
 
 
 # Listeners

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
+from proxymux.core.codecs.view import RequestView
 from proxymux.core.excerpt import excerpt
 from proxymux.core.setup import UNCHANGED, Setup, Setups
 from proxymux.errors import BadCodec
@@ -95,6 +96,10 @@ class RequestScanner(Protocol):
 
     A scanner may have the attribute ``is_pinned``.  Once it is True, requests that were found as PLAIN before, but not
     sent yet, are handled as OWN (HTTP, where a reply may show that the client needs an upstream alone).
+
+    It may have the methods ``pack()``, which returns what the scanner of another process needs to go on with the client
+    between two requests, as JSON can hold it, or None if that cannot be said; and ``unpack(packed)``.  The clients of
+    one that has none stay with their worker at a rollover.
     """
 
     #: Bytes to be sent to the client at once (HTTP's 100 Continue); the caller sends them and resets this to ``b""``.
@@ -114,6 +119,17 @@ class RequestScanner(Protocol):
     @property
     def is_between(self) -> bool:
         """True if no request is unfinished."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A request scanner whose clients can be handed over to another process."""
+
+    def pack(self) -> dict[str, Any] | None:
+        """What a scanner there needs to go on with the client; None if that cannot be said."""
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Go on with a client of another process."""
 
 
 class ReplyScanner(Protocol):
@@ -194,7 +210,8 @@ class Codec(Protocol):
     """A protocol: makes the scanners for its clients and upstreams.  Scanners share no state.
 
     A user's codec may leave out ``pipelines``, ``silent_first``, ``ends_at_own``, ``setups``, ``requests_for``,
-    ``rewrites``, ``fence``, ``failure_for`` and ``repeatable``: see :func:`complete`.
+    ``rewrites``, ``fence``, ``failure_for``, ``repeatable``, ``view``, ``key_of`` and ``cut_run``: see
+    :func:`complete`.
     """
 
     #: The name for ``--codec`` and :func:`make_codec`.
@@ -254,6 +271,26 @@ class Codec(Protocol):
         :param data: one request or several, complete.
         """
 
+    def view(self, data: bytes) -> RequestView:
+        """Return what a router sees of a request.
+
+        :param data: one whole request.
+        """
+
+    def key_of(self, data: bytes) -> bytes | None:
+        """Return the key of a request that has exactly one, if it can be told at a glance; else None.
+
+        It is asked for every request of a pool that shards; where it says None, :meth:`view` is asked.
+
+        :param data: one whole request.
+        """
+
+    def cut_run(self, data: bytes) -> list[tuple[int, bytes | None]]:
+        """Return where each request of a run ends, and what :meth:`key_of` says of it.
+
+        :param data: the requests of a :class:`Request` whose ``count`` is more than one.
+        """
+
 
 class CodecBase:
     """A base class with the usual values of a codec's members; a codec sets those that differ."""
@@ -266,6 +303,7 @@ class CodecBase:
     fence = b""
     setups: Setups | None = None
     if TYPE_CHECKING:
+        name: str
 
         def requests(self) -> RequestScanner: ...
 
@@ -280,6 +318,15 @@ class CodecBase:
 
     def repeatable(self, data: bytes) -> bool:
         return False
+
+    def view(self, data: bytes) -> RequestView:
+        return RequestView(data, self.name)
+
+    def key_of(self, data: bytes) -> bytes | None:
+        return None
+
+    def cut_run(self, data: bytes) -> list[tuple[int, bytes | None]]:
+        return _cut(self.requests(), data)
 
 
 class _Completed:
@@ -300,6 +347,11 @@ class _Completed:
         self.failure = codec.failure
         self.repeatable: Callable[[bytes], bool] = getattr(codec, "repeatable", CodecBase().repeatable)
         self._failure_for: Callable[[bytes, str], bytes] | None = getattr(codec, "failure_for", None)
+        self.view: Callable[[bytes], RequestView] = getattr(codec, "view", lambda data: RequestView(data, codec.name))
+        self.key_of: Callable[[bytes], bytes | None] = getattr(codec, "key_of", lambda data: None)
+        self.cut_run: Callable[[bytes], list[tuple[int, bytes | None]]] = getattr(
+            codec, "cut_run", lambda data: _cut(codec.requests(), data)
+        )
 
     def failure_for(self, request: bytes, problem: str) -> bytes:
         return self.failure(problem) if self._failure_for is None else self._failure_for(request, problem)
@@ -316,7 +368,15 @@ _OPTIONAL: Final = (
     "fence",
     "failure_for",
     "repeatable",
+    "view",
+    "key_of",
+    "cut_run",
 )
+
+
+def _cut(scanner: RequestScanner, data: bytes) -> list[tuple[int, bytes | None]]:
+    """Where each request of a run ends: a scanner that is given single bytes finds single requests."""
+    return [(at + 1, None) for at in range(len(data)) if scanner.feed(data[at : at + 1])]
 
 
 def complete(codec: Codec) -> Codec:
@@ -326,7 +386,8 @@ def complete(codec: Codec) -> Codec:
     expected to go on after a refused OWN request.  ``silent_first`` defaults to the value of ``gap``: if the bytes do
     not show where a reply ends, a greeting looks like any reply.  ``setups`` defaults to None, ``requests_for`` to
     ``requests``, ``rewrites`` to False, ``fence`` to none, and ``failure_for`` to ``failure``.  Without ``repeatable``
-    no request is sent twice.
+    no request is sent twice.  ``view`` defaults to one with neither command nor keys, ``key_of`` to none, and
+    ``cut_run`` to what the scanner finds byte by byte.
 
     :param codec: a codec that has all other members.
     """
@@ -356,7 +417,7 @@ def make_codec(name: str, limits: Limits = DEFAULT_LIMITS, **choices: object) ->
     if name not in _CODECS:
         raise BadCodec(f"{excerpt(name)} is no codec: {CODEC_NAMES} are")
     module, kind, arguments = _CODECS[name]
-    # Imported only when needed: a pool uses one codec, and http needs the library h11.
+    # Imported only when needed: a pool uses one codec.
     make = getattr(import_module(f"proxymux.core.codecs.{module}"), kind)
     codec: Codec = make(**arguments, **choices, limits=limits)
     return codec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxymux.core.codecs import CodecBase, Request
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
-from proxymux.core.codecs.pieces import Due, unsolicited
+from proxymux.core.codecs.pieces import Due, Stateless, unsolicited
 from proxymux.errors import BadMessage
 
 
@@ -70,7 +70,7 @@ class _Messages:
         return ends
 
 
-class LengthRequests:
+class LengthRequests(Stateless):
     """Each message of a client is a request."""
 
     interim = b""

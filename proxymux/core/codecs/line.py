@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxymux.core.codecs import CodecBase, Request
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
-from proxymux.core.codecs.pieces import Due, unsolicited
+from proxymux.core.codecs.pieces import Due, Stateless, unsolicited
 from proxymux.errors import BadMessage
 
 
@@ -57,7 +57,7 @@ class _Lines:
         return ends
 
 
-class LineRequests:
+class LineRequests(Stateless):
     """Each line of a client is a request."""
 
     interim = b""

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from proxymux.core.codecs import CodecBase, Request
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
-from proxymux.core.codecs.pieces import Due, unsolicited
+from proxymux.core.codecs.modbus_view import ModbusView
+from proxymux.core.codecs.pieces import Due, Stateless, unsolicited
 from proxymux.errors import BadMessage
 
 #: Bytes of the MBAP header without the unit id: transaction id, protocol id, length, of two bytes each.
@@ -68,6 +69,9 @@ class ModbusCodec(CodecBase):
         """Return an exception reply; it has no room for the problem."""
         function = request[_HEADER - 1] | _IS_EXCEPTION
         return request[:4] + b"\0\3" + request[_PREFIX : _PREFIX + 1] + bytes((function, _NO_RESPONSE))
+
+    def view(self, data: bytes) -> ModbusView:
+        return ModbusView(data)
 
 
 class _Messages:
@@ -125,7 +129,7 @@ def _length(header: bytes) -> int:
     return length
 
 
-class ModbusRequests:
+class ModbusRequests(Stateless):
     """Finds the requests of one client."""
 
     interim = b""

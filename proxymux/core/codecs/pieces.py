@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from proxymux.errors import BadMessage
 
 
@@ -94,6 +96,7 @@ class Block:
         return -1 if self.left == 1 and data[size - 1] != 13 else size
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Due:
     """A base class of reply scanners: counts the replies that are due, and has no quick scan, end by FIN or silence."""
 
@@ -127,3 +130,15 @@ def unsolicited(finished: list[int]) -> BadMessage:
     bad = BadMessage("a reply came that nothing was sent for")
     bad.finished = finished
     return bad
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Stateless:
+    """A request scanner that remembers nothing of its client from request to request."""
+
+    def pack(self) -> dict[str, Any] | None:
+        """What a scanner in another process needs to go on with the client, between two requests."""
+        return {}
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Go on with a client of another process."""

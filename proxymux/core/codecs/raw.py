@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from proxymux.core.codecs import CodecBase, Request
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
-from proxymux.core.codecs.pieces import Due, unsolicited
+from proxymux.core.codecs.pieces import Due, Stateless, unsolicited
 
 
 class RawCodec(CodecBase):
@@ -31,7 +31,7 @@ class RawCodec(CodecBase):
         return RawReplies()
 
 
-class RawRequests:
+class RawRequests(Stateless):
     """Each chunk of a client is a request."""
 
     interim = b""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxymux.core.admission import Network
-from proxymux.core.target import InetTarget, parse_address
+from proxymux.core.target import ClusterName, InetTarget, parse_address
 from proxymux.errors import BadAddress, BadToken
 from proxymux.printable import printable
 
@@ -30,7 +30,7 @@ _MEANINGS: Final = {
 class Claims:
     """What a token says.  Times are in seconds since the epoch; None is no limit.
 
-    :param targets: tried in this order.
+    :param targets: addresses and names of clusters, tried in this order.
     :param expires: the time after which the token is not valid.
     :param not_before: the time before which it is not valid.
     :param clients: the network that the client's address must be in.
@@ -39,7 +39,7 @@ class Claims:
     :param key: the id of the key that sealed the token; None for an old token.
     """
 
-    targets: tuple[InetTarget, ...]
+    targets: tuple[InetTarget | ClusterName, ...]
     expires: int | None = None
     not_before: int | None = None
     clients: Network | None = None

@@ -3,14 +3,14 @@
 key ‖ nonce = HKDF-SHA256(key of kid, salt16, info ``proxymux token v1``, 44 bytes); the associated data is
 ``pm1.<kid>.``; the plaintext is a JSON object:
 
-=====  ===========================================================================
-``t``  target: ``host:port``, or a list of them, to be tried in order
+=====  =====================================================================================
+``t``  target: ``host:port`` or the name of a cluster; or a list of them, to be tried in order
 ``e``  expiry, in seconds since the epoch
 ``n``  not before, likewise; optional, as are all that follow
 ``c``  CIDR that the client's address must be in
 ``a``  audience: the name that the gateway must have
 ``j``  id of a one-time token
-=====  ===========================================================================
+=====  =====================================================================================
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from proxymux.core.admission import Network, parse_network
-from proxymux.core.target import InetTarget
-from proxymux.core.token import MAX_TOKEN, Claims, read_address, strict_base64
+from proxymux.core.target import ClusterName, InetTarget, parse_remote
+from proxymux.core.token import MAX_TOKEN, Claims, strict_base64
 from proxymux.errors import BadAddress, BadKeys, BadToken
 
 PREFIX: Final = b"pm1."
@@ -159,11 +159,21 @@ def _read(plain: bytes, kid: str) -> Claims:
     )
 
 
-def _targets(value: object) -> tuple[InetTarget, ...]:
+def _targets(value: object) -> tuple[InetTarget | ClusterName, ...]:
     listed = value if isinstance(value, list) else [value]
     if not 1 <= len(listed) <= MAX_TARGETS:
         raise BadToken(f"its targets are not 1 to {MAX_TARGETS}")
-    return tuple(read_address(each) for each in listed)
+    return tuple(map(_target, listed))
+
+
+def _target(text: object) -> InetTarget | ClusterName:
+    try:
+        target = parse_remote(text)
+    except BadAddress:
+        target = None
+    if not isinstance(target, (InetTarget, ClusterName)):
+        raise BadToken("what it holds is neither host:port nor the name of a cluster")
+    return target
 
 
 def _time(claims: Mapping[str, object], name: str) -> int | None:

@@ -43,15 +43,24 @@ class ReplayCache:
         """
         assert claims.once is not None
         assert claims.expires is not None
+        self.spend_id(claims.key, claims.once, claims.expires, now)
+
+    def spend_id(self, key: str | None, once: str, expires: float, now: float) -> None:
+        """As :meth:`spend`, for a token of which only this is known.
+
+        :param key: the id of the key that it was sealed with.
+        :param once: the id of the token.
+        :param expires: seconds since the epoch.
+        """
         while self._expiries and self._expiries[0][0] < now:
             self._used.remove(heapq.heappop(self._expiries)[1])
-        token = claims.key, claims.once
+        token = key, once
         if token in self._used:
             raise BadToken("one-time token was used before")
         if len(self._used) >= self._limit:
             raise BadToken(f"more than {self._limit} one-time tokens are to be remembered")
         self._used.add(token)
-        heapq.heappush(self._expiries, (claims.expires + SKEW, token))
+        heapq.heappush(self._expiries, (expires + SKEW, token))
 
 
 @dataclass(frozen=True, slots=True)

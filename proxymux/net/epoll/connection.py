@@ -133,6 +133,12 @@ class EpollConnection:
         return self.send_buffer is None
 
     @property
+    def can_move(self) -> bool:
+        """Whether another process may take the connection: a plain one that neither fails nor is being closed."""
+        is_ending = self.is_broken or self._is_failing or self._timer or self._dropped or self.when_lost
+        return self.handle is None and not is_ending
+
+    @property
     def unsent(self) -> int:
         return self._dropped + (self.send_buffer.unsent if self.send_buffer is not None else 0)
 
@@ -295,7 +301,7 @@ class EpollConnection:
         self.send_buffer = None
         if self._producer is not None:
             self._producer.resumeProducing()
-        if self._flushed is not None and self.send_buffer is None and not self.is_lost:
+        if self._flushed is not None and self.is_flushed and not self.is_lost:
             flushed, self._flushed = self._flushed, None
             flushed()
 
@@ -346,6 +352,9 @@ class EpollConnection:
 
     def close(self) -> None:
         if self.is_lost:
+            return
+        if self.send_buffer is None and self.handle is None:
+            self.close_now()
             return
         self.when_flushed(self._close)
         if not self.is_lost and self._timer is None:
@@ -417,6 +426,13 @@ class EpollConnection:
         owner.lost(reason)
         if self.when_lost is not None:
             self.when_lost()
+
+    def let_go(self) -> None:
+        """Close the descriptor of a connection that another process has taken, and tell nobody."""
+        self.is_lost = self.is_broken = True
+        self.owner = UNOWNED
+        self._flushed = self._producer = None
+        self.sock.close()
 
     def _drop_send_buffer(self) -> None:
         if self.send_buffer is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
 import socket
 from typing import Final
 
-from proxymux.core.target import Target, UnixTarget
+from proxymux.core.target import Address, UnixTarget
 from proxymux.net.connection import EARLY
 from proxymux.net.epoll.connection import EpollConnection
 from proxymux.net.epoll.hub import ENDINGS, Hub
@@ -16,6 +17,9 @@ from proxymux.net.happy_eyeballs import DialListener
 from proxymux.net.socket_options import SocketOptions
 
 _STREAM: Final = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)  # every system with epoll has it
+#: The local port is taken when the target is known, so one may serve for several targets.  Python has the name from
+#: 3.12; the number is Linux's, as epoll is.
+_BIND_ADDRESS_NO_PORT: Final = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 
 
 class SocketAttempt:
@@ -30,7 +34,7 @@ class SocketAttempt:
     __slots__ = ("_fd", "_hub", "_listener", "_peer", "_sock")
 
     def __init__(
-        self, hub: Hub, socket_options: SocketOptions, target: Target, bind: str | None, listener: DialListener
+        self, hub: Hub, socket_options: SocketOptions, target: Address, bind: str | None, listener: DialListener
     ) -> None:
         self._hub = hub
         self._listener: DialListener | None = listener
@@ -40,7 +44,7 @@ class SocketAttempt:
         except OSError as problem:
             self._fail(problem)
 
-    def _begin(self, target: Target, bind: str | None, socket_options: SocketOptions) -> None:
+    def _begin(self, target: Address, bind: str | None, socket_options: SocketOptions) -> None:
         address: str | tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
         if isinstance(target, UnixTarget):
             address = target.path
@@ -55,6 +59,8 @@ class SocketAttempt:
             self._sock = sock = socket.SocketType(family, _STREAM)
             socket_options.apply(sock)
             if bind is not None:
+                with contextlib.suppress(OSError):  # without it there are fewer ports
+                    sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((bind, 0))
         number = sock.connect_ex(address)
         if number not in (0, errno.EINPROGRESS):
@@ -70,11 +76,10 @@ class SocketAttempt:
         assert sock is not None
         assert listener is not None
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events & ENDINGS else 0
-        problem = OSError(number, os.strerror(number))
         if number not in (0, errno.ECONNRESET):
             self._hub.close(sock, self._fd)
             self._sock = None
-            self._fail(problem)
+            self._fail(OSError(number, os.strerror(number)))
             return
         self._sock = self._listener = None
         connection = EpollConnection(self._hub, sock, EARLY, self._peer, is_patient=True, is_watched=True)
@@ -82,7 +87,8 @@ class SocketAttempt:
         connection.is_ending = bool(events & ENDINGS)
         listener.connected(connection)
         if number:
-            connection.fail(problem)  # the peer has accepted the connection and reset it at once
+            # The peer has accepted the connection and reset it at once.
+            connection.fail(OSError(number, os.strerror(number)))
 
     def _fail(self, problem: OSError) -> None:
         listener, self._listener = self._listener, None

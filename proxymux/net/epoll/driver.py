@@ -7,11 +7,12 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
-from proxymux.core.target import Target
+from proxymux.core.target import Address
 from proxymux.net.connection import Connection
 from proxymux.net.epoll.accepting import EpollAccepting
 from proxymux.net.epoll.connection import EpollConnection
 from proxymux.net.epoll.dialling import SocketAttempt
+from proxymux.net.epoll.handover import EpollMover
 from proxymux.net.epoll.hub import Hub
 from proxymux.net.epoll.pipes import Pipes
 from proxymux.net.epoll.relay import join_sockets
@@ -45,6 +46,7 @@ class EpollDriver:
         self._hub = Hub(self.reactor, self.timers, log, buffer_size)
         self._pipes = Pipes()
         self.call_soon = self._hub.call_soon
+        self.mover = EpollMover(self._hub, self._pipes)
 
     def accept(
         self, port: IListeningPort, factory: IProtocolFactory, accepted: Callable[[Connection], None] | None
@@ -56,11 +58,11 @@ class EpollDriver:
         if own is not None:
             EpollAccepting(self._hub, own, self.gate, accepted)
 
-    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
+    def dial(self, target: Address, bind: str | None, listener: DialListener) -> Attempt:
         return SocketAttempt(self._hub, self._socket_options, target, bind, listener)
 
     def join(self, client: Connection, upstream: Connection, options: JoinOptions) -> Exchange:
-        if isinstance(upstream, EpollConnection):
+        if options.rate is None and isinstance(upstream, EpollConnection):
             plain = client if isinstance(client, EpollConnection) else self._take_over(client)
             if plain is not None:
                 return join_sockets(self.timers, self._hub, self._pipes, plain, upstream, options)

@@ -62,6 +62,15 @@ class Pipe:
         while self.held:
             self.held -= os.splice(self.reader, sink, self.held, flags=FLAGS)
 
+    def empty(self) -> bytes:
+        """Remove and return all that is in the pipe."""
+        data = b""
+        while self.held:
+            read = os.read(self.reader, self.held)
+            self.held -= len(read)
+            data += read
+        return data
+
     def acquire(self) -> Pipe:
         """Count one more user of the pipe."""
         self._users += 1

@@ -54,13 +54,13 @@ def join_sockets(
 class EpollFlow(Flow):
     """The flow of bytes from one plain socket to another.  The hub tells it of its socket's events."""
 
-    __slots__ = ("_fd", "_hub", "_is_bulk", "_pipes", "_source")
-
-    connection: EpollConnection
-    sink: EpollConnection
+    __slots__ = ("_fd", "_hub", "_is_bulk", "_pipes", "_source", "plain", "plain_sink")
 
     def __init__(self, connection: EpollConnection, sink: EpollConnection, hub: Hub, pipes: Pipes | None) -> None:
         super().__init__(connection, sink)
+        #: The connection and the sink, as what they are here.
+        self.plain = connection
+        self.plain_sink = sink
         self._hub = hub
         self._pipes = pipes
         self._fd = connection.fd
@@ -68,18 +68,18 @@ class EpollFlow(Flow):
         self._is_bulk = False
 
     def go(self) -> None:
-        if not self.connection.is_lost:
+        if not self.plain.is_lost:
             self._hub.set_watcher(self._fd, self)
-            if self.connection.is_unread:
-                self.connection.read_again()
+            if self.plain.is_unread:
+                self.plain.read_again()
 
     def leave(self) -> None:
-        if not self.connection.is_lost:
-            self._hub.set_watcher(self._fd, self.connection)
-            self.connection.leave_unread()
+        if not self.plain.is_lost:
+            self._hub.set_watcher(self._fd, self.plain)
+            self.plain.leave_unread()
         super().leave()
 
-    # Called by the other connection, whose producer the flow is
+    # Called by the sink, whose producer the flow is
 
     def pauseProducing(self) -> None:
         """Do nothing: :meth:`pull` looks at the other connection's send buffer before each read."""
@@ -87,46 +87,43 @@ class EpollFlow(Flow):
     def resumeProducing(self) -> None:
         self.pull()
 
-    def stopProducing(self) -> None:
-        """Do nothing: the other flow tells the exchange of the loss."""
-
     # Called by the hub
 
     def ready(self, events: int) -> None:
         """Take note of the socket's events."""
-        if events & _OUT and self.connection.send_buffer is not None:
-            self.connection.flush()
+        if events & _OUT and self.plain.send_buffer is not None:
+            self.plain.flush()
         if events == _USUAL:
             if self.exchange is not None:
                 self.pull()
             return
         if events & ENDINGS and self.exchange is not None:
-            self.connection.note_end(events, self.sink.send_buffer is not None)
+            self.plain.note_end(events, self.plain_sink.send_buffer is not None)
         if events & ~_OUT and self.exchange is not None:
             self.pull()
 
     def abort(self) -> None:
         """Reset the connection, as :meth:`ready` has raised."""
-        self.connection.abort()
+        self.plain.abort()
 
     def pull(self) -> None:
         """Read what has come and send it on the other connection, while that takes it and within :data:`_ROUNDS`."""
         if self._is_bulk:
             self._splice(0)
             return
-        buffer, sink = self._hub.buffer, self.sink
+        buffer, sink = self._hub.buffer, self.plain_sink
         for _ in _ROUNDS:
-            if sink.send_buffer is not None or sink.is_broken or self.connection.is_finished:
+            if sink.send_buffer is not None or sink.is_broken or self.plain.is_finished:
                 return
             try:
                 count = self._source.recv_into(buffer)
             except BlockingIOError:
                 return
             except OSError as error:
-                self.connection.fail(error)
+                self.plain.fail(error)
                 return
             if not count:
-                self.connection.end()
+                self.plain.end()
                 return
             self.last_at = self._hub.now
             if not self.count:
@@ -149,9 +146,9 @@ class EpollFlow(Flow):
                 self._is_bulk = True
                 self._splice(count)
                 return
-            if count < len(buffer) and not self.connection.is_ending:
+            if count < len(buffer) and not self.plain.is_ending:
                 return
-        self.connection.read_again()
+        self.plain.read_again()
 
     def _splice(self, moved: int) -> None:
         """Move what has come to the other socket through a pipe.
@@ -168,19 +165,19 @@ class EpollFlow(Flow):
         pipe.release()
 
     def _splice_through(self, pipe: Pipe, moved: int) -> None:
-        sink = self.sink
+        sink = self.plain_sink
         while moved < _BULK_TURN:
-            if sink.send_buffer is not None or sink.is_broken or self.connection.is_finished:
+            if sink.send_buffer is not None or sink.is_broken or self.plain.is_finished:
                 return
             try:
                 count = pipe.fill(self._fd)
             except BlockingIOError:
                 return
             except OSError as error:
-                self.connection.fail(error)
+                self.plain.fail(error)
                 return
             if not count:
-                self.connection.end()
+                self.plain.end()
                 return
             self.last_at = self._hub.now
             self.count += count  # first_at is set already: a flow begins with a copied byte

@@ -18,15 +18,18 @@ class SendBuffer:
 
     :param sock: the socket that they are sent on.
     :param pipe: holds bytes that have been spliced and not sent, or None.
+    :param data: the first bytes to send.
     """
 
     __slots__ = ("_pieces", "_pipe", "_size", "_sock")
 
-    def __init__(self, sock: socket.SocketType, pipe: Pipe | None = None) -> None:
+    def __init__(self, sock: socket.SocketType, pipe: Pipe | None = None, data: bytes = b"") -> None:
         self._sock = sock
         self._pieces: deque[memoryview] = deque()
         self._size = 0
         self._pipe = pipe.acquire() if pipe is not None else None
+        if data:
+            self.add(data)
 
     def __len__(self) -> int:
         """The number of bytes to send, without those in the pipe."""
@@ -59,6 +62,16 @@ class SendBuffer:
         if self._pipe is not None:
             self._pipe.drain(self._sock.fileno())
             self.drop()
+
+    def take(self) -> bytes:
+        """Remove and return everything, with what is in the pipe."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        if self._pipe is not None:
+            data += self._pipe.empty()
+            self.drop()
+        return data
 
     def drop(self) -> None:
         """Release the pipe: what is still to be sent will not be."""

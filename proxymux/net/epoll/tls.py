@@ -7,15 +7,19 @@ not know the difference.
 from __future__ import annotations
 
 import socket
-from collections import deque
 from typing import Any, Final, Protocol
 
 from proxymux.net.epoll.send_buffer import SendBuffer
+from proxymux.net.epoll.tls_send_buffer import TlsSendBuffer
 from proxymux.net.tls.engine import CLOSED, PIECE, TAKE_SIZE, TlsEngine, TlsError, pointer_to
 from proxymux.net.wording import CUT_IN_HANDSHAKE
 
-#: Encrypted bytes of one read.
+#: Encrypted bytes of one read; and of one from a peer whose bytes hold hardly any plain ones.  Requests for new keys,
+#: of 27 bytes, cost as much as large records, and there is no way to stop between them.
 _READ_SIZE: Final = 1 << 16
+_SMALL_READ: Final = 1 << 12
+#: Reads of one :meth:`TlsSocket.recv_into`.  Two fill a buffer.
+_ROUNDS: Final = (1, 2, 3)
 _in: Final = bytearray(_READ_SIZE)
 _in_pointer = pointer_to(_in)
 
@@ -34,6 +38,9 @@ class Secured(Protocol):
     def may_shake_hands(self) -> bool:
         """True if the handshake may take a step now; otherwise the socket will be read again in a later turn."""
 
+    def read_again(self) -> None:
+        """Read again in a later turn."""
+
 
 class TlsSocket:
     """The methods of a non-blocking stream socket, over TLS.
@@ -45,7 +52,18 @@ class TlsSocket:
     :param connection: is told when the handshake is done, and takes what the kernel did not take.
     """
 
-    __slots__ = ("_connection", "_error", "_is_shut", "_sock", "engine", "fin_is_due", "has_input", "is_truncated")
+    __slots__ = (
+        "_connection",
+        "_error",
+        "_is_shut",
+        "_read_size",
+        "_sock",
+        "engine",
+        "fin_is_due",
+        "has_input",
+        "is_truncated",
+    )
+    __deletable__ = ("_connection",)  # mypyc wants to be told
 
     def __init__(self, sock: socket.SocketType, engine: TlsEngine, connection: Secured) -> None:
         self._sock = sock
@@ -56,6 +74,8 @@ class TlsSocket:
         #: An error that reading has met after bytes that had to be delivered first.
         self._error: OSError | None = None
         self._is_shut = False
+        #: The most encrypted bytes of the next read.
+        self._read_size = _READ_SIZE
         #: FIN is to be sent as soon as everything before it has been.
         self.fin_is_due = False
         #: The peer has sent FIN without close_notify.
@@ -105,11 +125,11 @@ class TlsSocket:
             return self._read_into(pointer, len(buffer))
 
     def _read_into(self, pointer: Any, size: int) -> int:
-        engine, total, is_drained = self.engine, 0, False
-        while True:
+        engine, total, is_drained, read_size = self.engine, 0, False, self._read_size
+        for _ in _ROUNDS:
             while self.has_input:
                 try:
-                    count = engine.read_into(pointer + total, size - total)
+                    count = engine.read_into(pointer + total if total else pointer, size - total)
                 except TlsError as error:
                     self._fail(error)
                     return self._delivered_before(error, total)
@@ -124,7 +144,7 @@ class TlsSocket:
             if is_drained:
                 break
             try:
-                count = self._sock.recv_into(_in)
+                count = self._sock.recv_into(_in, read_size)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -136,9 +156,15 @@ class TlsSocket:
             engine.put(_in_pointer, count)
             self.has_input = True
             # Where the peer has ended, no event will report the rest.
-            is_drained = count < _READ_SIZE and not self._connection.is_ending
-        if engine.has_output:
-            self.flush()  # the answer to a KeyUpdate
+            is_drained = count < read_size and not self._connection.is_ending
+        else:
+            self._read_size = _READ_SIZE if total > read_size else _SMALL_READ
+            self._connection.read_again()
+        try:
+            if engine.has_output:
+                self.flush()  # the answer to a KeyUpdate
+        except OSError as error:
+            return self._delivered_before(error, total)
         engine.shrink()
         if total:
             return total
@@ -171,15 +197,18 @@ class TlsSocket:
         with pointer_to(data) as pointer:
             while done < size and self._connection.send_buffer is None:
                 piece = min(size - done, PIECE)
-                self.engine.write(pointer + done, piece)
-                self.flush()
+                self.engine.write(pointer + done if done else pointer, piece)
+                self.flush(piece)
                 done += piece
         if done < PIECE and self._connection.send_buffer is None:
             self.engine.shrink()  # of more than that, as much again is likely to follow
         return done
 
-    def flush(self) -> None:
-        """Send the encrypted bytes of the engine, or add them to the connection's send buffer."""
+    def flush(self, plain: int = 0) -> None:
+        """Send the encrypted bytes of the engine, or add them to the connection's send buffer.
+
+        :param plain: the number of plain bytes in them.
+        """
         connection = self._connection
         encrypted = self.engine.take()
         while encrypted:
@@ -190,13 +219,13 @@ class TlsSocket:
                     sent = 0
                 if sent < len(encrypted):
                     connection.send_buffer = buffer = TlsSendBuffer(self._sock, self)
-                    buffer.add_encrypted(bytes(encrypted[sent:]))
+                    buffer.add_encrypted(bytes(encrypted[sent:]), plain, len(encrypted))
             else:
                 assert isinstance(connection.send_buffer, TlsSendBuffer)
-                connection.send_buffer.add_encrypted(bytes(encrypted))
+                connection.send_buffer.add_encrypted(bytes(encrypted), plain, len(encrypted))
             if len(encrypted) < TAKE_SIZE:
                 return
-            encrypted = self.engine.take()
+            encrypted, plain = self.engine.take(), 0  # a piece fits into one take
 
     def shutdown(self, how: int) -> None:
         """End our direction: close_notify, then FIN.
@@ -233,46 +262,3 @@ class TlsSocket:
         # The connection refers to this object.  Without the circle OpenSSL's memory is released at once, not whenever
         # Python looks for circles, of which OpenSSL's share is not counted there.
         del self._connection
-
-
-class TlsSendBuffer(SendBuffer):
-    """The send buffer of a :class:`TlsSocket`: encrypted bytes, and behind them plain ones that are yet to be.
-
-    :param sock: sends what is encrypted.
-    :param secured: encrypts.
-    """
-
-    __slots__ = ("_plain", "_plain_size", "_secured")
-
-    def __init__(self, sock: socket.SocketType, secured: TlsSocket) -> None:
-        super().__init__(sock)
-        self._secured = secured
-        self._plain: deque[bytes] = deque()
-        self._plain_size = 0
-
-    def __len__(self) -> int:
-        return super().__len__() + self._plain_size
-
-    @property
-    def unsent(self) -> int:
-        return super().unsent + self._plain_size
-
-    def add(self, data: bytes) -> None:
-        self._plain.append(data)
-        self._plain_size += len(data)
-
-    def add_encrypted(self, data: bytes) -> None:
-        """Append bytes that are encrypted already; they are sent before the plain ones."""
-        super().add(data)
-
-    def send(self) -> None:
-        super().send()
-        engine = self._secured.engine
-        while self._plain:
-            data = self._plain.popleft()
-            self._plain_size -= len(data)
-            engine.encrypt(data, self._secured.flush)
-            super().send()
-        engine.shrink()
-        if self._secured.fin_is_due:
-            self._sock.shutdown(socket.SHUT_WR)

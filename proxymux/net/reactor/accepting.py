@@ -6,19 +6,25 @@ Here ``doRead`` of the port is replaced, so that both drivers can take the socke
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from typing import Final
 
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet import tcp
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from proxymux.core.identity import SocketAddress
 from proxymux.net.accept_gate import EXHAUSTED, AcceptGate
+from proxymux.net.listen_queue import turn_away
 from proxymux.net.reactor.twisted_types import ListeningPort
+from proxymux.net.reactor.unix_port import UnixPort
 from proxymux.net.socket_address import RawAddress, address_of, with_zone
 
 #: The most connections that are accepted in one turn of the reactor.
 _BATCH: Final = 64
+#: The most batches that are accepted of a port that is about to be closed: more than a listen queue holds.
+_LAST_BATCHES: Final = 100
 
 
 class Acceptor:
@@ -79,6 +85,35 @@ class Acceptor:
     def _common_local_address(self) -> SocketAddress | None:
         address = self._socket.getsockname()
         return None if address[0] in ("0.0.0.0", "::") else address_of(address)
+
+
+def begin_closing(port: IListeningPort) -> float:
+    """Let nobody new into the listen queue of a port that is about to be closed; its path, if it has one, is gone.
+
+    :param port: one whose socket no other process accepts on, or will; nothing is done with a plug-in's own.
+    :returns: seconds until the last who had begun to connect is in the queue.
+    """
+    if isinstance(port, UnixPort):
+        port.give_up_path()
+        return 0.0
+    return turn_away(port.socket) if isinstance(port, tcp.Port) else 0.0
+
+
+def accept_rest(port: IListeningPort) -> None:
+    """Accept whoever waits in the listen queue of a port that is about to be closed: they would be reset.
+
+    Where accepting pauses they are left to that.
+
+    :param port: one that an :class:`Acceptor` has; nothing is done with a plug-in's own.
+    """
+    if not isinstance(port, tcp.Port):
+        return
+    waiting = select.poll()
+    waiting.register(port.fileno(), select.POLLIN)
+    for _ in range(_LAST_BATCHES):
+        if port not in port.reactor.getReaders() or not waiting.poll(0):
+            return
+        port.doRead()
 
 
 class TransportAccepting:

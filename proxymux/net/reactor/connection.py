@@ -149,10 +149,16 @@ class TransportConnection(Protocol):
 
     @property
     def unsent(self) -> int:
+        waiting = self.waiting
+        return self._dropped + (waiting if self._tls is None else self._tls.plain_of(waiting))
+
+    @property
+    def waiting(self) -> int:
+        """Bytes in the transport's buffer."""
         # A plug-in's transport may lack the attributes, which were tried with Twisted 24.11 and 26.10.
         transport: object = self._below_tls()
         buffered = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-        return self._dropped + buffered + int(getattr(transport, "_tempDataLen", 0))
+        return buffered + int(getattr(transport, "_tempDataLen", 0))
 
     @property
     def is_reset(self) -> bool:

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, I
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from proxymux.core.target import Target, UnixTarget
+from proxymux.core.target import Address, UnixTarget
 from proxymux.net.connection import EARLY
 from proxymux.net.happy_eyeballs import DialListener
 from proxymux.net.reactor.connection import TransportConnection
@@ -38,7 +38,7 @@ class OneProtocol:
         """Nothing is left after the connection."""
 
 
-def endpoint_for(reactor: Reactor, target: Target, bind: str | None) -> IStreamClientEndpoint:
+def endpoint_for(reactor: Reactor, target: Address, bind: str | None) -> IStreamClientEndpoint:
     """The client endpoint that connects to ``target``.
 
     :param target: a path or an IP address; a name has been looked up before.

@@ -9,7 +9,7 @@ from typing import cast
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
-from proxymux.core.target import InetTarget, Target
+from proxymux.core.target import Address, InetTarget
 from proxymux.net.accept_gate import AcceptGate
 from proxymux.net.connection import Connection
 from proxymux.net.exchange import Exchange, JoinOptions
@@ -32,6 +32,9 @@ class ReactorDriver:
     :param socket_options: of every TCP connection.
     :param client_tls: of TLS to upstreams.
     """
+
+    #: A transport cannot be taken to another process.
+    mover = None
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class ReactorDriver:
             self._socket_options.apply(own.socket)
         return own
 
-    def dial(self, target: Target, bind: str | None, listener: DialListener) -> Attempt:
+    def dial(self, target: Address, bind: str | None, listener: DialListener) -> Attempt:
         socket_options = self._socket_options if isinstance(target, InetTarget) else None
         return EndpointAttempt(endpoint_for(self.reactor, target, bind), self.timers, listener, socket_options)
 

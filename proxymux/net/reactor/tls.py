@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final
 
-from proxymux.net.tls.engine import CLOSED, TlsEngine, TlsError, pointer_to
+from proxymux.net.tls.engine import CLOSED, MOST_ANSWERS, RECORD, UNREAD_ANSWERS, TlsEngine, TlsError, pointer_to
 from proxymux.net.wording import CUT_IN_HANDSHAKE
 
 if TYPE_CHECKING:
@@ -29,6 +29,21 @@ class TransportTls:
         self._is_shut = False
         #: The peer has sent FIN without close_notify.
         self.is_truncated = False
+        #: Of the last write: its plain bytes, and those that they became.
+        self._last = (0, 0)
+        #: Encrypted bytes without plain ones in them, since the transport's buffer was empty.
+        self._answers = 0
+
+    def plain_of(self, encrypted: int) -> int:
+        """About how many plain bytes are in the last ``encrypted`` ones, if every record is as long as those of the
+        last write: the transport does not say which of its bytes begin one.
+        """
+        plain, size = self._last
+        if not plain:
+            return 0
+        records = -(-plain // RECORD)
+        waiting = -(-encrypted * records // size)  # records, of which the first may be sent in part
+        return waiting * plain // records
 
     def received(self, connection: TransportConnection, data: bytes) -> None:
         """Go on with the handshake, or deliver what ``data`` holds.
@@ -47,7 +62,7 @@ class TransportTls:
                 connection.owner.secured()
             if engine.is_secured:
                 self._deliver(connection)
-            self._flush(connection)
+            self._answer(connection)
         except TlsError as error:
             self._flush(connection)
             connection.break_off(error)
@@ -83,8 +98,23 @@ class TransportTls:
             self.engine.shutdown()
             self._flush(connection)
 
-    def _flush(self, connection: TransportConnection) -> None:
+    def _answer(self, connection: TransportConnection) -> None:
+        """Send what the peer's bytes have called for.
+
+        :raises TlsError: if it reads none of the answers.
+        """
+        while not connection.is_lost and (encrypted := bytes(self.engine.take())):
+            self._answers = len(encrypted) + (self._answers if connection.waiting else 0)
+            if self._answers > MOST_ANSWERS:
+                raise TlsError(UNREAD_ANSWERS)
+            connection.transport.write(encrypted)
+        self.engine.shrink()
+
+    def _flush(self, connection: TransportConnection, plain: int = 0) -> None:
         if not connection.is_lost:
             while encrypted := bytes(self.engine.take()):
                 connection.transport.write(encrypted)
+                if plain:
+                    self._last = plain, len(encrypted)
+                    plain = 0
         self.engine.shrink()

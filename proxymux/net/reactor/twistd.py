@@ -1,27 +1,17 @@
-"""What twistd keeps to itself of its log: the observer that it makes, and the file of that observer."""
+"""What twistd keeps to itself of its log: the observer that it makes, and the file of that observer.
+
+Tried with Twisted 24.11 and 26.10.
+"""
 
 from __future__ import annotations
 
 import functools
-import signal
 import sys
 from collections.abc import Callable, Iterable
+from typing import IO, Any
 
 from twisted.logger import FileLogObserver, ILogObserver, globalLogBeginner, textFileLogObserver
 from twisted.python.logfile import LogFile
-
-
-def twistd_log_file() -> LogFile | None:
-    """The file that twistd logs to; None if twistd logs elsewhere or does not run.
-
-    twistd answers USR1 by rotating the file itself, which does nothing once logrotate has moved it away.  Nothing but
-    the closure of the signal handler that twistd has installed holds the file; tried with Twisted 24.11 and 26.10.
-    """
-    handler = signal.getsignal(signal.SIGUSR1)
-    for cell in getattr(handler, "__closure__", None) or ():
-        if isinstance(cell.cell_contents, LogFile):
-            return cell.cell_contents
-    return None
 
 
 def wrap_observers(wrap: Callable[[ILogObserver], ILogObserver]) -> None:
@@ -41,6 +31,46 @@ def _begin(
     redirectStandardIO: bool = True,
 ) -> None:
     begin([wrap(each) for each in observers], discardBuffer, redirectStandardIO)
+
+
+def stream_of(observer: FileLogObserver) -> IO[Any] | LogFile:
+    """What an observer writes to."""
+    return observer._outFile
+
+
+def is_syslog(observer: ILogObserver) -> bool:
+    """True for the observer of ``twistd --syslog``."""
+    legacy = getattr(observer, "legacyObserver", None)
+    return type(getattr(legacy, "__self__", None)).__name__ == "SyslogObserver"
+
+
+class RotatedFile:
+    """A log file of Twisted's that begins anew when it has become too long, as an open file to write to.
+
+    :param log: the file.  Its own ``write`` ignores what a full disk takes in part.
+    """
+
+    def __init__(self, log: LogFile) -> None:
+        self._log = log
+
+    def descriptor(self) -> int:
+        if not hasattr(self._log, "_file"):  # it was closed to begin anew, and could not be opened again
+            self._log._openFile()
+        if self._log.shouldRotate():
+            self._log.rotate()
+        return self._log._file.fileno()
+
+    def wrote(self, count: int) -> None:
+        self._log.size += count
+
+    def reopen(self) -> None:
+        old = getattr(self._log, "_file", None)
+        self._log._openFile()
+        if old is not None:
+            old.close()
+
+    def close(self) -> None:
+        """Do nothing: twistd writes its last lines later."""
 
 
 def off_stdout(observer: ILogObserver) -> ILogObserver:

@@ -24,40 +24,47 @@ class UnixPort(unix.Port):
     The names beside ``connectionLost`` are tried with Twisted 24.11 and 26.10.
 
     :param sock: the socket, which the port owns from now on.
-    :param closed: called when the port is closed.
+    :param release: gives up the path.
     """
 
     _shouldShutdown = False
 
     def __init__(
-        self, reactor: Reactor, sock: socket.socket, factory: IProtocolFactory, closed: Callable[[], None]
+        self, reactor: Reactor, sock: socket.socket, factory: IProtocolFactory, release: Callable[[], None]
     ) -> None:
         super().__init__(os.fsencode(sock.getsockname()), factory, reactor=reactor)
         factory.doStart()
         self._given = sock
-        self._closed = closed
+        self._release: Callable[[], None] | None = release
 
     def startListening(self) -> None:
         """Accept on the socket, without changing it."""
         self.connected = True
         self.socket = self._given
+        self.numberAccepts = 100  # for where Twisted's own code accepts; as it sets it
         vars(self)["fileno"] = self.socket.fileno  # Twisted's code deletes it as the port is closed
         self.startReading()
 
     def connectionLost(self, reason: Failure) -> None:
-        """Close the socket, without removing its path."""
-        self._closed()
+        """Close the socket, and give up its path."""
+        self.give_up_path()
         tcp.Port.connectionLost(self, reason)
+
+    def give_up_path(self) -> None:
+        """Give up the path, so that nobody new connects."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
 
 def adopt_unix(
-    reactor: Reactor, sock: socket.socket, factory: IProtocolFactory, closed: Callable[[], None] = lambda: None
+    reactor: Reactor, sock: socket.socket, factory: IProtocolFactory, release: Callable[[], None] = lambda: None
 ) -> IListeningPort:
     """Accept connections on a Unix socket that listens already.
 
     :param sock: belongs to the port from now on.
-    :param closed: called when the port is closed.
+    :param release: gives up its path; called as the port is closed, or shortly before.
     """
-    port = UnixPort(reactor, sock, factory, closed)
+    port = UnixPort(reactor, sock, factory, release)
     port.startListening()
     return cast("IListeningPort", port)

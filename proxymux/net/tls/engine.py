@@ -26,6 +26,12 @@ CLOSED: Final = 0
 TAKE_SIZE: Final = 1 << 17
 #: Plain bytes that are written at once: with what TLS adds to each record, they fit into one take().
 PIECE: Final = TAKE_SIZE // 2
+#: Plain bytes of a full record (RFC 8446 section 5.1); OpenSSL fills all but the last of a write.
+RECORD: Final = 1 << 14
+#: The most encrypted bytes that wait to be sent as answers to the peer, to its requests for new keys, say: for one that
+#: reads them there are few.
+MOST_ANSWERS: Final = 1 << 16
+UNREAD_ANSWERS: Final = "the peer demands answers and reads none"
 #: Bytes that one memory BIO may have grown to before it is worth a new one: it never shrinks by itself.
 _SMALL: Final = 1 << 12
 
@@ -54,6 +60,20 @@ def pointer_to(buffer: bytes | bytearray | memoryview) -> Any:
     memoryview to which there is still a pointer, such as the traceback of an exception that is kept.
     """
     return ffi.from_buffer(buffer)
+
+
+def plain_bytes(plain: int, encrypted: int, unsent: int) -> int:
+    """Of one write, the plain bytes in those records of which not all is sent: the peer can read none of these.
+
+    :param plain: the bytes that were written, at most :data:`PIECE`; 0 for what holds none, such as an alert.
+    :param encrypted: the bytes that they became.
+    :param unsent: the last of these that are not sent.
+    """
+    if not plain or not unsent:
+        return 0
+    records = -(-plain // RECORD)
+    whole = (encrypted - unsent) // (RECORD + (encrypted - plain) // records)
+    return plain - whole * RECORD
 
 
 class TlsError(ConnectionError):
@@ -132,25 +152,26 @@ class TlsEngine:
 
         :raises TlsError: if the connection has failed.
         """
-        done = 0
-        while done < size:
+        count = done = _write(self._ssl, pointer, size)
+        while count > 0 and done < size:  # pyOpenSSL's contexts take one record at a time
             count = _write(self._ssl, pointer + done, size - done)
-            if count <= 0:
-                raise self._error()
             done += count
+        if count <= 0:
+            raise self._error()
         if size > _SMALL:
             self._is_large = True
 
-    def encrypt(self, data: bytes, flush: Callable[[], None]) -> None:
+    def encrypt(self, data: bytes, flush: Callable[[int], None]) -> None:
         """Write all of ``data`` in pieces.
 
-        :param flush: called after each piece, to take it out.
+        :param flush: called after each piece with its size, to take it out.
         :raises TlsError: if the connection has failed.
         """
         pointer = pointer_to(data)
         for start in range(0, len(data), PIECE):
-            self.write(pointer + start, min(PIECE, len(data) - start))
-            flush()
+            piece = min(PIECE, len(data) - start)
+            self.write(pointer + start, piece)
+            flush(piece)
 
     def take(self) -> memoryview:
         """Take out bytes for the peer, at most :data:`TAKE_SIZE`; the view is valid until the next call."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from OpenSSL import SSL
-
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.errors import BadCertificate
+from proxymux.net.connect_fault import TlsFailed
 from proxymux.net.connection import EARLY, Connection
-from proxymux.net.happy_eyeballs import DialListener, TlsFailed
+from proxymux.net.happy_eyeballs import DialListener
 from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.engine import TlsError
-from proxymux.net.tls.names import name_problem, peer_certificate, without_root
+from proxymux.net.tls.expected import AnyExpected, Expected
+from proxymux.net.tls.names import peer_certificate, without_root
 from proxymux.net.wording import CUT_IN_HANDSHAKE, explain
 
 
@@ -22,6 +21,7 @@ class ClientHandshake:
     :param tls: what the decision says of it.
     :param server_name: what the peer's certificate must name, unless it is pinned.
     :param listener: is given the connection, which is paused, or told why there is none.
+    :param is_verified: the peer's certificate must be the upstream's; else any is good.
     """
 
     def __init__(
@@ -31,17 +31,19 @@ class ClientHandshake:
         tls: UpstreamTls,
         server_name: str,
         listener: DialListener,
+        is_verified: bool = True,
     ) -> None:
         self._contexts = contexts
         self._listener: DialListener | None = listener
         self._connection = connection
         self._tls = tls
-        self._server_name = without_root(server_name)
+        name = without_root(server_name)
+        self._expected = Expected(name, tls.pin) if is_verified else AnyExpected(name)
 
     def start(self) -> None:
         """Begin the handshake."""
         try:
-            engine = self._contexts.engine(self._tls, self._server_name)
+            engine = self._contexts.engine(self._tls, self._expected)
         except BadCertificate as problem:
             self._fail(str(problem))
             return
@@ -62,22 +64,15 @@ class ClientHandshake:
         handle = self._connection.handle
         assert handle is not None
         self._connection.owner = EARLY
-        problem = self._problem(handle)
-        if problem is not None:
-            self._fail(problem)
+        if not self._expected.is_checked:
+            self._expected.check(peer_certificate(handle))  # of the session that was resumed
+        if self._expected.problem is not None:
+            self._fail(self._expected.problem)
             return
         listener, self._listener = self._listener, None
         assert listener is not None
         self._connection.pause()
         listener.connected(self._connection)
-
-    def _problem(self, handle: SSL.Connection) -> str | None:
-        """Why the peer is not the one that was meant; None if it is."""
-        if self._tls.pin is None:
-            return name_problem(handle, self._server_name)
-        certificate = peer_certificate(handle)
-        digest = certificate.fingerprint(SHA256()).hex() if certificate is not None else "none"
-        return None if digest == self._tls.pin else f"the certificate is not the pinned one but {digest}"
 
     def _fail(self, problem: str) -> None:
         listener, self._listener = self._listener, None
@@ -98,4 +93,5 @@ class ClientHandshake:
     def lost(self, reason: Exception | None) -> None:
         if self._listener is not None:
             listener, self._listener = self._listener, None
-            listener.failed(TlsFailed(f"TLS: {explain(reason) if isinstance(reason, TlsError) else CUT_IN_HANDSHAKE}"))
+            problem = explain(reason) if isinstance(reason, TlsError) else CUT_IN_HANDSHAKE
+            listener.failed(TlsFailed(f"TLS: {self._expected.problem or problem}"))

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from proxymux.core.decision import NeedData
 from proxymux.net.connection import Connection
-from proxymux.net.tls.engine import TlsEngine
+from proxymux.net.tls.engine import TlsEngine, TlsError
 from proxymux.net.tls.server import ServerContexts
+from proxymux.net.wording import CUT_IN_HANDSHAKE, explain
 from proxymux.sniff.tls import tls_client_hello
 
 
@@ -86,8 +87,8 @@ class _HelloReader:
         self._start(None)  # OpenSSL says what is wrong with it
 
     def lost(self, reason: Exception | None) -> None:
-        self._owner.lost(reason)
+        self._owner.lost(TlsError(CUT_IN_HANDSHAKE if reason is None else explain(reason)))
 
     def _start(self, server_name: str | None) -> None:
         self._connection.owner = self._owner
-        self._connection.start_tls(self._contexts.engine(server_name), self._buffer)
+        self._connection.start_tls(self._contexts.engine(server_name, self._buffer), self._buffer)

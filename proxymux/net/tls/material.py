@@ -45,7 +45,8 @@ class MaterialFiles:
 
     def have_changed(self) -> bool:
         """True if a file seems to have changed since the last call."""
-        paths: list[str] = [each for each in (self._rules.client_ca, self._rules.crl) if each is not None]
+        rules = self._rules
+        paths = [each for each in (rules.client_ca, rules.crl, rules.password_file) if each is not None]
         try:
             pairs = pem_files(self._path)
         except BadCertificate:

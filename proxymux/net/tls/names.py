@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
-from service_identity.pyopenssl import verify_hostname, verify_ip_address
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
 from proxymux.core.admission import parse_ip_address
 from proxymux.core.identity import Peer
@@ -32,8 +32,8 @@ def without_root(server_name: str) -> str:
     return server_name.removesuffix(".")
 
 
-def name_problem(handle: SSL.Connection, server_name: str) -> str | None:
-    """Why the peer's certificate is not one for ``server_name``; None if it is.
+def name_problem(certificate: x509.Certificate, server_name: str) -> str | None:
+    """Why a certificate is not one for ``server_name``; None if it is.
 
     Twisted's own check takes only one kind of error for a refusal: 26.10 lets a certificate pass that has no
     subjectAltName at all.  Here whatever goes wrong is a refusal.
@@ -42,19 +42,17 @@ def name_problem(handle: SSL.Connection, server_name: str) -> str | None:
     """
     try:
         if is_address(server_name):
-            verify_ip_address(handle, server_name.partition("%")[0])
+            verify_certificate_ip_address(certificate, server_name.partition("%")[0])
         else:
-            verify_hostname(handle, server_name)
+            verify_certificate_hostname(certificate, server_name)
     except Exception:
-        return f"the certificate is not one for {server_name}; {_names_in(handle)}"
+        return f"the certificate is not one for {server_name}; {_names_in(certificate)}"
     return None
 
 
-def _names_in(handle: SSL.Connection) -> str:
-    """What the peer's certificate names, in words for the operator."""
+def _names_in(certificate: x509.Certificate) -> str:
+    """What a certificate names, in words for the operator."""
     try:
-        certificate = peer_certificate(handle)
-        assert certificate is not None
         names = [str(name.value) for name in _alternatives(certificate) if isinstance(name, _HOSTS)]
     except Exception:  # whatever the peer has put into it
         names = []

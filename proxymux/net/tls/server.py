@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import Final
+from typing import Final, NamedTuple
 
 from OpenSSL import SSL
 from OpenSSL.crypto import X509StoreFlags
@@ -20,6 +20,7 @@ from proxymux.net.tls.context import new_context, trust, use_pair
 from proxymux.net.tls.engine import TlsEngine
 from proxymux.net.tls.material import Material, MaterialFiles
 from proxymux.net.tls.rules import ServerRules
+from proxymux.net.tls.ticket_keys import NAME_SIZE, TicketKeys, takes_ticket_keys, use_ticket_key
 
 #: The most contexts that are kept: one for each name that clients ask for.
 _MOST_CONTEXTS: Final = 256
@@ -27,17 +28,31 @@ _MOST_CONTEXTS: Final = 256
 _UNKNOWN: Final = "?"
 
 
+class _Named(NamedTuple):
+    """The context of one name in one period of the ticket keys.
+
+    :param earlier: is in the tickets that were encrypted with the key of the period before.
+    """
+
+    context: SSL.Context
+    earlier: bytes
+
+
 class ServerContexts:
     """The contexts of one TLS listener.
 
     :param path: a PEM file with key and chain, or a folder of such files.
+    :param tickets: the keys of the tickets; None makes some that never change.
     :raises BadCertificate: if they cannot be used.
     """
 
-    def __init__(self, path: str, rules: ServerRules) -> None:
+    def __init__(self, path: str, rules: ServerRules, tickets: TicketKeys | None = None) -> None:
         self._rules = rules
+        self._tickets = tickets or TicketKeys(lambda: 0.0)
+        self._period = self._tickets.period
+        takes_ticket_keys()
         self._files = MaterialFiles(path, rules)
-        self._contexts: OrderedDict[tuple[bytes, str], SSL.Context] = OrderedDict()
+        self._contexts: OrderedDict[tuple[bytes, str, int], _Named] = OrderedDict()
         self._by_name: dict[str, KeyPair] = {}
         self._use(self._files.read())
 
@@ -47,6 +62,7 @@ class ServerContexts:
         :param only_changed: return at once if no file seems to have changed since the last call.
         :returns: whether anything is different from now on, and what could not be used, in one line each.
         """
+        self._change_keys()
         if only_changed and not self._files.have_changed():
             return False, []
         old = self._material
@@ -61,7 +77,7 @@ class ServerContexts:
 
     def _use(self, material: Material) -> None:
         for pair in material.pairs:
-            _make_context(pair, material, self._rules, True)  # so that what OpenSSL does not accept is found now
+            _make_context(pair, material, self._rules, b"")  # so that what OpenSSL does not accept is found now
         self._material = material
         self._by_name = {}
         for pair in material.pairs:
@@ -69,39 +85,64 @@ class ServerContexts:
                 self._by_name.setdefault(name, pair)
         self._contexts.clear()
 
-    def engine(self, server_name: str | None) -> TlsEngine:
+    def _change_keys(self) -> None:
+        """Forget the contexts if another period has begun, and the old keys with them."""
+        period = self._tickets.period
+        if period != self._period:
+            self._period = period
+            self._contexts.clear()
+
+    def engine(self, server_name: str | None, hello: bytes = b"") -> TlsEngine:
         """Make the engine for a client.
 
         :param server_name: the name that the client asks for, or None.
+        :param hello: the ClientHello, with the ticket that the client has.
         """
-        handle = SSL.Connection(self._context_for((server_name or "").rstrip(".").lower()), None)
+        self._change_keys()
+        handle = SSL.Connection(self._context_for((server_name or "").rstrip(".").lower(), hello), None)
         handle.set_accept_state()
         return TlsEngine(handle)
 
-    def _context_for(self, name: str) -> SSL.Context:
+    def _context_for(self, name: str, hello: bytes) -> SSL.Context:
         pair = self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2])
         if pair is None:
             pair, name = self._material.pairs[0], name and _UNKNOWN
-        context = self._contexts.get((pair.digest, name))
-        if context is None:
-            context = _make_context(pair, self._material, self._rules, name != _UNKNOWN)
-            self._contexts[pair.digest, name] = context
-            if len(self._contexts) > _MOST_CONTEXTS:
-                self._contexts.popitem(last=False)
-        else:
-            self._contexts.move_to_end((pair.digest, name))  # names that nobody asks for any more go first
-        return context
+        named = self._named(pair, name, self._period)
+        if named.earlier in hello:
+            named = self._named(pair, name, self._period - 1)
+        return named.context
+
+    def _named(self, pair: KeyPair, name: str, period: int) -> _Named:
+        named = self._contexts.get((pair.digest, name, period))
+        if named is not None:
+            self._contexts.move_to_end((pair.digest, name, period))  # names that nobody asks for any more go first
+            return named
+        resumes = name != _UNKNOWN and not self._material.authorities
+        domain = _domain(pair, name, self._material, self._rules)
+        context = _make_context(pair, self._material, self._rules, domain if resumes else b"")
+        use_ticket_key(context, self._tickets.key(domain, period))
+        named = _Named(context, self._tickets.key(domain, self._period - 1)[:NAME_SIZE])
+        self._contexts[pair.digest, name, period] = named
+        if len(self._contexts) > _MOST_CONTEXTS:
+            self._contexts.popitem(last=False)
+        return named
 
 
-def _make_context(pair: KeyPair, material: Material, rules: ServerRules, resumes: bool) -> SSL.Context:
+def _domain(pair: KeyPair, name: str, material: Material, rules: ServerRules) -> bytes:
+    """A digest of all that a session is good for: the name, the files of the listener, and its rules."""
+    parts = pair.digest, material.digest, str(rules.minimum).encode(), ",".join(rules.alpn).encode(), name.encode()
+    return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+def _make_context(pair: KeyPair, material: Material, rules: ServerRules, domain: bytes) -> SSL.Context:
     """Make a context.
 
-    :param resumes: give clients tickets, to resume their sessions.
+    :param domain: what its sessions are good for; empty for a context without sessions.
     :raises BadCertificate: if OpenSSL does not accept the files.
     """
     context = new_context(SSL.TLS_SERVER_METHOD, rules.minimum)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # a ticket is kept by the client alone
-    context.set_session_id(hashlib.sha256(pair.digest).digest())
+    context.set_session_id(domain)  # compared with that of a ticket, whatever its key is
     use_pair(context, pair)
     if pair.ocsp:
         context.set_ocsp_server_callback(lambda handle, answer: answer or b"", pair.ocsp)
@@ -109,8 +150,8 @@ def _make_context(pair: KeyPair, material: Material, rules: ServerRules, resumes
         select_from(context, rules.alpn)
     if material.authorities:
         _demand_certificate(context, material)
-    if material.authorities or not resumes:
-        context.set_options(SSL.OP_NO_TICKET)  # a ticket would outlive the revocation of a client's certificate
+    if not domain:
+        context.set_options(SSL.OP_NO_TICKET)  # one would outlive the revocation of a client's certificate
     return context
 
 

@@ -27,8 +27,11 @@ class Said(NamedTuple):
 
 
 def hint_of(request: Request) -> Any:
-    """Its hint; of HTTP's, which has the client beside the flags, the flags."""
-    return (request.hint.flags or None) if isinstance(request.hint, Hint) else request.hint
+    """Its hint; of HTTP's, which has the client as well, what else it says."""
+    hint = request.hint
+    if not isinstance(hint, Hint):
+        return hint
+    return [name for name in ("is_head", "is_last") if getattr(hint, name)] or None
 
 
 def cuts(data: bytes, at: Iterable[int]) -> list[bytes]:

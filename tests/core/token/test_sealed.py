@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxymux.core.admission import parse_network
+from proxymux.core.target import ClusterName
 from proxymux.core.token import Claims, read_address
 from proxymux.core.token.sealed import MAX_TARGETS, Keys, parse_keys
 from proxymux.errors import BadKeys, BadToken
@@ -111,6 +112,11 @@ def test_every_claim_is_read() -> None:
     )
 
 
+def test_a_target_may_be_the_name_of_a_cluster() -> None:
+    claims = opens(KEYS.seal({"t": ["users", "a:1"], "e": 10}, SALT))
+    assert claims.targets == (ClusterName("users"), read_address("a:1"))
+
+
 GOOD_CLAIMS: list[dict[str, Any]] = [
     {"e": 0},
     {"e": 2**40 - 1},
@@ -130,6 +136,7 @@ def each_bad(name: str, reason: str, *values: Any) -> list[tuple[dict[str, Any],
     return [({name: value}, reason) for value in values]
 
 
+NO_TARGET = "what it holds is neither host:port nor the name of a cluster"
 BAD_CLAIMS: list[tuple[dict[str, Any], str]] = [
     ({"e": None}, "it has no expiry"),
     *each_bad("e", "e is not a time", -1, 2**40, 1.0, 1e3, "1", True, False, [], {}),
@@ -137,8 +144,8 @@ BAD_CLAIMS: list[tuple[dict[str, Any], str]] = [
     *each_bad("c", "c is not a CIDR", "", "x", "10.0.0.1/8", 1, [], True, "10.0.0.0/8,::/0"),
     *each_bad("a", "a is not a text", "", "x" * 65, 1, [], True),
     *each_bad("j", "j is not a text", "", "x" * 65, 1, [], False),
-    *each_bad("t", "what it holds is not host:port", None, "", "a", "unix:/a", 1, {}, True, "a:b"),
-    *each_bad("t", "what it holds is not host:port", ["a"], ["a:1", "b"], [["a:1"]], [None]),
+    *each_bad("t", NO_TARGET, None, "", "a b", "unix:/a", 1, {}, True, "a:b"),
+    *each_bad("t", NO_TARGET, ["a "], ["a:1", "b/"], [["a:1"]], [None]),
     *each_bad("t", "its targets are not 1 to 32", [], ["a:1"] * (MAX_TARGETS + 1)),
     *[({name: 1}, "a claim that this gateway does not know") for name in ("x", "T", "", "te", "exp", "x" * 1000)],
 ]

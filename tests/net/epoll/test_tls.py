@@ -7,65 +7,12 @@ import gc
 import socket
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
-from proxymux.net.epoll.send_buffer import SendBuffer
-from proxymux.net.epoll.tls import TlsSocket
 from proxymux.net.tls.engine import TlsError
-from proxymux.net.tls.rules import ServerRules
-from proxymux.net.tls.server import ServerContexts
-from tests.net.tls.memory import MemoryClient
+from tests.net.epoll.ends import Ends
 from tests.services.certificates import Authority, Credentials
-
-
-@dataclass(eq=False)
-class Connection:
-    """The connection of a TLS socket."""
-
-    sock: TlsSocket | None = None
-    send_buffer: SendBuffer | None = None
-    is_ending: bool = False
-    has_turn: bool = True
-    is_secured: bool = False
-
-    def note_secured(self) -> None:
-        self.is_secured = True
-
-    def may_shake_hands(self) -> bool:
-        return self.has_turn
-
-
-class Ends:
-    """A TLS socket whose handshake is done, and the other end: its client, and the plain socket under that."""
-
-    def __init__(self, authority: Authority, own: Credentials, *, is_secured: bool = True) -> None:
-        engine = ServerContexts(str(own.file), ServerRules()).engine(None)
-        context = authority.for_client()
-        context.check_hostname = False
-        self.client = MemoryClient(engine, context, None)
-        if is_secured:
-            self.client.shake_hands()
-        self.below, peer = socket.socketpair()
-        self.peer = peer
-        self.below.setblocking(False)
-        self.connection = Connection()
-        self.tls = self.connection.sock = TlsSocket(self.below, engine, self.connection)
-
-    def close(self) -> None:
-        self.below.close()
-        self.peer.close()
-
-    def say(self, data: bytes) -> None:
-        """Have the client send ``data``, encrypted."""
-        self.client.tls.write(data)
-        self.peer.sendall(self.client.outgoing())
-
-    def read(self, size: int = 100) -> bytes:
-        buffer = bytearray(size)
-        with memoryview(buffer) as view:
-            return bytes(buffer[: self.tls.recv_into(view)])
 
 
 @pytest.fixture
@@ -87,6 +34,29 @@ def test_what_does_not_fit_is_read_later(ends: Ends) -> None:
     ends.say(b"abcdef")
     assert ends.read(4) == b"abcd"
     assert ends.read(4) == b"ef"
+
+
+def test_bytes_that_hold_few_plain_ones_are_read_in_turns_and_in_small_pieces(ends: Ends) -> None:
+    ends.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    count = 10_000
+    for _ in range(count):
+        ends.client.tls.write(b"x")
+    encrypted = ends.client.outgoing()
+    ends.peer.sendall(encrypted)
+    record = len(encrypted) // count
+    first, second = ends.read(count), ends.read(count)
+    assert len(first) == 2 * 65_536 // record  # the third read is decrypted in the next turn
+    assert len(first + second) == (3 * 65_536 + 2 * 4096) // record
+    assert ends.connection.reads_again == 2
+    rest = count - len(first + second)
+    while rest:
+        rest -= len(ends.read(count))
+    ends.client.tls.write(bytes(1 << 18))
+    ends.peer.sendall(ends.client.outgoing())
+    with contextlib.suppress(BlockingIOError):
+        ends.read(65_536)
+    ends.read(65_536)
+    assert len(ends.read(65_536)) == 65_536  # as before
 
 
 def test_no_handshake_is_done_out_of_turn(authority: Authority, own: Credentials) -> None:
@@ -131,30 +101,6 @@ def test_an_error_comes_after_the_bytes_before_it(ends: Ends) -> None:
     assert ends.read() == b"good"
     with pytest.raises(TlsError):
         ends.read()
-
-
-def test_what_the_kernel_does_not_take_waits_encrypted(ends: Ends) -> None:
-    data = bytes(1 << 22)
-    sent = ends.tls.send(data)
-    assert 0 < sent < len(data)
-    waiting = ends.connection.send_buffer
-    assert waiting is not None
-    waiting.add(b"the rest")
-    ends.peer.setblocking(False)
-    received = b""
-    while ends.connection.send_buffer is not None:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                ends.client.put(ends.peer.recv(1 << 20))
-        with contextlib.suppress(BlockingIOError):
-            waiting.send()
-            ends.connection.send_buffer = None
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            ends.client.put(ends.peer.recv(1 << 20))
-    while len(received) < sent + 8:
-        received += ends.client.tls.read(1 << 20)
-    assert received == bytes(sent) + b"the rest"
 
 
 # Nothing may point into a memoryview for longer than a call: Python crashes where it finds a circle with one such, as

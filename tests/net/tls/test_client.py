@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.errors import BadCertificate
 from proxymux.net.tls.client import ClientContexts
+from proxymux.net.tls.expected import Expected
 from proxymux.net.tls.rules import ClientRules
 from tests.net.tls.memory import MemoryClient
 from tests.services.certificates import Authority, Credentials
@@ -17,7 +19,7 @@ from tests.services.certificates import Authority, Credentials
 
 def serve(contexts: ClientContexts, server: ssl.SSLContext, tls: UpstreamTls | None = None) -> MemoryClient:
     """A server in memory that our engine connects to."""
-    engine = contexts.engine(tls or UpstreamTls(), "upstream.example")
+    engine = contexts.engine(tls or UpstreamTls(), Expected("upstream.example", tls.pin if tls else None))
     peer = MemoryClient(engine, server, None, is_server=True)
     peer._turn()
     peer.shake_hands()
@@ -96,4 +98,35 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
     empty.write_bytes(b"")
     for rules in (ClientRules(ca=str(empty)), ClientRules(cert=str(authority.file)), ClientRules(ca="/nonexistent")):
         with pytest.raises(BadCertificate):
-            ClientContexts(rules).check()
+            ClientContexts(rules).check(UpstreamTls())
+
+
+def test_of_a_file_that_is_broken_what_it_held_before_stays(
+    authority: Authority, theirs: Credentials, tmp_path: Path
+) -> None:
+    ca, cert, password = tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "password"
+    shutil.copy(authority.file, ca)
+    cert.write_bytes(authority.issue("old.example").encrypted(b"one"))
+    password.write_bytes(b"one")
+    contexts = ClientContexts(ClientRules(ca=str(ca), cert=str(cert), password_file=str(password)))
+    server = theirs.for_server()
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(authority.file)
+
+    def shown() -> object:
+        certificate = serve(contexts, server).tls.getpeercert()
+        assert certificate is not None
+        return certificate["subjectAltName"]
+
+    def look() -> list[str] | None:
+        return contexts.reload() if contexts.have_changed() else None
+
+    assert shown() == (("DNS", "old.example"),)
+    assert [look() for _ in range(3)] == [[], [], None]
+    cert.write_bytes(authority.issue("new.example").encrypted(b"two"))
+    problem = f"{cert}: the private key cannot be read, or its password is wrong"
+    assert [look() for _ in range(3)] == [[problem], [problem], None]
+    assert shown() == (("DNS", "old.example"),)
+    password.write_bytes(b"two")
+    assert [look() for _ in range(3)] == [[], [], None]
+    assert shown() == (("DNS", "new.example"),)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.errors import BadCertificate
 from proxymux.net.tls.client import ClientContexts
 from proxymux.net.tls.rules import ClientRules, ServerRules
@@ -38,4 +39,4 @@ def test_a_pair_that_openssl_refuses_is_named_on_both_sides(weak: str) -> None:
     with pytest.raises(BadCertificate, match=problem):
         ServerContexts(weak, ServerRules())
     with pytest.raises(BadCertificate, match=problem):
-        ClientContexts(ClientRules(cert=weak)).check()
+        ClientContexts(ClientRules(cert=weak)).check(UpstreamTls())

@@ -92,3 +92,15 @@ def test_every_file_that_counts_is_watched(folder: Path, tmp_path: Path, authori
             pass
         file.write_bytes((file.read_bytes() if file.exists() else b"") + b"\n")
         assert files.have_changed(), file
+
+
+def test_a_new_password_is_a_change(tmp_path: Path, authority: Authority) -> None:
+    file, password = tmp_path / "one.pem", tmp_path / "password"
+    credentials = authority.issue("one.example")
+    file.write_bytes(credentials.encrypted(b"one"))
+    password.write_bytes(b"one")
+    files = MaterialFiles(str(file), ServerRules(password_file=str(password)))
+    files.read()
+    assert [files.have_changed() for _ in range(3)] == [True, True, False]
+    password.write_bytes(b"two")
+    assert [files.have_changed() for _ in range(3)] == [True, True, False]

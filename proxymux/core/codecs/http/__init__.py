@@ -13,6 +13,7 @@ from proxymux.core.codecs.http.answers import error
 from proxymux.core.codecs.http.methods import is_repeatable
 from proxymux.core.codecs.http.replies import HttpReplies
 from proxymux.core.codecs.http.requests import HttpRequests
+from proxymux.core.codecs.http.view import HttpView
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 
 
@@ -44,3 +45,6 @@ class HttpCodec(CodecBase):
 
     def repeatable(self, data: bytes) -> bool:
         return is_repeatable(data, self.requests())
+
+    def view(self, data: bytes) -> HttpView:
+        return HttpView(data)

@@ -6,14 +6,21 @@ import re
 from typing import Final, Protocol
 
 from proxymux.core.codecs.http.answers import bad
+from proxymux.core.codecs.http.head import FIELD_LINE, TOKEN, VALUE
 from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.pieces import Block, PartialLine
 
 #: The limit of the line before a chunk, in bytes; the chunk extensions in it are hardly used.
 _SIZE_LINE_LIMIT: Final = 4096
-#: The line before a chunk: the size, then an extension.  Blanks after the size are tolerated: some programs send them.
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
-_FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n")
+#: A quoted string (RFC 9110 section 5.6.4).
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\%b)*"' % VALUE
+#: A chunk extension (section 7.1.1): a name, and a value or none.
+_EXTENSION: Final = rb"[ \t]*;[ \t]*%b+(?:[ \t]*=[ \t]*(?:%b+|%b))?" % (TOKEN, TOKEN, _QUOTED)
+#: The line before a chunk.  Blanks behind the size are tolerated: some programs send them.
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)*[ \t]*\r\n" % _EXTENSION)
+_FIELD: Final = re.compile(FIELD_LINE)
+#: What a trailer must not have (RFC 9110 section 6.5.1): who merges it into the head would frame the message anew.
+_OF_HEAD: Final = re.compile(rb"(?:content-length|transfer-encoding|host):", re.IGNORECASE)
 
 
 class Body(Protocol):
@@ -122,3 +129,5 @@ class Chunked:
             raise bad(f"a trailer of more than {self._limits.head} bytes", 431)
         if not _FIELD.fullmatch(line):
             raise bad("a line of a trailer is no field")
+        if _OF_HEAD.match(line):
+            raise bad("a field in a trailer that belongs into the head")

@@ -7,7 +7,7 @@ from collections import deque
 from proxymux.core.codecs.http.answers import bad
 from proxymux.core.codecs.http.body import Body, Chunked, Counted, Endless
 from proxymux.core.codecs.http.head import Head, PartialHead, read_reply
-from proxymux.core.codecs.http.hint import Flags, Hint
+from proxymux.core.codecs.http.hint import Hint
 from proxymux.core.codecs.limits import Limits
 from proxymux.core.codecs.pieces import Due, unsolicited
 from proxymux.errors import BadMessage
@@ -38,7 +38,10 @@ class HttpReplies(Due):
         return self._body is None and self._head.is_empty and not self._had_interim
 
     def expect(self, hint: Hint | None, count: int = 1) -> None:
-        self._hints.extend([hint] * count)
+        if count == 1:
+            self._hints.append(hint)
+        else:
+            self._hints.extend([hint] * count)
 
     def feed(self, data: bytes) -> list[int]:
         ends: list[int] = []
@@ -84,11 +87,14 @@ class HttpReplies(Due):
     def _begin_body(self, status: int, head: Head) -> None:
         """Determine the body that follows a head (section 6.3)."""
         hint = self._hints[0]
-        flags = Flags(0) if hint is None else hint.flags
-        if hint is not None and head.authenticates_connection:
-            hint.client.is_challenged = True
-        self._is_last = head.is_last or Flags.LAST in flags
-        if Flags.HEAD in flags or status in (204, 304):
+        is_head = False
+        self._is_last = head.is_last
+        if hint is not None:
+            is_head = hint.is_head
+            self._is_last = self._is_last or hint.is_last
+            if head.authenticates_connection:
+                hint.client.is_challenged = True
+        if is_head or status in (204, 304):
             self._body = Counted(0)
         elif head.is_chunked:
             self._body = Chunked(self._limits)

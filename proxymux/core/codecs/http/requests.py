@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from proxymux.core.codecs import Kind, Request
 from proxymux.core.codecs.http.answers import CONTINUE, bad
 from proxymux.core.codecs.http.body import Body, Chunked, Counted
 from proxymux.core.codecs.http.head import Head, PartialHead, read_request
-from proxymux.core.codecs.http.hint import Flags, Hint, HttpClient
+from proxymux.core.codecs.http.hint import Hint, HttpClient
 from proxymux.core.codecs.limits import Limits
 from proxymux.errors import BadMessage
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)+")
-_NO_FLAGS: Final = Flags(0)
+_CR: Final = 13
+_LF: Final = 10
+# Named here because an Enum's member takes as long to look up as a call, and these are wanted for every request.
+_PLAIN: Final = Kind.PLAIN
+_LAST: Final = Kind.LAST
 #: Protocols that clients offer to change to, but do not depend on (RFC 9110 section 7.8: a server may ignore them).
 _OPTIONAL: Final = re.compile(rb"(?:h2c|http|tls)(?:/.*)?", re.DOTALL)
 
@@ -34,9 +38,9 @@ class HttpRequests:
         self._head = PartialHead(limits.head)
         self._client = HttpClient()
         #: The hint of most requests.
-        self._plain = Hint(_NO_FLAGS, self._client)
+        self._plain = Hint(self._client)
         self._body: Body | None = None
-        self._kind = Kind.PLAIN
+        self._kind = _PLAIN
         self._hint = self._plain
         # True from a head with "Expect: 100-continue" until 100 Continue is set as interim reply or the body ends.
         self._is_continue_due = False
@@ -49,6 +53,12 @@ class HttpRequests:
     def is_pinned(self) -> bool:
         """True once the client needs an upstream of its own for all further requests."""
         return self._client.is_challenged
+
+    def pack(self) -> dict[str, Any] | None:
+        return None if self.is_pinned else {}
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """There is nothing to go on with: a client that was challenged stays where it is."""
 
     @property
     def is_between(self) -> bool:
@@ -67,7 +77,7 @@ class HttpRequests:
         at, size = 0, len(data)
         while at < size and not self._is_over:
             if self._body is None:
-                if self._head.is_empty:
+                if self._has_cr or (data[at] == _CR and self._head.is_empty):
                     at = self._skip_empty_lines(data, at, requests)
                     if at >= size:
                         break
@@ -76,7 +86,11 @@ class HttpRequests:
                     break
                 raw, at = found
                 self._read_head(raw)
-            at = self._skip_body(data, at, requests)
+            if self._body is not None:
+                at = self._body.skip(data, at)
+                if not self._body.is_whole:
+                    break
+            self._end(at, requests)
         if self._is_continue_due:
             self.interim = CONTINUE
             self._is_continue_due = False
@@ -86,60 +100,49 @@ class HttpRequests:
         start = at
         if self._has_cr:
             self._has_cr = False
-            if data[at] != 10:
+            if data[at] != _LF:
                 raise bad("a CR alone")
             at += 1
         empty = _EMPTY_LINES.match(data, at)
         at = at if empty is None else empty.end()
         if at > start:
             requests.append(Request(at, Kind.REFUSED))
-        if at == len(data) - 1 and data[at] == 13:
+        if at == len(data) - 1 and data[at] == _CR:
             self._has_cr = True
             at += 1
         return at
 
     def _read_head(self, raw: bytes) -> None:
         """Read a complete head: kind and hint of the request, and the body that follows."""
-        request, head = read_request(raw)
-        method = request.method
-        self._kind, flags = Kind.PLAIN, _NO_FLAGS
-        if method == b"HEAD":
-            flags |= Flags.HEAD
-        if head.is_last:
-            self._kind = Kind.LAST
-            flags |= Flags.LAST
-        if method == b"CONNECT" or _depends_on_upgrade(head) or head.authenticates_connection:
+        method, head = read_request(raw)
+        is_head, is_last = method == b"HEAD", head.is_last
+        self._kind = _LAST if is_last else _PLAIN
+        if method == b"CONNECT" or head.authenticates_connection or _depends_on_upgrade(head):
             self._kind = Kind.OWN
-        self._hint = Hint(flags, self._client) if flags else self._plain
-        fields = dict(request.headers)
+        self._hint = Hint(self._client, is_head=is_head, is_last=is_last) if is_head or is_last else self._plain
         self._body = self._body_of(method, head)
-        self._is_continue_due = head.version == b"1.1" and fields.get(b"expect", b"").lower() == b"100-continue"
+        self._is_continue_due = head.expects_continue
 
-    def _body_of(self, method: bytes, head: Head) -> Body:
-        """Return the body that follows a head (section 6.3)."""
-        if method == b"CONNECT":
-            if head.is_chunked or head.length:
-                raise bad("CONNECT with a body")
-            return Counted(0)
+    def _body_of(self, method: bytes, head: Head) -> Body | None:
+        """Return the body that follows a head (section 6.3); None if there is none."""
+        if method == b"CONNECT" and (head.is_chunked or head.length):
+            raise bad("CONNECT with a body")
         if head.is_chunked:
             return Chunked(self._limits)
-        if head.length is not None and head.length > self._limits.value:
+        if not head.length:
+            return None
+        if head.length > self._limits.value:
             raise bad(f"a body of more than {self._limits.value} bytes", 413)
-        return Counted(head.length or 0)
+        return Counted(head.length)
 
-    def _skip_body(self, data: bytes, at: int, requests: list[Request]) -> int:
-        """Skip the body at ``at``, append the request if it is complete, and return the offset behind it."""
-        body = self._body
-        assert body is not None
-        at = body.skip(data, at)
-        if body.is_whole:
-            if self._client.is_challenged:
-                self._kind = Kind.OWN
-            requests.append(Request(at, self._kind, self._hint))
-            self._body = None
-            self._is_continue_due = False
-            self._is_over = self._kind is not Kind.PLAIN
-        return at
+    def _end(self, at: int, requests: list[Request]) -> None:
+        """Append the request that ends at ``at``."""
+        if self._client.is_challenged:
+            self._kind = Kind.OWN
+        requests.append(Request(at, self._kind, self._hint))
+        self._body = None
+        self._is_continue_due = False
+        self._is_over = self._kind is not _PLAIN
 
 
 def _depends_on_upgrade(head: Head) -> bool:

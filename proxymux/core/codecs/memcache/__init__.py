@@ -15,6 +15,7 @@ from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.memcache.reads import is_repeatable
 from proxymux.core.codecs.memcache.replies import MemcacheReplies
 from proxymux.core.codecs.memcache.requests import MemcacheRequests
+from proxymux.core.codecs.memcache.view import MemcacheView, key_of
 from proxymux.core.codecs.pieces import one_line
 
 
@@ -28,6 +29,7 @@ class MemcacheCodec(CodecBase):
     name = "memcache"
     pipelines = True
     fence = b"version\r\n"
+    key_of = staticmethod(key_of)  # a function, not a method: it is called for every request
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS, asks_for_login: bool = False) -> None:
         self._limits = limits
@@ -44,3 +46,6 @@ class MemcacheCodec(CodecBase):
 
     def repeatable(self, data: bytes) -> bool:
         return is_repeatable(data)
+
+    def view(self, data: bytes) -> MemcacheView:
+        return MemcacheView(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from proxymux.core.codecs import Kind, Request
 from proxymux.core.codecs.limits import Limits
@@ -58,6 +58,12 @@ class MemcacheRequests:
         self._hint: Shape | None = None
         self._answer = b""
         self._has_quit = False
+
+    def pack(self) -> dict[str, Any] | None:
+        return {"has_begun": self._has_begun}
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        self._has_begun = packed["has_begun"]
 
     @property
     def is_between(self) -> bool:

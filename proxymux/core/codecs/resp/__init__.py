@@ -12,10 +12,12 @@ from proxymux.core.codecs import CodecBase
 from proxymux.core.codecs.limits import DEFAULT_LIMITS, Limits
 from proxymux.core.codecs.pieces import one_line
 from proxymux.core.codecs.resp.client import RespClient
+from proxymux.core.codecs.resp.one_key import cut_run, key_of
 from proxymux.core.codecs.resp.reads import is_repeatable
 from proxymux.core.codecs.resp.replies import RespReplies
 from proxymux.core.codecs.resp.requests import RespRequests
 from proxymux.core.codecs.resp.setups import RespSetups
+from proxymux.core.codecs.resp.view import RespView
 
 
 class RespCodec(CodecBase):
@@ -26,6 +28,9 @@ class RespCodec(CodecBase):
 
     name = "resp"
     pipelines = True
+    # Functions, not methods: they are called for every request.
+    key_of = staticmethod(key_of)
+    cut_run = staticmethod(cut_run)
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
@@ -46,3 +51,6 @@ class RespCodec(CodecBase):
 
     def repeatable(self, data: bytes) -> bool:
         return is_repeatable(data)
+
+    def view(self, data: bytes) -> RespView:
+        return RespView(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from proxymux.core.codecs import Kind
 from proxymux.core.codecs.pieces import one_line
@@ -60,6 +60,22 @@ class RespClient:
         self._is_watch_refused = False
         #: As of CLIENT SETNAME.
         self._name = b""
+
+    def pack(self) -> dict[str, Any]:
+        """What the client has said, for another process that goes on with it."""
+        return {
+            "is_locked": self._is_locked,
+            "is_transaction_refused": self._is_transaction_refused,
+            "is_watch_refused": self._is_watch_refused,
+            "name": self._name.decode("latin-1"),
+        }
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Go on with a client of another process.  Who has logged in there need not again."""
+        self._is_locked = packed["is_locked"]
+        self._is_transaction_refused = packed["is_transaction_refused"]
+        self._is_watch_refused = packed["is_watch_refused"]
+        self._name = packed["name"].encode("latin-1")
 
     @property
     def is_watchful(self) -> bool:

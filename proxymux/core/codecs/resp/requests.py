@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from proxymux.core.codecs import Kind, Request, SpecialRequest
 from proxymux.core.codecs.limits import DEFAULT_LIMITS
@@ -45,7 +45,7 @@ _CONTROL: Final = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")
 _QUOTE: Final = re.compile(rb"[\"']")
 _EMPTY: Final = Verdict(Kind.REFUSED)
 #: Names of the commands that the fast scan has to examine.
-_EXCEPTIONAL: Final = HTTP_NAMES | SPECIAL.keys()
+_EXCEPTIONAL: Final = HTTP_NAMES.union(SPECIAL)
 
 
 class _Everything:
@@ -87,6 +87,13 @@ class RespRequests:
         self._block = Block()
         self._words: list[bytes] = []
         self._is_word = False
+
+    def pack(self) -> dict[str, Any] | None:
+        return self._client.pack()
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        self._client.unpack(packed)
+        self._examined = _EVERYTHING if self._client.is_watchful else _EXCEPTIONAL
 
     @property
     def is_between(self) -> bool:

@@ -49,6 +49,9 @@ class RespSetups:
         version = b"3" if setup is RESP3 else b"2"
         return Preamble(HELLO[version], f"HELLO {version.decode()}")
 
+    def named(self, name: str) -> Setup:
+        return RESP3 if name == RESP3 else None
+
     def problem(self, reply: bytes) -> str | None:
         if not reply.startswith((b"-", b"!")):
             return None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxymux.core.decision import RETRIES
 from proxymux.core.target import Target, parse_target
-from proxymux.net.connector import PAUSE, Attempts
+from proxymux.net.attempts import PAUSE, Attempts
 
 A, B, C = (parse_target(f"{name}:1") for name in "abc")
 
