@@ -7,8 +7,37 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-#: Targets are for these; the others are what they are compared with.
-JUDGED: Final = ("proxymux", "proxymux-transport")
+#: What the name of a peer begins with that is a compiled build of proxymux, and that is any.
+COMPILED: Final = "proxymux-compiled"
+OURS: Final = "proxymux"
+
+
+def build_of(peer: str) -> str | None:
+    """Which build of proxymux a peer is: ``pure`` or ``compiled``, or None of other programs."""
+    if not peer.startswith(OURS):
+        return None
+    return "compiled" if peer.startswith(COMPILED) else "pure"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How good a ratio has to be.
+
+    :param compiled: of the compiled build.
+    :param pure: of the one in pure Python, or None if nothing is demanded of it.
+    """
+
+    compiled: float
+    pure: float | None = None
+
+    def of(self, build: str | None) -> float | None:
+        """The bound of a build."""
+        return {"compiled": self.compiled, "pure": self.pure}.get(build or "")
+
+
+def both(ratio: float) -> Bound:
+    """A bound that is the same for both builds."""
+    return Bound(ratio, ratio)
 
 
 @dataclass(frozen=True)
@@ -19,16 +48,16 @@ class Metric:
     :param unit: of the value.
     :param against_peer: whose figure it is divided by; with None the peer's own.
     :param against_key: the figure that it is divided by; with None the same one. Both None: there is no ratio.
-    :param at_most: the ratio that proxymux has to keep below.
-    :param at_least: the ratio that proxymux has to reach.
+    :param bound: what the ratio of proxymux may be at most, or has to be at least.
+    :param more: whether more is better, and the bound is the least.
     """
 
     key: str
     unit: str
     against_peer: str | None = None
     against_key: str | None = None
-    at_most: float | None = None
-    at_least: float | None = None
+    bound: Bound | None = None
+    more: bool = False
 
     @property
     def reference(self) -> str | None:
@@ -37,11 +66,9 @@ class Metric:
             return f"{self.against_peer} {self.against_key}"
         return self.against_peer or (f"own {self.against_key}" if self.against_key else None)
 
-    def met(self, ratio: float) -> bool | None:
-        """Tell whether a ratio is as good as it has to be, or None if nothing is demanded."""
-        if self.at_most is not None:
-            return ratio <= self.at_most
-        return ratio >= self.at_least if self.at_least is not None else None
+    def limit(self, peer: str) -> float | None:
+        """The bound of a peer's ratio, or None if nothing is demanded of it."""
+        return self.bound.of(build_of(peer)) if self.bound else None
 
 
 @dataclass(frozen=True)
@@ -58,9 +85,11 @@ class Sample:
 class Row:
     """A conclusion: one figure of one peer over all rounds.
 
+    :param build: ``pure`` or ``compiled``, or None of other programs.
     :param ratio: the median of the ratios within each round, which machine-wide drift between rounds cannot bend.
-    :param ratio_of_medians: for comparison.
-    :param target: the demanded ratio, where one is.
+    :param ratios: of each round.
+    :param more: whether more is better.
+    :param bound: the demanded ratio, where one is.
     :param met: whether the ratio is as good.
     """
 
@@ -68,14 +97,16 @@ class Row:
     metric: str
     unit: str
     peer: str
+    build: str | None
     median: float
     low: float
     high: float
     rounds: int
     reference: str | None
     ratio: float | None
-    ratio_of_medians: float | None
-    target: str | None
+    ratios: list[float]
+    more: bool
+    bound: float | None
     met: bool | None
 
 
@@ -99,29 +130,28 @@ def _values(samples: Sequence[Sample], peer: str, key: str) -> dict[int, float]:
 
 
 def _row(measure: str, metric: Metric, peer: str, values: dict[int, float], samples: Sequence[Sample]) -> Row:
-    ratio = of_medians = met = None
+    ratios = []
     if metric.reference:
         base = _values(samples, metric.against_peer or peer, metric.against_key or metric.key)
         ratios = [value / base[number] for number, value in values.items() if base.get(number)]
-        if ratios:
-            ratio, of_medians = median(ratios), median(values.values()) / median(base.values())
-    judged = peer in JUDGED
-    if judged and ratio is not None:
-        met = metric.met(ratio)
-    target = f"≤ {metric.at_most:g}" if metric.at_most is not None else None
-    target = f"≥ {metric.at_least:g}" if metric.at_least is not None else target
+    ratio = median(ratios) if ratios else None
+    bound, met = metric.limit(peer), None
+    if bound is not None and ratio is not None:
+        met = ratio >= bound if metric.more else ratio <= bound
     return Row(
-        measure,
-        metric.key,
-        metric.unit,
-        peer,
-        median(values.values()),
-        min(values.values()),
-        max(values.values()),
-        len(values),
-        metric.reference,
-        ratio,
-        of_medians,
-        target if judged else None,
-        met,
+        measure=measure,
+        metric=metric.key,
+        unit=metric.unit,
+        peer=peer,
+        build=build_of(peer),
+        median=median(values.values()),
+        low=min(values.values()),
+        high=max(values.values()),
+        rounds=len(values),
+        reference=metric.reference,
+        ratio=ratio,
+        ratios=ratios,
+        more=metric.more,
+        bound=bound,
+        met=met,
     )

@@ -2,32 +2,40 @@
 
     python bench/gateway.py
 
-Beside it, in interleaved rounds: HAProxy as a plain TCP proxy, which has no handshake, and a gateway in Go of the same
-design where Go is installed.  All of them use the cores that the load and the echo use too.
+Beside it, in interleaved rounds: HAProxy as a plain TCP proxy, which has no handshake, and where Go is installed a
+gateway of the same design in Go.  That uses all cores, as proxymux does with ``--workers 2``; load and echo are on them
+too.  The figures and every raw value are written to ``results/gateway.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from bench import report  # noqa: E402
+from bench.builds import Build, add_options, chosen  # noqa: E402
+from bench.figures import Bound, Metric  # noqa: E402
+from bench.machine import Machine  # noqa: E402
+from bench.options import add_rounds, settings  # noqa: E402
 from bench.ports import free_port  # noqa: E402
-from bench.processes import await_listener, cpu_seconds, running  # noqa: E402
+from bench.processes import await_listener, await_rest, children, exit_at_term, running  # noqa: E402
+from bench.rounds import Tries, numbers, turned  # noqa: E402
+from bench.short_connections import compile_load, measure  # noqa: E402
 from proxymux.core.token.legacy import seal_legacy  # noqa: E402
 
 SECRET: Final = "bench"
-CLIENTS: Final = 32
 HAPROXY: Final = """\
 global
     nbthread 1
@@ -41,6 +49,33 @@ listen echo
     bind 127.0.0.1:{port} backlog 4096
     server echo 127.0.0.1:{echo}
 """
+#: What follows the names of the figures with two workers.
+TWO: Final = " --workers 2"
+METRICS: Final = (
+    Metric("handshakes", "connections/CPU s", "go", bound=Bound(1.05, pure=0.85), more=True),
+    Metric(f"rate{TWO}", "connections/s", "go", "rate", bound=Bound(1.0), more=True),
+    Metric(f"handshakes{TWO}", "connections/CPU s", "go", "handshakes", more=True),
+    Metric("rate", "connections/s", "go", more=True),
+)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A program that is measured.
+
+    :param peer: its name in the table.
+    :param command: that runs it, with PORT for the port.
+    :param workers: how many processes work under the one that is started; 0 if that one works.
+    """
+
+    peer: str
+    command: list[str]
+    workers: int = 0
+
+    @property
+    def suffix(self) -> str:
+        """What follows the names of its figures."""
+        return TWO if self.workers else ""
 
 
 class Bench:
@@ -49,13 +84,11 @@ class Bench:
     :param place: a directory of its own.
     """
 
-    def __init__(self, place: Path, seconds: float, twistd: Path) -> None:
+    def __init__(self, place: Path, seconds: float) -> None:
         self.place = place
         self._seconds = seconds
-        self._twistd = twistd
-        self._load = place / "load"
+        self._load = compile_load(place)
         self.echo = free_port()
-        subprocess.run(["cc", "-O2", "-pthread", "-o", self._load, HERE / "gateway_load.c"], check=True)
 
     @contextmanager
     def echoing(self) -> Iterator[None]:
@@ -64,46 +97,38 @@ class Bench:
             await_listener(self.echo, pid)
             yield
 
-    def peers(self) -> dict[str, list[str]]:
-        """The commands of all that can be run here, with PORT for the port."""
-        peers = {
-            "proxymux": [
-                str(self._twistd), "--pidfile", str(self.place / "twistd.pid"), "-n", "proxymux-gateway",
-                "--secret-file", str(self._written("secret", SECRET)), "--addr", "127.0.0.1:PORT",
-                "--gateway-pidfile", "off",
-            ]
-        }  # fmt: skip
+    def contenders(self, builds: Sequence[Build]) -> list[Contender]:
+        """All that can be run here."""
+        found = []
+        secret = ["--secret-file", str(self._written("secret", SECRET)), "--gateway-pidfile", "off"]
+        for build in builds:
+            start = [str(build.twistd), "--pidfile", str(self.place / "twistd.pid"), "-n", "proxymux-gateway"]
+            command = [*start, *secret, "--addr", "127.0.0.1:PORT"]
+            found += [Contender(build.peer, command), Contender(build.peer, [*command, "--workers", "2"], workers=2)]
         if shutil.which("haproxy"):
-            peers["haproxy"] = ["haproxy", "-q", "-db", "-f", str(self.place / "haproxy.cfg")]
+            found.append(Contender("haproxy", ["haproxy", "-q", "-db", "-f", str(self.place / "haproxy.cfg")]))
         if shutil.which("go"):
             program = self.place / "gateway_peer"
             source = shutil.copy(HERE / "gateway_peer.go", self.place)
             subprocess.run(["go", "build", "-o", program, source], check=True)
-            peers["go"] = [str(program), "PORT", SECRET]
-        return peers
+            found.append(Contender("go", [str(program), "PORT", SECRET]))
+        return found
 
-    def take(self, name: str, command: list[str]) -> tuple[float, float]:
-        """Connections a second of one peer, and its CPU time in microseconds for each."""
+    def take(self, contender: Contender) -> dict[str, float]:
+        """Connections a second, and for each second of its CPU time."""
         port = free_port()
         self._written("haproxy.cfg", HAPROXY.format(port=port, echo=self.echo))
-        argv = [word.replace("PORT", str(port)) for word in command]
+        argv = [word.replace("PORT", str(port)) for word in contender.command]
         token = seal_legacy(f"127.0.0.1:{self.echo}", SECRET.encode(), "md5", b"saltsalt")
-        with running(argv, self.place / f"{name}.log") as pid:
+        said = [] if contender.peer == "haproxy" else [token]
+        with running(argv, self.place / f"{contender.peer}.log") as pid:
             await_listener(port, pid)
-            load = [str(self._load), "run", str(port), str(CLIENTS), str(self._seconds), "0.5"]
-            load += [token] if name != "haproxy" else []
-            with subprocess.Popen(load, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdout.readline()
-                before = cpu_seconds(pid)
-                process.stdin.write("\n")
-                process.stdin.flush()
-                made, failed = map(int, process.stdout.readline().split())
-                used = cpu_seconds(pid) - before
-        if failed or not made:
-            raise SystemExit(f"{name}: {failed} connections failed, {made} did not")
-        return made / self._seconds, used / made * 1e6
+            pids = [pid]
+            if contender.workers:
+                pids += children(pid, contender.workers)
+                await_rest(pids)
+            cost = measure(self._load, contender.peer, port, pids, self._seconds, said)
+        return {f"rate{contender.suffix}": cost.rate, f"handshakes{contender.suffix}": 1e6 / cost.cpu}
 
     def _written(self, name: str, text: str) -> Path:
         path = self.place / name
@@ -111,38 +136,27 @@ class Bench:
         return path
 
 
-def main() -> None:
-    """Print the medians and the ratios."""
+def main() -> int:
+    """Print the table, write the figures, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="[default: 5]")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement [default: 3]")
-    parser.add_argument("--twistd", type=Path, default=Path(sys.executable).with_name("twistd"))
+    add_rounds(parser, rounds=7, seconds=1.5)
+    add_options(parser)
     options = parser.parse_args()
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-gateway-")))
-        bench = Bench(place, options.seconds, options.twistd)
-        stack.enter_context(bench.echoing())
-        peers = bench.peers()
-        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
-        for number in range(options.rounds):
-            names = list(peers)
-            for name in names[number % len(names) :] + names[: number % len(names)]:
-                taken[name].append(bench.take(name, peers[name]))
-    print(f"{'peer':<10}  {'connections/s':>13}  {'ratio':>6}  {'CPU µs each':>11}  {'ratio':>6}")
-    for name, results in taken.items():
-        rates, costs = zip(*results, strict=True)
-        by_rate = statistics.median(
-            ours / theirs[0] for (ours, _), theirs in zip(taken["proxymux"], results, strict=True)
-        )
-        by_cost = statistics.median(
-            ours / theirs[1] for (_, ours), theirs in zip(taken["proxymux"], results, strict=True)
-        )
-        print(
-            f"{name:<10}  {statistics.median(rates):>13,.0f}  {by_rate:>6.2f}"
-            f"  {statistics.median(costs):>11.1f}  {by_cost:>6.2f}"
-        )
-    print("ratio: proxymux to that peer, the median of the rounds' ratios")
+    builds = chosen(parser, options)
+    machine = Machine(builds)
+    exit_at_term()
+    tries = Tries()
+    with tempfile.TemporaryDirectory(prefix="bench-gateway-") as place:
+        bench = Bench(Path(place), options.seconds)
+        contenders = {f"{each.peer}{each.suffix}": each for each in bench.contenders(builds)}
+        with bench.echoing():
+            for number in numbers(options.rounds, options.minutes):
+                for name in turned(list(contenders), number):
+                    tries.take(number, "gateway", contenders[name].peer, partial(bench.take, contenders[name]))
+    about, how = machine.describe(), settings(options)
+    report.publish(options.out / "gateway.json", about, how, {"gateway": METRICS}, tries.samples, tries.skipped)
+    return 1 if tries.broken else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from proxymux.core.token import read_address, sealed
+from proxymux.core.target import parse_remote
+from proxymux.core.token import sealed
 from proxymux.core.token.legacy import seal_legacy
 from proxymux.core.token.sealed import Keys
 from proxymux.core.token.verifier import TokenVerifier
@@ -78,7 +79,7 @@ def _try(data: bytes) -> str:
         assert len(text) < 200
         assert "\n" not in text
         return "bad"
-    assert [read_address(str(each)) for each in claims.targets] == list(claims.targets)
+    assert [parse_remote(str(each)) for each in claims.targets] == list(claims.targets)
     return "opens"
 
 

@@ -20,12 +20,15 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #define KEPT_REQUEST "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
 #define FRESH_REQUEST "GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
 #define NS 1000000000ull
+
+static const struct timeval PATIENCE = {.tv_sec = 10};
 
 enum mode { KEPT, PACED, FRESH };
 
@@ -73,6 +76,9 @@ static int dial(void) {
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         fail("socket");
+    /* A proxy that takes no connection, or does not answer on one, is found out. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &PATIENCE, sizeof PATIENCE);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &PATIENCE, sizeof PATIENCE);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
         fail("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -235,6 +241,18 @@ static double quantile(double q) {
     return recorded ? latencies[(size_t)(q * (recorded - 1))] / 10.0 : 0;
 }
 
+/* How many latencies are in each bucket that is not empty; 16 buckets make an octave. load.py says what is in which. */
+static void print_buckets(void) {
+    printf("\"buckets\": [");
+    for (size_t i = 0, first = 0; i < recorded; first = i) {
+        int bucket = (int)(16 * log2(latencies[i] + 1.0));
+        while (i < recorded && (int)(16 * log2(latencies[i] + 1.0)) == bucket)
+            i++;
+        printf("%s[%d, %zu]", first ? ", " : "", bucket, i - first);
+    }
+    printf("]");
+}
+
 int main(int argc, char **argv) {
     char line[16];
     if (argc < 6) {
@@ -273,8 +291,10 @@ int main(int argc, char **argv) {
         return 0;
     double seconds = run(atof(argv[4]));
     qsort(latencies, recorded, sizeof *latencies, by_size);
-    printf("{\"done\": %zu, \"errors\": %llu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
-           recorded, (unsigned long long)errors, seconds, quantile(0.5), quantile(0.99), quantile(1));
+    printf("{\"done\": %zu, \"errors\": %llu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, ",
+           recorded, (unsigned long long)errors, seconds, quantile(0.5), quantile(0.99), quantile(0.999));
+    print_buckets();
+    puts("}");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin))
         ;

@@ -1,15 +1,16 @@
-"""The load generators: wrk, iperf3 and load.c."""
+"""The load generators: iperf3 and load.c."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -23,16 +24,6 @@ RETRY_SECONDS: Final = 0.3
 FLOW_SECONDS: Final = 1.0
 SOURCE: Final = Path(__file__).with_name("load.c")
 
-#: wrk prints units that depend on the size, so its own numbers are taken.
-WRK_SCRIPT: Final = """\
-function done(summary, latency)
-    local e = summary.errors
-    io.write(string.format('\\n{"done": %d, "errors": %d, "seconds": %.6f, "p50_us": %.1f, "p99_us": %.1f}\\n',
-        summary.requests, e.connect + e.read + e.write + e.status + e.timeout, summary.duration / 1e6,
-        latency:percentile(50), latency:percentile(99)))
-end
-"""
-
 
 @dataclass(frozen=True)
 class Load:
@@ -43,6 +34,8 @@ class Load:
     :param cpu: seconds of the proxy.
     :param p50_us: median latency.
     :param p99_us: 99th percentile of the latency.
+    :param p999_us: 99.9th percentile of the latency.
+    :param buckets: how many answers took how long, by the number of the bucket (see ``bucket_us``).
     :param sunk: bytes that reached the iperf3 server meanwhile.
     """
 
@@ -51,6 +44,8 @@ class Load:
     cpu: float
     p50_us: float = 0.0
     p99_us: float = 0.0
+    p999_us: float = 0.0
+    buckets: dict[int, int] = field(default_factory=dict)
     sunk: int = 0
 
     @property
@@ -64,10 +59,42 @@ class Load:
         return self.cpu / self.done * 1e6
 
 
-def _load(report: dict[str, float], cpu: float, sunk: int = 0) -> Load:
+def bucket_us(number: int) -> float:
+    """Return the microseconds that nothing in a bucket of load.c reaches; 16 buckets make an octave."""
+    return (2 ** ((number + 1) / 16) - 1) / 10
+
+
+def slower(buckets: dict[int, int]) -> list[tuple[float, float]]:
+    """Return points of a distribution: which part of the requests took longer, and than how many µs."""
+    left = total = sum(buckets.values())
+    points = []
+    for number, count in sorted(buckets.items()):
+        left -= count
+        if left:
+            points.append((left / total, bucket_us(number)))
+    return points or [(1.0, bucket_us(max(buckets)))]
+
+
+def read_report(report: dict[str, Any], cpu: float, sunk: int = 0) -> Load:
+    """Return what load.c has said.
+
+    :param report: its JSON.
+    :param cpu: seconds of the proxy.
+    :param sunk: bytes that reached the iperf3 server meanwhile.
+    :raises BrokenRun: if requests failed, or none was answered.
+    """
     if report["errors"] or not report["done"]:
-        raise BrokenRun(f"{report['errors']:.0f} requests failed, {report['done']:.0f} did not")
-    return Load(report["done"], report["seconds"], cpu, report["p50_us"], report["p99_us"], sunk)
+        raise BrokenRun(f"{report['errors']} requests failed, {report['done']} did not")
+    return Load(
+        report["done"],
+        report["seconds"],
+        cpu,
+        report["p50_us"],
+        report["p99_us"],
+        report["p999_us"],
+        {int(number): int(count) for number, count in report["buckets"]},
+        sunk,
+    )
 
 
 def compile_load(directory: Path) -> Path:
@@ -82,26 +109,9 @@ def compile_load(directory: Path) -> Path:
     return program
 
 
-def wrk(stage: Stage, proxy: Proxy, connections: int) -> Load:
-    """Ask over kept connections as fast as the answers come."""
-    script = stage.directory / "report.lua"
-    script.write_text(WRK_SCRIPT)
-    url = f"http://127.0.0.1:{proxy.ports.web}/"
-
-    def run(seconds: float) -> str:
-        argv = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script), url]
-        return run_for_output(argv, seconds + 20)
-
-    if not stage.short:
-        run(stage.warm_seconds)
-    before = proxy.cpu()
-    output = run(stage.seconds)
-    return _load(json.loads(output.strip().splitlines()[-1]), proxy.cpu() - before)
-
-
 def _iperf_client(proxy: Proxy, streams: int, seconds: float) -> list[str]:
     where = ["--client", "127.0.0.1", "--port", str(proxy.ports.bulk)]
-    return ["iperf3", *where, "--time", str(max(1, round(seconds))), "--parallel", str(streams), "--json"]
+    return ["iperf3", *where, "--time", str(max(1, math.ceil(seconds))), "--parallel", str(streams), "--json"]
 
 
 def iperf(stage: Stage, proxy: Proxy, streams: int, seconds: float) -> Load:
@@ -180,7 +190,7 @@ class _Generator:
         before, sunk = proxy.cpu(), stage.sunk()
         self.say()
         report: dict[str, Any] = json.loads(self.hear())
-        return _load(report, proxy.cpu() - before, stage.sunk() - sunk)
+        return read_report(report, proxy.cpu() - before, stage.sunk() - sunk)
 
 
 @contextmanager

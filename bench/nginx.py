@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -14,13 +15,13 @@ from bench.ports import Ports
 from bench.processes import Unavailable
 
 #: More than any measure has, in each direction.
-CONNECTIONS: Final = 16_384
+CONNECTIONS: Final = 24_000
 
 HEAD: Final = """\
 daemon off;
 pid nginx.pid;
 error_log log error;
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile {descriptors};
 events {{ worker_connections {connections}; }}
 """
@@ -110,8 +111,9 @@ def _command(directory: Path, configuration: str) -> list[str]:
     return ["nginx", "-p", f"{directory}/", "-c", file.name, "-e", "log"]
 
 
-def _head() -> str:
-    return HEAD.format(connections=CONNECTIONS, descriptors=CONNECTIONS + 1000)
+def _head(workers: int = 1) -> str:
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return HEAD.format(workers=workers, connections=CONNECTIONS, descriptors=descriptors)
 
 
 def origin(directory: Path, port: int, body: str) -> list[str]:
@@ -126,7 +128,11 @@ class Nginx:
 
     name: str
     routes: bool
-    has_master: bool = True
+    workers: int = 1
+
+    @property
+    def kind(self) -> str:
+        return self.name
 
     def check(self) -> None:
         _load("ngx_stream_module.so")
@@ -134,7 +140,7 @@ class Nginx:
             _load("ngx_stream_js_module.so")
 
     def prepare(self, directory: Path, ports: Ports) -> list[str]:
-        stream = _load("ngx_stream_module.so") + _head()
+        stream = _load("ngx_stream_module.so") + _head(self.workers)
         if not self.routes:
             return _command(directory, stream + STREAM.format(ports=ports))
         (directory / "route.js").write_text(NJS_ROUTE)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import resource
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.builds import Build
 from bench.nginx import Nginx
 from bench.ports import Ports
 from bench.processes import Unavailable
 from bench.stage import Peer
 
 #: More than any measure has.
-MOST_CONNECTIONS: Final = 8000
+MOST_CONNECTIONS: Final = 10_100
 
 #: HAProxy has option splice-auto, as its manual recommends: it splices where it thinks that it pays. splice-request and
 #: splice-response make bulk a lot faster and small messages a quarter dearer; with them and larger pipes the bulk
@@ -22,9 +24,9 @@ MOST_CONNECTIONS: Final = 8000
 #: be allowed.
 HAPROXY_HEAD: Final = """\
 global
-    nbthread 1
+    nbthread {threads}
     maxconn {connections}
-    maxpipes 500
+    maxpipes 100
 {more}
 defaults
     mode tcp
@@ -85,17 +87,23 @@ def proxy(data):
 
 @dataclass(frozen=True)
 class HAProxy:
-    """HAProxy in TCP mode with one thread.
+    """HAProxy in TCP mode.
 
     :param name: what it is called.
     :param routes: whether a router in Lua chooses the upstream.
     :param tuned: whether bulk is always spliced, or only where HAProxy thinks that it pays.
+    :param threads: how many work.
     """
 
     name: str
     routes: bool
     tuned: bool = False
-    has_master: bool = False
+    threads: int = 1
+    workers: int = 0
+
+    @property
+    def kind(self) -> str:
+        return self.name
 
     def check(self) -> None:
         if not shutil.which("haproxy"):
@@ -107,52 +115,95 @@ class HAProxy:
         more = f"    lua-load-per-thread {route}\n" if self.routes else ""
         more += "    tune.pipesize 1048576\n" if self.tuned else ""
         bulk = HAPROXY_SPLICE if self.tuned else "    option splice-auto\n"
-        connections = min(MOST_CONNECTIONS, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1200) // 2)
+        connections = min(MOST_CONNECTIONS, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500) // 2)
         frontend = HAPROXY_LUA if self.routes else HAPROXY_PLAIN
-        file.write_text((HAPROXY_HEAD + frontend).format(ports=ports, more=more, bulk=bulk, connections=connections))
+        text = HAPROXY_HEAD + frontend
+        values = {"more": more, "bulk": bulk, "connections": connections, "threads": self.threads}
+        file.write_text(text.format(ports=ports, **values))
         return ["haproxy", "-q", "-db", "-f", str(file)]
 
 
 @dataclass(frozen=True)
 class Proxymux:
-    """proxymux, with a router that looks at the first bytes."""
+    """proxymux, with a router that looks at the first bytes.
 
-    name: str
-    twistd: Path
-    relay: str | None = None
+    :param build: the one that is run.
+    :param variant: what follows the build in its name, and ``proxymux`` in its kind.
+    :param options: of the command line.
+    """
+
+    build: Build
+    variant: str = ""
+    options: tuple[str, ...] = ()
+    workers: int = 0
     routes: bool = True
-    has_master: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.build.peer + self.variant
+
+    @property
+    def kind(self) -> str:
+        return f"proxymux{self.variant}"
 
     def check(self) -> None:
-        if not self.twistd.exists():
-            raise Unavailable(f"there is no {self.twistd}; name one with --twistd")
+        """Nothing that could be missing: the build was asked what it is."""
 
     def prepare(self, directory: Path, ports: Ports) -> list[str]:
         file = directory / "router.py"
         file.write_text(ROUTER.format(ports=ports))
-        options = ["--relay", self.relay] if self.relay else []
         where = ["--host", "127.0.0.1", "--port", str(ports.web)]
-        return [str(self.twistd), "-n", "--pidfile=", "proxymux", "--router", str(file), *where, *options]
+        return [str(self.build.twistd), "-n", "--pidfile=", "proxymux", "--router", str(file), *where, *self.options]
 
 
-#: What runs unless --peers says otherwise.
-USUAL: Final = ("haproxy", "haproxy-splice", "haproxy-lua", "nginx-stream", "nginx-njs", "proxymux")
+@dataclass(frozen=True)
+class Twisted:
+    """The port forwarder that Twisted has, which shows what Python and Twisted take of a start."""
+
+    twistd: Path
+    name: str = "twisted"
+    kind: str = "twisted"
+    workers: int = 0
+    routes: bool = False
+
+    def check(self) -> None:
+        """Nothing that could be missing: it comes with every build."""
+
+    def prepare(self, directory: Path, ports: Ports) -> list[str]:
+        where = [
+            "--port",
+            f"tcp:{ports.web}:interface=127.0.0.1",
+            "--host",
+            "127.0.0.1",
+            "--dest_port",
+            str(ports.origin),
+        ]
+        return [str(self.twistd), "-n", "--pidfile=", "portforward", *where]
 
 
-def all_peers(twistd: Path, beside: Path | None = None) -> dict[str, Peer]:
+#: Those that run only if --peers names them.
+UNUSUAL: Final = ("proxymux-transport",)
+
+
+def all_peers(builds: Sequence[Build]) -> dict[str, Peer]:
     """Return every peer by name.
 
-    :param beside: the twistd of another build of proxymux, an earlier one say, that is measured in the same run.
+    :param builds: of proxymux, one at least.
     """
     peers: list[Peer] = [
         HAProxy("haproxy", routes=False),
         HAProxy("haproxy-lua", routes=True),
+        HAProxy("haproxy-lua-2", routes=True, threads=2),
         HAProxy("haproxy-splice", routes=False, tuned=True),
         Nginx("nginx-stream", routes=False),
         Nginx("nginx-njs", routes=True),
-        Proxymux("proxymux", twistd),
-        Proxymux("proxymux-transport", twistd, "transport"),
+        Nginx("nginx-njs-2", routes=True, workers=2),
+        Twisted(builds[0].twistd),
     ]
-    if beside is not None:
-        peers.append(Proxymux("proxymux-beside", beside))
+    for build in builds:
+        peers += [
+            Proxymux(build),
+            Proxymux(build, "-2", ("--workers", "2"), workers=2),
+            Proxymux(build, "-transport", ("--relay", "transport")),
+        ]
     return {peer.name: peer for peer in peers}

@@ -2,33 +2,41 @@
 
     python bench/pool.py
 
-Rounds are interleaved.  CPU time is that of the proxy's process; proxy, load and server share the machine's cores.
+Rounds are interleaved.  No two requests of HTTP have the same head.  CPU time is that of the proxy's process; proxy,
+load and server share the machine's cores.  The figures and every raw value are written to ``results/pool.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from bench import nginx  # noqa: E402
+from bench import heads, nginx, report  # noqa: E402
+from bench.builds import Build, add_options, chosen  # noqa: E402
+from bench.figures import Metric  # noqa: E402
+from bench.machine import Machine  # noqa: E402
+from bench.options import add_rounds, settings  # noqa: E402
+from bench.pool_metrics import HTTP_METRICS, MODES, REDIS_LOADS, REDIS_METRICS, UPSTREAMS  # noqa: E402
 from bench.ports import free_port  # noqa: E402
-from bench.processes import await_listener, cpu_seconds, running  # noqa: E402
+from bench.processes import BrokenRun, await_listener, cpu_seconds, exit_at_term, run_for_output, running  # noqa: E402
+from bench.rounds import Tries, numbers, turned  # noqa: E402
 
 CLIENTS: Final = 50
-#: Upstream connections of the modes that have several.
-UPSTREAMS: Final = 8
+#: Seconds that a load may take.
+LONGEST: Final = 60.0
 NUTCRACKER: Final = """\
 redis:
   listen: 127.0.0.1:{port}
@@ -58,24 +66,39 @@ backend origin
 """
 
 
+#: Loads a port, and returns requests a second.
+Load = Callable[[int], float]
+
+
 class Bench:
     """What all rounds share.
 
     :param place: a directory of its own.
     """
 
-    def __init__(self, place: Path, twistd: Path, requests: int, seconds: float) -> None:
+    def __init__(self, place: Path, requests: int, seconds: float) -> None:
         self.place = place
-        self._twistd = twistd
         self._requests = requests
-        self._seconds = seconds
+        #: wrk takes whole ones.
+        self._seconds = math.ceil(seconds)
         self.redis, self.web = free_port(), free_port()
 
-    def pool(self, port: int, upstream: int, codec: str, count: int, *more: str) -> list[str]:
+    @contextmanager
+    def upstreams(self) -> Iterator[None]:
+        """Run Redis and the web server."""
+        where = ["--port", str(self.redis), "--bind", "127.0.0.1", "--dir", str(self.place)]
+        with ExitStack() as stack:
+            redis = running(["redis-server", *where, "--save", ""], self.place / "redis.log")
+            await_listener(self.redis, stack.enter_context(redis))
+            web = running(nginx.origin(self.place, self.web, "x" * 100), self.place / "web.log")
+            await_listener(self.web, stack.enter_context(web))
+            yield
+
+    def pool(self, build: Build, port: int, upstream: int, codec: str, count: int, *more: str) -> list[str]:
         """The command of a pool with ``count`` connections."""
         targets = [f"--target=127.0.0.1:{upstream}"] * count
         return [
-            str(self._twistd), "--pidfile", str(self.place / f"{port}.pid"), "-n", "proxymux-pool",
+            str(build.twistd), "--pidfile", str(self.place / f"{port}.pid"), "-n", "proxymux-pool",
             f"--listen=tcp:{port}:interface=127.0.0.1", f"--codec={codec}", *targets, *more,
         ]  # fmt: skip
 
@@ -95,89 +118,136 @@ class Bench:
         """Requests a second of redis-benchmark."""
         requests = self._requests * (4 if depth > 1 else 1)
         argv = ["redis-benchmark", "-p", str(port), "-c", str(CLIENTS), "-n", str(requests), "-P", str(depth)]
-        done = subprocess.run([*argv, "-t", command, "--csv"], capture_output=True, text=True, check=True)
+        said = run_for_output([*argv, "-t", command, "--csv"], LONGEST)
         self.done = requests
-        match = re.search(rf'"{command.upper()}","([0-9.]+)"', done.stdout)
+        match = re.search(rf'"{command.upper()}","([0-9.]+)"', said)
         if match is None:
-            raise SystemExit(f"redis-benchmark said {done.stdout!r} {done.stderr!r}")
+            raise BrokenRun(f"redis-benchmark said {said!r}")
         return float(match[1])
 
-    def web_load(self, port: int) -> float:
-        """Requests a second of wrk."""
-        argv = ["wrk", "-t1", f"-c{CLIENTS}", f"-d{self._seconds:g}s", f"http://127.0.0.1:{port}/"]
-        done = subprocess.run(argv, capture_output=True, text=True, check=True)
-        if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-            raise SystemExit(f"wrk said {done.stdout}")
-        match = re.search(r"(\d+) requests in ([0-9.]+)(ms|s|m)", done.stdout)
+    def web_load(self, port: int, head: str) -> float:
+        """Requests a second of wrk.
+
+        :param head: a key of ``HEADS``.
+        """
+        script = self.place / f"{head}.lua"
+        script.write_text(heads.script(head))
+        url = f"http://127.0.0.1:{port}/"
+        argv = ["wrk", "-t1", f"-c{CLIENTS}", f"-d{self._seconds:g}s", "-s", str(script), url]
+        said = run_for_output(argv, self._seconds + LONGEST)
+        if "Non-2xx" in said or "Socket errors" in said:
+            raise BrokenRun(f"wrk said {said}")
+        match = re.search(r"(\d+) requests in ([0-9.]+)(ms|s|m)", said)
         assert match is not None
         self.done = int(match[1])
         return self.done / self._seconds
 
-    def take(self, command: list[str], port: int, load: Callable[[int], float]) -> tuple[float, float]:
-        """Requests a second of one peer, and its CPU time in microseconds for each."""
-        with running(command, self.place / f"{port}.log") as pid:
+    def take(self, contender: Contender, loads: dict[str, Load]) -> dict[str, float]:
+        """Load a fresh process: requests for each of its CPU seconds, and a second, by the load."""
+        port = free_port()
+        values = {}
+        with running(contender.command(port), self.place / f"{port}.log") as pid:
             await_listener(port, pid)
-            load(port)
-            before = cpu_seconds(pid)
-            rate = load(port)
-            return rate, (cpu_seconds(pid) - before) / self.done * 1e6
+            for name, load in loads.items():
+                load(port)
+                before = cpu_seconds(pid)
+                rate = load(port)
+                values[f"{contender.prefix}{name}"] = self.done / (cpu_seconds(pid) - before)
+                values[f"{contender.prefix}{name}, requests/s"] = rate
+        return values
 
 
-def measures(bench: Bench) -> dict[str, tuple[str, Callable[[int], list[str]], Callable[[int], float]]]:
-    """Of each thing to measure: what it is compared with, the command, and the load."""
-    found: dict[str, tuple[str, Callable[[int], list[str]], Callable[[int], float]]] = {}
-    for depth in (1, 16):
-        for command in ("get", "set"):
+@dataclass(frozen=True)
+class Contender:
+    """A program in one of its modes.
 
-            def load(port: int, command: str = command, depth: int = depth) -> float:
-                return bench.redis_load(port, command, depth)
+    :param peer: its name in the table.
+    :param prefix: what the names of its figures begin with.
+    :param command: that runs it at a port.
+    """
 
-            what = f"{command} -P {depth}"
-            first = f"{what} nutcracker"
-            found[first] = (first, lambda port: bench.nutcracker(port, 1), load)
-            found[f"{what} fifo"] = (first, lambda port: bench.pool(port, bench.redis, "resp", 1), load)
-            found[f"{what} funnel"] = (first, lambda port: bench.pool(port, bench.redis, "resp", UPSTREAMS), load)
-            found[f"{what} funnel async"] = (
-                first, lambda port: bench.pool(port, bench.redis, "resp", UPSTREAMS, "--async"), load
-            )  # fmt: skip
-    if shutil.which("haproxy") and shutil.which("wrk"):
-        found["http haproxy"] = ("http haproxy", bench.haproxy, bench.web_load)
-        found["http funnel"] = (
-            "http haproxy", lambda port: bench.pool(port, bench.web, "http", UPSTREAMS), bench.web_load
-        )  # fmt: skip
-    return found
+    peer: str
+    prefix: str
+    command: Callable[[int], list[str]]
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others."""
+        return f"{self.prefix}{self.peer}"
 
 
-def main() -> None:
-    """Print the medians and the ratios."""
+@dataclass(frozen=True)
+class Group:
+    """Contenders under the same loads."""
+
+    name: str
+    metrics: tuple[Metric, ...]
+    contenders: list[Contender]
+    loads: dict[str, Load]
+
+
+def redis_group(bench: Bench, builds: list[Build]) -> Group:
+    """Redis through each mode of the pool, and through nutcracker."""
+
+    def command(build: Build, mode: str) -> Callable[[int], list[str]]:
+        count, more = MODES[mode]
+        return lambda port: bench.pool(build, port, bench.redis, "resp", count, *more)
+
+    def load(command: str, depth: int) -> Load:
+        return lambda port: bench.redis_load(port, command, depth)
+
+    contenders = [Contender("nutcracker", "", lambda port: bench.nutcracker(port, 1))]
+    contenders += [Contender(build.peer, f"{mode} ", command(build, mode)) for mode in MODES for build in builds]
+    return Group("redis", REDIS_METRICS, contenders, {name: load(*of) for name, of in REDIS_LOADS.items()})
+
+
+def http_group(bench: Bench, builds: list[Build]) -> Group:
+    """HTTP through Funnel, and through HAProxy."""
+
+    def command(build: Build) -> Callable[[int], list[str]]:
+        return lambda port: bench.pool(build, port, bench.web, "http", UPSTREAMS)
+
+    contenders = [Contender("haproxy", "", bench.haproxy)]
+    contenders += [Contender(build.peer, "", command(build)) for build in builds]
+    return Group("http", HTTP_METRICS, contenders, {head: partial(bench.web_load, head=head) for head in heads.HEADS})
+
+
+def measure(bench: Bench, groups: list[Group], rounds: Iterator[int]) -> Tries:
+    """Take each contender once a round, in another order each time."""
+    tries = Tries()
+    for number in rounds:
+        for group in groups:
+            contenders = {contender.name: contender for contender in group.contenders}
+            for name in turned(list(contenders), number):
+                contender = contenders[name]
+                tries.take(number, group.name, contender.peer, partial(bench.take, contender, group.loads))
+    return tries
+
+
+def main() -> int:
+    """Print the table, write the figures, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="[default: 5]")
-    parser.add_argument("--requests", type=int, default=100_000, help="of one measurement [default: 100000]")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement of HTTP [default: 3]")
-    parser.add_argument("--only", default="", help="only measures that have this in their names")
-    parser.add_argument("--twistd", type=Path, default=Path(sys.executable).with_name("twistd"))
+    add_rounds(parser, rounds=7, seconds=2.0)
+    parser.add_argument("--requests", type=int, default=40_000, help="of one measurement of Redis [default: 40000]")
+    parser.add_argument("--only", choices=["redis", "http"], help="[default: both]")
+    add_options(parser)
     options = parser.parse_args()
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-pool-")))
-        bench = Bench(place, options.twistd, options.requests, options.seconds)
-        redis = ["redis-server", "--port", str(bench.redis), "--bind", "127.0.0.1", "--save", "", "--dir", str(place)]
-        await_listener(bench.redis, stack.enter_context(running(redis, place / "redis.log")))
-        origin = nginx.origin(place, bench.web, "x" * 100)
-        await_listener(bench.web, stack.enter_context(running(origin, place / "web.log")))
-        chosen = {name: of for name, of in measures(bench).items() if options.only in name}
-        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
-        for _ in range(options.rounds):
-            for name, (_, command, load) in chosen.items():
-                port = free_port()
-                taken[name].append(bench.take(command(port), port, load))
-    print(f"{'measure':<24}  {'requests/s':>10}  {'CPU µs each':>11}  {'requests per CPU s':>18}")
-    for name, results in taken.items():
-        first = taken.get(chosen[name][0], results)
-        ratio = statistics.median(theirs[1] / ours[1] for ours, theirs in zip(results, first, strict=True))
-        rates, costs = zip(*results, strict=True)
-        print(f"{name:<24}  {statistics.median(rates):>10,.0f}  {statistics.median(costs):>11.2f}  {ratio:>18.2f}")
-    print("requests per CPU second: compared with nutcracker or HAProxy, the median of the rounds' ratios")
+    builds = chosen(parser, options)
+    machine = Machine(builds)
+    exit_at_term()
+    with tempfile.TemporaryDirectory(prefix="bench-pool-") as place:
+        bench = Bench(Path(place), options.requests, options.seconds)
+        groups = [redis_group(bench, builds)] if shutil.which("nutcracker") else []
+        if shutil.which("haproxy") and shutil.which("wrk"):
+            groups.append(http_group(bench, builds))
+        groups = [group for group in groups if options.only in (None, group.name)]
+        with bench.upstreams():
+            tries = measure(bench, groups, numbers(options.rounds, options.minutes))
+    about, how = machine.describe(), settings(options)
+    metrics = {group.name: group.metrics for group in groups}
+    report.publish(options.out / "pool.json", about, how, metrics, tries.samples, tries.skipped)
+    return 1 if tries.broken else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

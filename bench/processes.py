@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 START_SECONDS: Final = 20.0
+#: How exactly the time of a start is known.
+POLL_SECONDS: Final = 0.005
 #: Longer than nginx and HAProxy need; proxymux may have connections to drain, which nobody waits for here.
 STOP_SECONDS: Final = 2.0
+#: What uses less CPU time within the second has started.
+REST_CPU: Final = 0.002
+REST_SECONDS: Final = 0.15
 
 
 class Unavailable(Exception):
@@ -24,6 +30,16 @@ class Unavailable(Exception):
 
 class BrokenRun(Exception):
     """A program that should be running has failed."""
+
+
+def exit_at_term() -> None:
+    """Let TERM, which a cancelled build sends, end this program as an exception does: what it started ends too."""
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 # Process groups and not sessions: the kernel would share the cores out among sessions before it looks at priorities.
@@ -107,7 +123,7 @@ def await_listener(port: int, pid: int) -> None:
         except OSError:
             if not _alive(pid):
                 raise BrokenRun("ended at its start") from None
-            time.sleep(0.02)
+            time.sleep(POLL_SECONDS)
     raise BrokenRun(f"not listening after {START_SECONDS:.0f} s")
 
 
@@ -125,15 +141,36 @@ def raise_descriptor_limit() -> int:
     return hard if hard != resource.RLIM_INFINITY else 1 << 20
 
 
-def only_child(pid: int) -> int:
-    """Return the id of a master's one worker."""
+def children(pid: int, count: int) -> list[int]:
+    """Return the ids of a master's workers, as soon as there are as many as there should be."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if len(children) == 1:
-            return int(children[0])
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if len(found) == count:
+            return [int(each) for each in found]
         time.sleep(0.02)
-    raise BrokenRun("has not exactly one worker")
+    raise BrokenRun(f"has not {count} workers")
+
+
+def await_rest(pids: Sequence[int]) -> None:
+    """Return as soon as processes have started: a worker may do so long after its master listens.
+
+    They have if none of them has the command line of a Python that has given itself no title yet, and they use no CPU
+    time any more.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    used = 0.0
+    while time.monotonic() < deadline:
+        before, used = used, sum(map(cpu_seconds, pids))
+        if used - before < REST_CPU and not any(map(_is_plain_python, pids)):
+            return
+        time.sleep(REST_SECONDS)
+    raise BrokenRun("has workers that do not start")
+
+
+def _is_plain_python(pid: int) -> bool:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+    return Path(command).name.startswith("python")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -7,48 +7,54 @@ installed could not be run.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import load, machine, measures, report
-from bench.peers import USUAL, all_peers
-from bench.processes import BrokenRun, Unavailable, raise_descriptor_limit
-from bench.rounds import Run
+from bench import load, measures, report
+from bench.builds import Build, add_options, chosen, found
+from bench.machine import Machine
+from bench.options import add_rounds, settings
+from bench.peers import UNUSUAL, all_peers
+from bench.processes import BrokenRun, Unavailable, exit_at_term, raise_descriptor_limit
+from bench.rounds import Run, numbers
 from bench.stage import Stage
 
-RESULTS: Final = Path(__file__).resolve().with_name("results")
 
-
-def _options() -> argparse.Namespace:
+def _options() -> tuple[argparse.Namespace, list[Build]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [measure.name for measure in measures.ALL]
-    twistd = Path(sys.executable).with_name("twistd")
-    parser.add_argument("--rounds", type=int, default=5, help="[default: 5]")
+    usual = [measure.name for measure in measures.USUAL]
+    add_rounds(parser, rounds=7, seconds=1.2)
     parser.add_argument(
-        "--seconds", type=float, default=3.0, help="of one measurement, whole ones for wrk and iperf3 [default: 3]"
-    )
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument(
-        "--peers",
+        "--only",
         nargs="+",
-        choices=[*all_peers(twistd), "proxymux-beside"],
-        default=list(USUAL),
+        choices=names,
+        default=usual,
         metavar="NAME",
-        help=f"{', '.join(all_peers(twistd))} [default: {', '.join(USUAL)}]",
+        help=f"{', '.join(names)} [all but the last]",
+    )
+    parser.add_argument(
+        "--peers", nargs="+", metavar="NAME", help=f"[default: all but {', '.join(UNUSUAL)}; a wrong name lists them]"
     )
     parser.add_argument("--short", action="store_true", help="one short round that only shows that everything works")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="directory for latest.json and latest.svg")
-    parser.add_argument("--twistd", type=Path, default=twistd, help="[default: the one beside this Python]")
-    parser.add_argument(
-        "--beside", type=Path, metavar="TWISTD", help="measure another build of proxymux too, as proxymux-beside"
-    )
+    add_options(parser)
+    parser.add_argument("--beside", type=Path, metavar="TWISTD", help="an earlier build, as a peer named -beside")
     parser.add_argument("--plot", type=Path, metavar="FILE.json", help="only draw the figure of an earlier run again")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.plot:
+        return options, []
+    builds = chosen(parser, options)
+    if options.beside:
+        builds.append(found(parser, "beside", options.beside.absolute(), beside=True))
+    known = all_peers(builds)
+    options.peers = options.peers or [name for name, peer in known.items() if peer.kind not in UNUSUAL]
+    for name in options.peers:
+        if name not in known:
+            parser.error(f"--peers: there is no {name}; there are {', '.join(known)}")
+    return options, builds
 
 
 def _draw(file: Path) -> None:
@@ -60,11 +66,11 @@ def _draw(file: Path) -> None:
     print(f"drew {plot.draw(file)}")
 
 
-def _measure(options: argparse.Namespace) -> int:
+def _measure(options: argparse.Namespace, builds: list[Build]) -> int:
     descriptors = raise_descriptor_limit()
     if options.short:
-        options.rounds, options.seconds = 1, 0.5
-    about = machine.describe(options.twistd)
+        options.rounds, options.minutes, options.seconds = 1, None, 0.5
+    machine = Machine(builds)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         skipped = []
@@ -76,12 +82,13 @@ def _measure(options: argparse.Namespace) -> int:
         stage = Stage(
             directory,
             seconds=options.seconds,
-            warm_seconds=0.2 if options.short else 1.0,
+            warm_seconds=0.2 if options.short else 0.4,
             load=generator,
             short=options.short,
+            descriptors=descriptors,
         )
-        run = Run(stage, options.rounds, skipped)
-        run.choose_peers(options.peers, all_peers(options.twistd, options.beside))
+        run = Run(stage, numbers(options.rounds, options.minutes), skipped)
+        run.choose_peers(options.peers, all_peers(builds))
         run.choose_measures(options.only, descriptors)
         try:
             with stage.upstreams():
@@ -90,30 +97,24 @@ def _measure(options: argparse.Namespace) -> int:
             run.skip(f"what was still to come: {error}")
             run.broken = isinstance(error, BrokenRun)
     rows = run.rows()
-    print(report.table(rows))
+    findings = report.Findings(rows, run.samples, run.facts, run.skipped, run.distributions())
     file = options.out / "latest.json"
-    chosen = {key: value for key, value in vars(options).items() if key not in ("out", "twistd", "beside", "plot")}
-    report.write_json(file, about, chosen, run.facts, run.skipped, rows, run.samples)
-    print(f"\nwrote {file}")
+    about = machine.describe()
+    report.write_json(file, about, settings(options), findings)
+    print(f"{report.table(rows)}\n\n{about['words']}\nwrote {file}")
     _draw(file)
     return 1 if run.broken else 0
 
 
-def _terminated(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
 def main() -> int:
     """Do what the options say, and return the exit status."""
-    options = _options()
+    options, builds = _options()
     if options.plot:
         _draw(options.plot)
         return 0
-    # A build that is cancelled sends TERM, and what was started must end then too.
-    signal.signal(signal.SIGTERM, _terminated)
+    exit_at_term()
     try:
-        return _measure(options)
+        return _measure(options, builds)
     except KeyboardInterrupt:
         return 130
 

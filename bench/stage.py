@@ -11,10 +11,12 @@ from typing import Final, Protocol
 
 from bench import nginx
 from bench.ports import Ports, free_port
-from bench.processes import await_listener, bytes_read, cpu_seconds, only_child, running
+from bench.processes import await_listener, await_rest, bytes_read, children, cpu_seconds, running
 
 #: About as long as a small answer of an API is.
 BODY: Final = "x" * 100
+#: For whatever else a proxy has open.
+SPARE_DESCRIPTORS: Final = 600
 
 
 class Peer(Protocol):
@@ -25,12 +27,16 @@ class Peer(Protocol):
         """What it is called in options and tables."""
 
     @property
+    def kind(self) -> str:
+        """What measures know it as: the same for all builds of one program."""
+
+    @property
     def routes(self) -> bool:
         """Whether one port serves both upstreams, told apart by the first bytes."""
 
     @property
-    def has_master(self) -> bool:
-        """Whether the process that is started only supervises the one that works."""
+    def workers(self) -> int:
+        """How many processes work that the one supervises which is started; 0 if this one works itself."""
 
     def check(self) -> None:
         """Raise Unavailable if it cannot be run here."""
@@ -43,16 +49,21 @@ class Peer(Protocol):
 class Proxy:
     """A proxy that runs.
 
-    :param pid: of the process that does the work.
+    :param pids: of all its processes; the last one works.
     :param ports: where it listens and what is behind it.
     """
 
-    pid: int
+    pids: tuple[int, ...]
     ports: Ports
 
+    @property
+    def pid(self) -> int:
+        """A process that works."""
+        return self.pids[-1]
+
     def cpu(self) -> float:
-        """Return the CPU seconds it has used."""
-        return cpu_seconds(self.pid)
+        """Return the CPU seconds that all of them have used."""
+        return sum(map(cpu_seconds, self.pids))
 
 
 @dataclass
@@ -64,6 +75,7 @@ class Stage:
     :param warm_seconds: before each.
     :param load: the compiled load generator, or None without a compiler.
     :param short: whether this run only shows that everything works.
+    :param descriptors: how many a process may have.
     :param origin: port of the web server.
     :param sink: port of the iperf3 server.
     :param direct: the web server itself, in the place of a proxy.
@@ -74,6 +86,7 @@ class Stage:
     warm_seconds: float
     load: Path | None
     short: bool
+    descriptors: int
     origin: int = 0
     sink: int = 0
     direct: Proxy | None = None
@@ -88,12 +101,17 @@ class Stage:
             place = self._place("origin")
             web = stack.enter_context(running(nginx.origin(place, self.origin, BODY), place / "log"))
             await_listener(self.origin, web)
-            self.direct = Proxy(only_child(web), Ports(self.origin, self.sink, self.origin, self.sink))
+            self.direct = Proxy(tuple(children(web, 1)), Ports(self.origin, self.sink, self.origin, self.sink))
             if shutil.which("iperf3"):
                 # It takes a connection that says nothing for a test, so nobody tries whether it listens.
                 argv = ["iperf3", "--server", "--bind", "127.0.0.1", "--port", str(self.sink)]
                 self._sink_pid = stack.enter_context(running(argv, self._place("sink") / "log"))
             yield
+
+    @property
+    def most_connections(self) -> int:
+        """How many connections may be kept through a proxy, which has two descriptors for each."""
+        return (self.descriptors - SPARE_DESCRIPTORS) // 2
 
     def sunk(self) -> int:
         """Return how many bytes the iperf3 server has received so far."""
@@ -107,7 +125,10 @@ class Stage:
         place = self._place(peer.name)
         with running(peer.prepare(place, ports), place / "log") as pid:
             await_listener(web, pid)
-            yield Proxy(only_child(pid) if peer.has_master else pid, ports)
+            pids = (pid, *children(pid, peer.workers)) if peer.workers else (pid,)
+            if peer.workers > 1:
+                await_rest(pids)
+            yield Proxy(pids, ports)
 
     def _place(self, name: str) -> Path:
         self._started += 1

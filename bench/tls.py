@@ -2,7 +2,8 @@
 
     python bench/tls.py
 
-Beside it, in interleaved rounds: HAProxy and nginx with the same certificate, one thread each, TLS 1.3.
+Beside it, in interleaved rounds: HAProxy and nginx with the same certificate, one thread each, TLS 1.3.  The figures
+and every raw value are written to ``results/tls.json``, from which ``bench/plot.py`` draws TLS.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ import argparse
 import datetime
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,19 +28,33 @@ from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: E402
 from cryptography.x509.oid import NameOID  # noqa: E402
 
+from bench import report  # noqa: E402
+from bench.builds import Build, add_options, chosen  # noqa: E402
+from bench.figures import Metric, Sample, both  # noqa: E402
+from bench.machine import Machine  # noqa: E402
+from bench.options import add_rounds, settings  # noqa: E402
 from bench.ports import free_port  # noqa: E402
 from bench.processes import (  # noqa: E402
     await_listener,
+    children,
     cpu_seconds,
-    only_child,
     raise_descriptor_limit,
     resident_bytes,
     running,
 )
+from bench.rounds import numbers, turned  # noqa: E402
 
-#: The measures: how much of each a round does, and the unit of the figure.
+#: How much of each measure a round does.
 AMOUNTS: Final = {"full": 150, "resumed": 150, "rtt": 600, "up": 1500, "down": 1500, "idle": 400}
-UNITS: Final = {"full": "µs", "resumed": "µs", "rtt": "µs", "up": "ms/MiB", "down": "ms/MiB", "idle": "KiB"}
+#: The figures.  A rate that is to be 1.2 times HAProxy's is 0.83 of its time for a MiB.
+METRICS: Final = (
+    Metric("full", "µs", "haproxy", bound=both(1.15)),
+    Metric("resumed", "µs", "haproxy", bound=both(1.2)),
+    Metric("rtt", "µs", "haproxy", bound=both(1.15)),
+    Metric("up", "ms/MiB", "haproxy", bound=both(0.83)),
+    Metric("down", "ms/MiB", "haproxy", bound=both(0.83)),
+    Metric("idle", "KiB", "haproxy", bound=both(1.3)),
+)
 HAPROXY: Final = """\
 global
     nbthread 1
@@ -140,15 +154,15 @@ class Bench:
     :param place: a directory of its own.
     """
 
-    def __init__(self, place: Path, twistd: Path, kind: str) -> None:
+    def __init__(self, place: Path, builds: Sequence[Build], kind: str) -> None:
         self.place = place
-        self._twistd = twistd
+        self._builds = {build.peer: build for build in builds}
         self._pem = certificate(place, kind)
         self._echo = Origin().port
 
     def peers(self) -> list[str]:
         """The names of all that can be run here."""
-        return ["proxymux", *(name for name in ("haproxy", "nginx") if shutil.which(name))]
+        return [*self._builds, *(name for name in ("haproxy", "nginx") if shutil.which(name))]
 
     def _command(self, name: str, port: int) -> list[str]:
         values = {"port": port, "echo": self._echo, "pem": self._pem}
@@ -162,14 +176,14 @@ class Bench:
         router = self._written("router.py", ROUTER.format(**values))
         listen = f"tls:{self._pem}:tcp:{port}:interface=127.0.0.1"
         options = ["--router", router, "--listen", listen, "--tls-min", "1.3"]
-        return [str(self._twistd), "-n", "--pidfile=", "proxymux", *options]
+        return [str(self._builds[name].twistd), "-n", "--pidfile=", "proxymux", *options]
 
     def take(self, name: str, measure: str) -> float:
         """One figure of one peer: CPU time, or memory, for one of what the measure counts."""
         port, amount = free_port(), AMOUNTS[measure]
         with running(self._command(name, port), self.place / f"{name}.log") as pid:
             await_listener(port, pid)
-            worker = only_child(pid) if name == "nginx" else pid
+            worker = children(pid, 1)[0] if name == "nginx" else pid
             load = [sys.executable, str(HERE / "tls_load.py"), measure, str(port), str(amount)]
             with subprocess.Popen(load, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdin is not None
@@ -190,33 +204,33 @@ class Bench:
         return str(path)
 
 
+def rounds(bench: Bench, rounds: Iterator[int], only: list[str]) -> list[Sample]:
+    """Take each measure of each peer once a round, in another order each time."""
+    samples: list[Sample] = []
+    for number in rounds:
+        for measure in only:
+            for name in turned(bench.peers(), number):
+                samples.append(Sample(number, "tls", name, {measure: bench.take(name, measure)}))
+        print(f"round {number} is done", file=sys.stderr)
+    return samples
+
+
 def main() -> None:
-    """Print the medians and the ratios."""
+    """Print the table, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="[default: 7]")
+    add_rounds(parser, rounds=7)
     parser.add_argument("--only", nargs="+", choices=list(AMOUNTS), default=list(AMOUNTS), metavar="NAME")
     parser.add_argument("--key", choices=["p256", "rsa2048"], default="p256", help="[default: p256]")
-    parser.add_argument("--twistd", type=Path, default=Path(sys.executable).with_name("twistd"))
+    add_options(parser)
     options = parser.parse_args()
+    builds = chosen(parser, options)
     raise_descriptor_limit()
-    with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-tls-")))
-        bench = Bench(place, options.twistd, options.key)
-        peers = bench.peers()
-        print(f"{'measure':<10}{'unit':<8}" + "".join(f"{name:>20}" for name in peers))
-        for measure in options.only:
-            taken: dict[str, list[float]] = {name: [] for name in peers}
-            for number in range(options.rounds):
-                for name in peers[number % len(peers) :] + peers[: number % len(peers)]:
-                    taken[name].append(bench.take(name, measure))
-            cells = []
-            for name in peers:
-                ratio = statistics.median(
-                    ours / theirs for ours, theirs in zip(taken["proxymux"], taken[name], strict=True)
-                )
-                cells.append(f"{statistics.median(taken[name]):>12.2f} ({ratio:.2f})")
-            print(f"{measure:<10}{UNITS[measure]:<8}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
-    print("in brackets: proxymux to that peer, the median of the rounds' ratios; less is better for proxymux")
+    machine = Machine(builds)
+    with tempfile.TemporaryDirectory(prefix="bench-tls-") as place:
+        bench = Bench(Path(place), builds, options.key)
+        samples = rounds(bench, numbers(options.rounds, options.minutes), options.only)
+    about, how = machine.describe(), settings(options)
+    report.publish(options.out / "tls.json", about, how, {"tls": METRICS}, samples)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ from typing import Final
 
 from bench.measures.base import Measure
 from bench.measures.bulk import Bulk
-from bench.measures.connect import Connect
+from bench.measures.connect import Connect, ConnectTwo
 from bench.measures.fairness import Fairness
 from bench.measures.latency import Latency
 from bench.measures.memory import Memory
 from bench.measures.request import Request
-from bench.measures.scale import Scale
+from bench.measures.start import Start
 
-ALL: Final[tuple[type[Measure], ...]] = (Request, Bulk, Connect, Memory, Latency, Scale, Fairness)
+ALL: Final[tuple[type[Measure], ...]] = (Request, Bulk, Connect, ConnectTwo, Memory, Latency, Start, Fairness)
+#: What is measured unless --only says otherwise.  Latency beside bulk takes as long as all else of that.
+USUAL: Final[tuple[type[Measure], ...]] = tuple(kind for kind in ALL if kind is not Fairness)
 
-__all__ = ["ALL", "Measure"]
+__all__ = ["ALL", "USUAL", "Measure"]

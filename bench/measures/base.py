@@ -9,6 +9,9 @@ from typing import ClassVar
 from bench.figures import Metric
 from bench.stage import Peer, Stage
 
+#: By measured peer and load, how many answers took how long: the number of a bucket (bench.load) and what is in it.
+Distributions = dict[str, dict[str, dict[int, int]]]
+
 
 class Measure(ABC):
     """Something that is measured of each peer, once a round."""
@@ -20,16 +23,10 @@ class Measure(ABC):
     needs_load: ClassVar[bool] = False
     #: How many a proxy has to be allowed.
     needs_descriptors: ClassVar[int] = 0
-    #: The only peers it is taken of.
-    only_peers: ClassVar[tuple[str, ...]] = (
-        "haproxy",
-        "haproxy-lua",
-        "nginx-stream",
-        "nginx-njs",
-        "proxymux",
-        "proxymux-beside",
-        "proxymux-transport",
-    )
+    #: How often it is taken within a round: where one peer differs much from time to time.
+    repeats: ClassVar[int] = 1
+    #: The only kinds of peers that it is taken of.
+    kinds: ClassVar[tuple[str, ...]]
 
     @property
     @abstractmethod
@@ -47,3 +44,7 @@ class Measure(ABC):
     @abstractmethod
     def take(self, stage: Stage, peer: Peer) -> dict[str, float]:
         """Measure a fresh process of a peer, and return a value for the key of each figure."""
+
+    def distributions(self) -> Distributions:
+        """What single requests took in all that has been measured, if that is of interest."""
+        return {}

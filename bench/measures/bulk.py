@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from bench import load
-from bench.figures import Metric
+from bench.figures import Bound, Metric, both
 from bench.measures.base import Measure
 from bench.stage import Peer, Stage
 
 STREAMS: Final = (1, 8)
+#: Of the rate to that of HAProxy where it splices everything.
+SPLICED: Final = Bound(1.0)
 
 
 class Bulk(Measure):
@@ -17,13 +19,15 @@ class Bulk(Measure):
 
     name = "bulk"
     programs = ("iperf3",)
-    only_peers = (*Measure.only_peers, "haproxy-splice")
+    kinds = ("haproxy", "haproxy-splice", "proxymux", "proxymux-transport")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        rates = (Metric(f"rate {streams}", "Gbit/s", "haproxy", at_least=1.2) for streams in STREAMS)
-        costs = (Metric(f"cpu {streams}", "s/GB", "haproxy") for streams in STREAMS)
-        return (*rates, *costs)
+        return (
+            *(Metric(f"rate {streams}", "Gbit/s", "haproxy", bound=both(1.4), more=True) for streams in STREAMS),
+            *(Metric(f"rate {streams}", "Gbit/s", "haproxy-splice", bound=SPLICED, more=True) for streams in STREAMS),
+            *(Metric(f"cpu {streams}", "s/GB", "haproxy") for streams in STREAMS),
+        )
 
     def take(self, stage: Stage, peer: Peer) -> dict[str, float]:
         values = {}

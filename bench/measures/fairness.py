@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bench import load
-from bench.figures import Metric
+from bench.figures import Metric, both
 from bench.measures.base import Measure
 from bench.processes import BrokenRun
 from bench.stage import Peer, Stage
@@ -26,15 +26,15 @@ class Fairness(Measure):
     name = "fairness"
     programs = ("iperf3",)
     needs_load = True
-    only_peers = ("haproxy", "haproxy-splice", "proxymux", "proxymux-beside", "proxymux-transport")
+    kinds = ("haproxy", "haproxy-splice", "proxymux", "proxymux-transport")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         return (
             *_metrics("busy"),
             *_metrics("paced"),
-            Metric("busy rate alone", "requests/s", "haproxy"),
-            Metric("busy rate beside", "requests/s", "haproxy"),
+            Metric("busy rate alone", "requests/s", "haproxy", more=True),
+            Metric("busy rate beside", "requests/s", "haproxy", more=True),
         )
 
     def take(self, stage: Stage, peer: Peer) -> dict[str, float]:
@@ -55,6 +55,6 @@ class Fairness(Measure):
 def _metrics(kind: str) -> tuple[Metric, ...]:
     return (
         Metric(f"{kind} p99 alone", "µs", "haproxy"),
-        Metric(f"{kind} p99 beside", "µs", against_key=f"{kind} p99 alone", at_most=5.0),
-        Metric(f"{kind} bulk", "Gbit/s", "haproxy"),
+        Metric(f"{kind} p99 beside", "µs", against_key=f"{kind} p99 alone", bound=both(5.0)),
+        Metric(f"{kind} bulk", "Gbit/s", "haproxy", more=True),
     )

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from bench.figures import Metric
+from bench.figures import Bound, Metric
 from bench.measures.base import Measure
 from bench.processes import BrokenRun, resident_bytes
 from bench.stage import Peer, Proxy, Stage
@@ -31,10 +31,11 @@ class Memory(Measure):
 
     name = "memory"
     needs_descriptors = 12_000
+    kinds = ("haproxy", "nginx-stream", "proxymux", "proxymux-transport")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return (Metric("rss", "bytes", "haproxy", at_most=1.0), Metric("anon", "bytes", "haproxy", at_most=1.0))
+        return (Metric("anon", "bytes", "haproxy", bound=Bound(0.7, pure=0.8)), Metric("rss", "bytes", "haproxy"))
 
     def take(self, stage: Stage, peer: Peer) -> dict[str, float]:
         total = SHORT_CONNECTIONS if stage.short else CONNECTIONS
