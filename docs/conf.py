@@ -7,6 +7,7 @@ import proxymux
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import limit_tables
 import metric_table
 from option_tables import expand
 from state_diagrams import make
@@ -25,6 +26,6 @@ def setup(app):
     make()
 
     def read(app, name, source):
-        source[0] = metric_table.expand(expand(source[0]))
+        source[0] = limit_tables.expand(metric_table.expand(expand(source[0])))
 
     app.connect("source-read", read)

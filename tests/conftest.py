@@ -24,9 +24,7 @@ pytest_plugins = ["tests.services.fixtures", "tests.services.tls"]
 pytest.register_assert_rewrite("tests.services", "tests.net.scenes", "tests.core.sessions", "tests.core.proxy_protocol")
 
 
-def until(
-    condition: Callable[[], Any], what: str = "condition", seconds: float = 60.0, pause: float = 0.01
-) -> Any:
+def until(condition: Callable[[], Any], what: str = "condition", seconds: float = 60.0, pause: float = 0.01) -> Any:
     """Wait, without a reactor, until ``condition()`` is true; its value then.
 
     :param seconds: after which it has failed.  Nothing is measured by it.

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import ipaddress
 import math
 import os
@@ -16,6 +15,7 @@ import proxymux
 from proxymux.core.rate_limit import Rate
 from proxymux.errors import ConfigError
 from proxymux.settings import Settings
+from tests.docs.making import script
 
 DOCS = Path(proxymux.__file__).parents[1] / "docs"
 LAN = ipaddress.ip_network("10.0.0.0/8")
@@ -187,16 +187,6 @@ BAD: list[tuple[str, Any]] = [
 ]
 
 
-def option_tables() -> Any:
-    """The script that makes the docs' tables of options."""
-    spec = importlib.util.spec_from_file_location("option_tables", DOCS / "option_tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_shared_options_are_these_with_these_defaults() -> None:
     assert {each.name: getattr(Settings(), each.name) for each in dataclasses.fields(Settings)} == DEFAULTS
 
@@ -317,13 +307,13 @@ def test_off_stays_off_in_a_copy(name: str) -> None:
 def test_the_docs_have_a_table_that_is_made(page: str) -> None:
     source = (DOCS / f"{page}.rst").read_text()
     assert ".. options:: " in source
-    made = option_tables().expand(source)
+    made = script("option_tables").expand(source)
     assert ".. options:: " not in made
     assert ".. list-table::" in made
 
 
 def test_a_table_has_every_option_with_its_default_and_meaning() -> None:
-    made = option_tables().table(Settings).replace("``", "")
+    made = script("option_tables").table(Settings).replace("``", "")
     for each in Settings.fields():
         assert f"- {each.option} {each.metavar}\n     - {each.default_text}\n" in made
 

@@ -17,9 +17,9 @@ import pytest
 from proxymux.core.token.legacy import seal_legacy
 from proxymux.gateway.settings import GatewaySettings
 from proxymux.settings import Settings
+from tests.docs.making import script
 from tests.examples.conftest import EXAMPLES, Echo, Serve, run
 from tests.system.conftest import Twistd, free_port, need, twistd_command
-from tests.test_settings import option_tables
 
 CLIENTS = EXAMPLES / "gateway_clients"
 DOCS = EXAMPLES.parent
@@ -264,7 +264,7 @@ def test_the_check_value_of_the_docs(tmp_path: Path) -> None:
 
 
 def test_every_option_is_in_the_docs() -> None:
-    text = option_tables().expand((DOCS / "gateway.rst").read_text())
+    text = script("option_tables").expand((DOCS / "gateway.rst").read_text())
     own = [each.option for each in GatewaySettings.fields() if not hasattr(Settings, each.name)]
     assert len(own) > 10
     assert [option for option in own if f"``{option}" not in text] == []

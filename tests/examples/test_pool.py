@@ -24,10 +24,10 @@ from proxymux.pool.settings import PoolSettings
 from proxymux.settings import Settings
 from tests.conftest import until
 from tests.core.codecs.checks import Said, check_replies, check_requests, quick
+from tests.docs.making import script
 from tests.examples.conftest import EXAMPLES, POOL_EXAMPLES, Begin, Serve, curl, run
 from tests.system.conftest import Server, Twistd, need
 from tests.system.pools import MariaDb, redis
-from tests.test_settings import option_tables
 
 HERE = POOL_EXAMPLES
 ALL = sorted(path.name for path in HERE.iterdir() if path.is_file())
@@ -223,7 +223,7 @@ def test_a_netstring_server_that_is_away_is_told_of(begin: Begin) -> None:
 
 
 def test_every_option_and_variable_is_in_the_docs() -> None:
-    text = option_tables().expand((EXAMPLES.parent / "pool.rst").read_text())
+    text = script("option_tables").expand((EXAMPLES.parent / "pool.rst").read_text())
     own = [each.option for each in PoolSettings.fields() if each.is_option and not hasattr(Settings, each.name)]
     assert len(own) > 10
     assert [option for option in own if f"``{option}" not in text] == []

@@ -22,7 +22,7 @@ from proxymux.tap.keywords import takes
 from proxymux.tap.options import SettingsOptions
 from proxymux.tap.pool import Options as PoolOptions
 from proxymux.tap.router import Options as RouterOptions
-from tests.test_settings import option_tables
+from tests.docs.making import script
 
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
@@ -89,7 +89,7 @@ def test_it_is_a_keyword_argument() -> None:
 
 
 def test_it_is_in_the_docs() -> None:
-    made = option_tables().table(MoreSettings)
+    made = script("option_tables").table(MoreSettings)
     assert "   * - ``--nap-time S``\n     - 7\n     - seconds to sleep between two clients\n" in made
     assert "   * - ``--bell NAME``\n     - none\n     - who is woken up. Repeatable.\n" in made
     assert "   * - ``--snore``\n     - off\n     - make a noise\n" in made

@@ -76,7 +76,7 @@ class RedisNodes:
     def take_over(self, port: int) -> None:
         """Have a replica become the primary of its slots.
 
-        Redis gives an attempt up without a word where the replica has not caught up within 5 seconds: it is asked again.
+        Redis gives an attempt up without a word where the replica has not caught up in 5 seconds: it is asked again.
         """
 
         def is_primary() -> bool:
