@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from proxymux.admin.statistics import Statistics
 from proxymux.gateway.pid_file import PidFile
@@ -17,7 +17,7 @@ from proxymux.gateway.settings import GatewaySettings
 from proxymux.gateway.target_filter import TargetFilter
 from proxymux.gateway.target_rules import TargetRules
 from proxymux.tap.keywords import takes
-from proxymux.tap.options import SettingsOptions, make_checked
+from proxymux.tap.options import DEMO_LISTEN, SettingsOptions, check_demo, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
@@ -41,17 +41,31 @@ class Options(SettingsOptions[GatewaySettings]):
         " deny files; USR1 reopens log files; USR2 replaces the workers, if there are any."
     )
 
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["demo", None, "start a server, a gateway before it and a token that leads there, and say what to try"]
+    ]
+
     def read(self, given: Mapping[str, object]) -> GatewaySettings:
         """Make the settings from the options that were given, by the settings' names.
 
+        :raises UsageError: for an option that cannot be given with ``--demo``.
         :raises ConfigError: naming the option that has a bad value.
         """
+        if self["demo"]:
+            check_demo(given, ("secret", "secret_file", "key_file", "audience"))
+            given = {"gateway_pidfile": "off", **given}
+            given = given if {"listen", "addr"} & given.keys() else {**given, "listen": DEMO_LISTEN}
         return GatewaySettings.read(given)
 
 
 def makeService(options: Options) -> IService:
     """Make the service for a command line; called by twistd."""
     from proxymux.net.reactor.twisted_types import installed_reactor
+
+    if options["demo"]:
+        from proxymux.tap.demo.gateway import make_demo
+
+        return make_checked(options, lambda: make_demo(installed_reactor(), options.settings))
     from proxymux.tap.supervising import make_of_command
 
     reactor, settings = installed_reactor(), options.settings

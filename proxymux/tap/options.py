@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Generic, NoReturn, Protocol, TypeVar
 
 from twisted.copyright import version as twisted_version
@@ -40,6 +40,8 @@ class Startable(Protocol):
 S = TypeVar("S", bound=Settings)
 Made = TypeVar("Made", bound=Startable)
 _CHECK: Final = "check"
+#: What a demo listens on, if the options name nothing: a free port of this machine alone.
+DEMO_LISTEN: Final = "tcp:0:interface=127.0.0.1"
 #: The values of options that are not on the command line: of one value, repeatable, and a flag.
 _NOT_GIVEN: Final[tuple[object, ...]] = (None, [], 0)
 
@@ -173,6 +175,22 @@ class SettingsOptions(usage.Options, Generic[S]):
             return f"{message}; it is twistd's own and stands before {self.parent.subCommand}; see twistd --help"
         suggestion = nearest(unknown[1], [name.removesuffix("=") for name in self.longOpt], "--") if unknown else ""
         return f"{message}; {suggestion or 'see --help'}"
+
+
+def check_demo(given: Mapping[str, object], own: Iterable[str]) -> None:
+    """Refuse what cannot be given with ``--demo``.
+
+    :param given: the values on the command line, by the settings' names.
+    :param own: the settings that the demo brings itself.
+    :raises UsageError: naming the first of them that is given.
+    """
+    for name in own:
+        if name in given:
+            raise usage.UsageError(
+                f"--demo: brings its own {name.replace('_', ' ')}; leave --{name.replace('_', '-')} away"
+            )
+    if "workers" in given:
+        raise usage.UsageError("--demo: is all in one process; leave --workers away")
 
 
 def _is_option_of(options: usage.Options, name: str) -> bool:

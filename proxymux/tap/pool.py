@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxymux.errors import BadCertificate, ConfigError
 from proxymux.pool.ancestor import read_pool_settings
 from proxymux.pool.loading import load_codec, load_config, load_credentials, load_listeners, warnings
 from proxymux.pool.settings import PoolSettings
 from proxymux.tap.keywords import takes
-from proxymux.tap.options import SettingsOptions, make_checked
+from proxymux.tap.options import DEMO_LISTEN, SettingsOptions, check_demo, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from proxymux.service import ProxyService
     from proxymux.supervisor.supervisor import Supervisor
     from proxymux.tap.supervising import Outside
+
+#: The settings of the demo; its target is known when that listens.
+_OF_DEMO: Final = {"mode": "funnel", "codec": "http", "target": ["127.0.0.1:1", "127.0.0.1:1"]}
 
 
 class Options(SettingsOptions[PoolSettings]):
@@ -42,12 +45,20 @@ class Options(SettingsOptions[PoolSettings]):
         " USR2 replaces the workers, if there are any."
     )
 
+    optFlags: ClassVar[list[list[str | None]]] = [
+        ["demo", None, "start an HTTP server and a pool of two connections to it, and say what to try"]
+    ]
+
     def read(self, given: Mapping[str, object]) -> PoolSettings:
         """Make the settings from the options that were given, and from the ancestor's configuration for the others.
 
+        :raises UsageError: for an option that cannot be given with ``--demo``.
         :raises ConfigError: naming the option or the environment variable that is missing or has a bad value.
         """
-        return _read(given)
+        if not self["demo"]:
+            return _read(given)
+        check_demo(given, ("target", "codec", "mode", "router", "config_object"))
+        return PoolSettings.read({"listen": DEMO_LISTEN, **given, **_OF_DEMO})
 
 
 def _read(given: Mapping[str, object]) -> PoolSettings:
@@ -60,6 +71,11 @@ def _read(given: Mapping[str, object]) -> PoolSettings:
 def makeService(options: Options) -> IService:
     """Make the service for a command line; called by twistd."""
     from proxymux.net.reactor.twisted_types import installed_reactor
+
+    if options["demo"]:
+        from proxymux.tap.demo.pool import make_demo
+
+        return make_checked(options, lambda: make_demo(installed_reactor(), options.settings))
     from proxymux.tap.supervising import make_of_command
 
     reactor, settings = installed_reactor(), options.settings

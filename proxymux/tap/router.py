@@ -15,7 +15,7 @@ from twisted.python import usage
 from proxymux.errors import ConfigError
 from proxymux.router.settings import RouterSettings
 from proxymux.tap.keywords import takes
-from proxymux.tap.options import SettingsOptions, make_checked
+from proxymux.tap.options import DEMO_LISTEN, SettingsOptions, check_demo, make_checked
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from proxymux.service import ProxyService
     from proxymux.supervisor.supervisor import Supervisor
 
-#: The endpoint of the demo, if the options name none: a free port.
-_DEMO_LISTEN = "tcp:0:interface=127.0.0.1"
 #: The settings that say where to listen.
 _LISTEN_SETTINGS = ("listen", "host", "port")
 
@@ -52,12 +50,11 @@ class Options(SettingsOptions[RouterSettings]):
         :raises UsageError: if there is neither ``--router`` nor ``--demo``, or both.
         :raises ConfigError: naming the option that has a bad value.
         """
-        if self["demo"] and self["router"]:
-            raise usage.UsageError("--demo: brings its own router; leave --router away")
-        if not self["demo"] and not self["router"]:
+        if self["demo"]:
+            check_demo(given, ("router", "shadow"))
+            given = given if any(name in given for name in _LISTEN_SETTINGS) else {**given, "listen": DEMO_LISTEN}
+        elif not self["router"]:
             raise usage.UsageError("--router: missing; name the router file, or try --demo")
-        if self["demo"] and not any(name in given for name in _LISTEN_SETTINGS):
-            given = {**given, "listen": _DEMO_LISTEN}
         return RouterSettings.read(given)
 
 
@@ -66,7 +63,7 @@ def makeService(options: Options) -> IService:
     from proxymux.net.reactor.twisted_types import installed_reactor
 
     if options["demo"]:
-        from proxymux.tap.demo import make_demo
+        from proxymux.tap.demo.router import make_demo
 
         return make_checked(options, lambda: make_demo(installed_reactor(), options.settings))
     from proxymux.tap.supervising import make_of_command

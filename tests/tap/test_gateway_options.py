@@ -114,7 +114,7 @@ def test_help_has_every_option_with_its_unit_and_default(option: str, help_lines
 
 
 def test_help_has_no_option_that_is_not_tested_here(help_lines: dict[str, str]) -> None:
-    assert set(help_lines) - {"--help", "--version", "--check"} == {*SHARED, *OWN}
+    assert set(help_lines) - {"--help", "--version", "--check", "--demo"} == {*SHARED, *OWN}
 
 
 def test_defaults_that_differ_from_other_services_are_in_the_help(help_lines: dict[str, str]) -> None:

@@ -38,7 +38,7 @@ MAX_TARGETS: Final = 32
 MAX_NAME: Final = 64
 _SALT: Final = 16
 _TAG: Final = 16
-_KEY: Final = 32
+KEY_SIZE: Final = 32
 _NONCE: Final = 12
 _INFO: Final = b"proxymux token v1"
 _KID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z", re.ASCII)
@@ -122,8 +122,8 @@ def parse_keys(lines: Iterable[str]) -> Keys:
             key = strict_base64(text.encode())
         except BadToken:
             key = b""
-        if len(key) != _KEY:
-            raise BadKeys(f"line {number}: the key of {kid} is not base64 of {_KEY} bytes; openssl rand -base64 32")
+        if len(key) != KEY_SIZE:
+            raise BadKeys(f"line {number}: the key of {kid} is not base64 of {KEY_SIZE} bytes; openssl rand -base64 32")
         keys[kid] = key
     if not keys:
         raise BadKeys("holds no key; one KID BASE64 a line is wanted")
@@ -131,8 +131,8 @@ def parse_keys(lines: Iterable[str]) -> Keys:
 
 
 def _cipher(key: bytes, salt: bytes) -> tuple[AESGCM, bytes]:
-    derived = HKDF(SHA256(), _KEY + _NONCE, salt, _INFO).derive(key)
-    return AESGCM(derived[:_KEY]), derived[_KEY:]
+    derived = HKDF(SHA256(), KEY_SIZE + _NONCE, salt, _INFO).derive(key)
+    return AESGCM(derived[:KEY_SIZE]), derived[KEY_SIZE:]
 
 
 def _read(plain: bytes, kid: str) -> Claims:
