@@ -57,6 +57,9 @@ _RELAYS: Final[tuple[Relay, ...]] = ("auto", "fd", "transport")
 #: The most seconds of silence before a keep-alive probe that the system accepts.
 _MAX_KEEPALIVE: Final = 32767
 LAST_PORT: Final = 65535
+#: What ``--watch`` is for, in those services that have a router; and why it is refused without one.
+WATCH_HELP: Final = "load the router again when its file or a module beside it changes, as HUP does; for development"
+WATCH_NOTHING: Final = "there is no --router whose files it could watch"
 
 
 def non_empty(text: str) -> str:

@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType, ModuleType
 from typing import Final, Protocol
 
@@ -43,7 +44,7 @@ def find(
     :returns: the module or its attribute; a name for logs; the path of the file.
     :raises RouterError: if the file, module or attribute does not exist, or the module cannot be run.
     """
-    if name.endswith(".py") or os.sep in name or os.path.exists(name):
+    if _is_path(name):
         return _from_file(name, wanted, editor)
     module_name, _, attribute = name.partition(":")
     module = _from_module(module_name, wanted, editor)
@@ -54,6 +55,35 @@ def find(
         except AttributeError:
             raise RouterError(f"{module.__file__}: there is no {attribute!r} in it") from None
     return found, attribute or module_name, str(module.__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where user code is read from.
+
+    :param folder: what is imported from it, or from below, is the user's own.
+    :param file: the file that was named; None where a module was.
+    """
+
+    folder: str
+    file: str | None
+
+
+def source_of(name: str) -> Source:
+    """Where :func:`find` reads user code from; nothing is run.
+
+    :param name: as of :func:`find`.
+    """
+    if _is_path(name):
+        path = os.path.abspath(name)
+        return Source(os.path.dirname(path), path)
+    top, *rest = name.partition(":")[0].split(".")
+    folder = _folder_of(PathFinder.find_spec(top, [*sys.path, os.getcwd()]), rest)
+    return Source(os.path.abspath(folder or os.getcwd()), None)
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".py") or os.sep in name or os.path.exists(name)
 
 
 def _from_file(path: str, wanted: str, editor: Editor | None) -> tuple[ModuleType, str, str]:

@@ -24,7 +24,7 @@ from proxymux.fields import (
     Values,
     Whatever,
 )
-from proxymux.settings import Settings
+from proxymux.settings import WATCH_HELP, WATCH_NOTHING, Settings
 
 Mode = Literal["proxy", "fifo", "funnel"]
 
@@ -124,6 +124,7 @@ class PoolSettings(Settings):
     router: OptionalText = OptionalText(
         None, "file or module whose route(request) says where each request goes", metavar="FILE"
     )
+    watch: Flag = Flag(WATCH_HELP)
     connections_per_target: Count = Count(1, "to each HOST:PORT that the router names, beside the targets")
     ipv6_only: Flag = Flag("take no IPv4 clients on an IPv6 address", is_option=False)
 
@@ -168,6 +169,8 @@ class PoolSettings(Settings):
             raise ConfigError(
                 "--router", "routes requests, which nobody looks at in proxy mode; --mode funnel is accepted"
             )
+        if self.watch and self.router is None:
+            raise ConfigError("--watch", WATCH_NOTHING)
         if self.connections_per_target != 1 and self.router is None:
             raise ConfigError("--connections-per-target", "is for the addresses that a --router names")
         if self.router is not None or self.chosen_mode == "proxy":

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
-from proxymux.fields import Count, OptionalCount, OptionalText, Values
-from proxymux.settings import LAST_PORT, Settings, host_endpoint
+from proxymux.errors import ConfigError
+from proxymux.fields import Count, Flag, OptionalCount, OptionalText, Values
+from proxymux.settings import LAST_PORT, WATCH_HELP, WATCH_NOTHING, Settings, host_endpoint
 
 _DEFAULT_HOST: Final = "0.0.0.0"
 _DEFAULT_PORT: Final = 5432
@@ -43,14 +44,19 @@ class RouterSettings(Settings):
         shown=str(_DEFAULT_PORT),
         short="p",
     )
+    watch: Flag = Flag(WATCH_HELP)
     shadow: OptionalText = OptionalText(
         None, "second router, asked about the same bytes without effect; differences are logged", metavar="FILE"
     )
-
     canary: OptionalCount = OptionalCount(
         None, "sessions through which a reloaded router runs in the shadow before it is taken"
     )
     canary_differences: Count = Count(0, "of these sessions that it may decide otherwise", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.watch and self.router is None:
+            raise ConfigError("--watch", WATCH_NOTHING)
 
     @property
     def endpoints(self) -> tuple[str, ...]:

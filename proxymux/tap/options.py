@@ -189,6 +189,8 @@ def check_demo(given: Mapping[str, object], own: Iterable[str]) -> None:
             raise usage.UsageError(
                 f"--demo: brings its own {name.replace('_', ' ')}; leave --{name.replace('_', '-')} away"
             )
+    if "watch" in given:
+        raise usage.UsageError("--demo: brings its own router, which no file has; leave --watch away")
     if "workers" in given:
         raise usage.UsageError("--demo: is all in one process; leave --workers away")
 

@@ -143,6 +143,7 @@ def _supervise(launch: Launch, settings: Settings, reactor: Reactor, outside: Ou
     from proxymux.supervisor.supervisor import Supervisor
     from proxymux.tap.sharing import make_membership
     from proxymux.tap.showing import make_admin
+    from proxymux.tap.watching import make_watch
     from proxymux.tap.wiring import make_listeners, make_log
 
     assert settings.workers is not None
@@ -168,7 +169,8 @@ def _supervise(launch: Launch, settings: Settings, reactor: Reactor, outside: Ou
     instance, pprof = WorkersInstance(supervisor), getattr(settings, "pprof", None)
     fleet = make_membership(settings, reactor, clock, process, log)
     supervisor.admin = make_admin(reactor, clock, process, settings, log, pprof=pprof, instance=instance, fleet=fleet)
-    supervisor.companions = [fleet] if fleet is not None else []
+    watch = make_watch(settings, clock, process, log)
+    supervisor.companions = [each for each in (fleet, watch) if each is not None]
     return supervisor
 
 

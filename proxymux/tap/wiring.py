@@ -50,6 +50,7 @@ from proxymux.supervisor.table import RATES
 from proxymux.tap.clusters import make_clusters
 from proxymux.tap.sharing import make_denied, make_membership
 from proxymux.tap.showing import idle_options, make_admin
+from proxymux.tap.watching import make_watch
 from proxymux.user_code import describe
 
 #: Bytes of the secret that makes the keys of clients' addresses.
@@ -173,8 +174,9 @@ def make_service(
         first_session=0 if seat is None else seat.first_session,
     )
     process = (Process if seat is None else WorkerProcess).of(driver.reactor, driver.clock)
-    # A worker is no instance of its own: its supervisor is.
+    # A worker is no instance of its own: its supervisor is, and watches for all.
     fleet = None if seat is not None else make_membership(settings, driver.reactor, driver.clock, process, log)
+    watch = None if seat is not None else make_watch(settings, driver.clock, process, log)
     denied = make_denied(settings, driver.reactor, driver.clock, log)
     if counters is not None:
         context.observers.append(counters.note)
@@ -198,7 +200,7 @@ def make_service(
         admin=()
         if seat is not None
         else make_admin(driver.reactor, driver.clock, process, settings, log, pprof=pprof, fleet=fleet),
-        companions=[*companions, *(each for each in (fleet, denied) if each is not None)],
+        companions=[*companions, *(each for each in (fleet, denied, watch) if each is not None)],
         warnings=[*warnings, *idle_options(settings)],
     )
 

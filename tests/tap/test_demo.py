@@ -41,6 +41,8 @@ def parse(service: str, *arguments: str) -> Any:
         ("router", ["--router", "router.py"], "brings its own router; leave --router away"),
         ("router", ["--shadow", "router.py"], "brings its own shadow; leave --shadow away"),
         ("router", ["--workers", "2"], "is all in one process; leave --workers away"),
+        ("router", ["--watch"], "brings its own router, which no file has; leave --watch away"),
+        ("pool", ["--watch"], "brings its own router, which no file has; leave --watch away"),
         ("pool", ["--target", "127.0.0.1:6379"], "brings its own target; leave --target away"),
         ("pool", ["--codec", "resp"], "brings its own codec; leave --codec away"),
         ("pool", ["--config-object", "a:b"], "brings its own config object; leave --config-object away"),

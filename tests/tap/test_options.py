@@ -138,6 +138,7 @@ SHARED: dict[str, tuple[list[str], str]] = {
 OWN: dict[str, tuple[list[str], str]] = {
     "--host": (["address"], "0.0.0.0"),
     "--port": (["port"], "5432"),
+    "--watch": (["load the router again", "module beside it", "HUP"], "off"),
     "--canary": (["sessions", "reloaded router", "shadow"], "off"),
     "--canary-differences": (["sessions", "otherwise"], "0"),
 }
@@ -259,6 +260,7 @@ def test_the_router_has_an_old_name(option: str) -> None:
         (["--relay", "transport"], "relay", "transport"),
         (["--tcp-keepalive", "15"], "tcp_keepalive", 15),
         (["--tcp-user-timeout", "1.5"], "tcp_user_timeout", 1.5),
+        (["--watch"], "watch", True),
         (["--deny-file", "a", "--deny-file", "b"], "deny_file", ("a", "b")),
         (["--drain-timeout", "1", "--drain-timeout", "2"], "drain_timeout", 2.0),
     ],

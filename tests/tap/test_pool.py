@@ -96,6 +96,7 @@ def test_workers_divide_targets_but_no_clusters() -> None:
         ((*LISTEN, "--target", "users;tls"), "--target: 'users;tls': users is not host:port, and a cluster has no"),
         ((*LISTEN, *TWO, "--workers", "3"), "--workers: 3 share 2 upstreams"),
         ((*LISTEN, *TWO, "--mode", "lifo"), "--mode: 'lifo' is not accepted; proxy, fifo or funnel is"),
+        ((*LISTEN, *TWO, "--codec", "resp", "--watch"), "--watch: there is no --router whose files it could watch"),
         ((*LISTEN, *TWO, "--async"), "--async: needs to know where replies end"),
         ((*LISTEN, *TWO, "--mode", "funnel"), "--mode: in funnel mode requests go to several upstreams"),
         ((*LISTEN, *TWO, "--memcache-auth"), "--memcache-auth: is for --codec memcache, not raw"),

@@ -60,6 +60,8 @@ OWN: dict[str, tuple[list[str], str]] = {
     "--max-outstanding": (["bytes", "unread"], "1048576"),
     "--max-reply-memory": (["bytes", "all clients"], "268435456"),
     "--retry-idempotent": (["on", "off", "once more"], "on"),
+    "--watch": (["load the router again", "module beside it", "HUP"], "off"),
+    "--demo": (["HTTP server", "two connections"], ""),
     "--config-object": (["package.module:ATTR"], ""),
     "--listeners": (["file or module", "events"], ""),
     "--async": (["funnel"], ""),
