@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from proxymux.core.decision import MAX_SECONDS
 from proxymux.core.excerpt import excerpt
+from proxymux.printable import printable
 from proxymux.version import __version__, compiled
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="proxymux", description="Tools for proxymux, the TCP proxy run by twistd.")
     parser.add_argument("--version", action="version", version=f"proxymux {__version__} (compiled: {compiled()})")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_drafts(commands)
     check = commands.add_parser(
         "check",
         help="load a router and try it on recorded first bytes",
@@ -73,6 +75,31 @@ def _parser() -> argparse.ArgumentParser:
     _add_fleet(commands)
     _add_migrate(commands)
     return parser
+
+
+def _add_drafts(commands: _Commands) -> None:
+    init = commands.add_parser(
+        "init",
+        help="write a router to begin with, its test, a sample and a unit for systemd",
+        description=(
+            "Make the folder NAME with a commented router, its test, a sample of what a client sends, and a unit for"
+            " systemd. Exits with 1 if one of the files is there already; nothing is written then."
+        ),
+    )
+    init.add_argument("name", metavar="NAME", help="the folder, and the router's name")
+    init.set_defaults(run=functools.partial(_draft, "init"))
+    new = commands.add_parser("new", help="write a codec to begin with, and its tests")
+    kinds = new.add_subparsers(required=True, metavar="KIND")
+    codec = kinds.add_parser(
+        "codec",
+        help="a codec for the pool",
+        description=(
+            "Write NAME.py, a codec that a pool takes as --codec NAME:Codec, and test_NAME.py with its tests. Exits"
+            " with 1 if one of the files is there already; nothing is written then."
+        ),
+    )
+    codec.add_argument("name", metavar="NAME", help="the name of its module")
+    codec.set_defaults(run=functools.partial(_draft, "new_codec"))
 
 
 def _add_connect(commands: _Commands) -> None:
@@ -213,6 +240,17 @@ def _whole_seconds(text: str) -> int:
     if not 0 <= value <= MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a whole number of seconds from 0 to {MAX_SECONDS}")
     return value
+
+
+def _draft(function: str, options: argparse.Namespace) -> None:
+    from proxymux.cli import drafts  # here for start-up time
+
+    try:
+        lines = getattr(drafts, function)(options.name)
+    except drafts.NotWritten as error:
+        print(f"proxymux {function.replace('_', ' ')}: {printable(str(error))}", file=sys.stderr)
+        raise SystemExit(1) from None
+    print(*lines, sep="\n")
 
 
 def _connect(options: argparse.Namespace) -> None:
