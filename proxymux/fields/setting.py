@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import FrozenInstanceError
 from typing import TYPE_CHECKING, Generic, TypedDict, TypeVar, overload
 
@@ -54,6 +54,8 @@ class Setting(Generic[Value, Given]):
     unit = ""
     #: The accepted values in words, appended to the help.
     bounds_text = ""
+    #: The accepted values, where there are a few; else empty.
+    words: Sequence[str] = ()
 
     def __init__(self, default: Given, help: str, accepted: str = "", **presentation: Unpack[Presentation]) -> None:
         self.default = default

@@ -117,7 +117,7 @@ class Choice(Setting[Word, Word]):
         self.metavar = "|".join(choices)
         super().__init__(default, help, in_words(choices), **presentation)
         self.bounds_text = f": {in_words(choices)}"
-        self._choices = choices
+        self.words = self._choices = choices
 
     def _convert(self, given: object) -> Word:
         return one_of(self._choices, given)
@@ -141,7 +141,7 @@ class OptionalChoice(Setting[Word | None, Word | None]):
         self.metavar = "|".join(choices)
         super().__init__(default, help, accepted or in_words(choices), **presentation)
         self.bounds_text = f": {in_words(choices)}"
-        self._choices = choices
+        self.words = self._choices = choices
 
     def _convert(self, given: object) -> Word | None:
         return None if given is None else one_of(self._choices, given)
@@ -160,14 +160,14 @@ class Switch(Setting[bool, bool | int | str]):
         self.metavar = "|".join(words)
         super().__init__(default, help, in_words(words), **presentation)
         self.bounds_text = f": {in_words(words)}"
-        self._words = words
+        self.words = words
         self._yes = yes
 
     def _convert(self, given: object) -> bool:
-        return given if isinstance(given, bool) else one_of(self._words, number_text(given)) == self._yes
+        return given if isinstance(given, bool) else one_of(self.words, number_text(given)) == self._yes
 
     def _text_of_default(self) -> str:
-        return next(word for word in self._words if (word == self._yes) == self.default)
+        return next(word for word in self.words if (word == self._yes) == self.default)
 
 
 class Flag(Setting[bool, bool]):

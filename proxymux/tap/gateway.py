@@ -33,6 +33,7 @@ class Options(SettingsOptions[GatewaySettings]):
     """The command line of ``twistd proxymux-gateway``."""
 
     kind = GatewaySettings
+    title = "The gateway"
     synopsis = "[options] --secret-file FILE | --key-file FILE"
     longdesc = (
         "Hides servers: a client begins with one line, a token that holds the encrypted address of its server, gets"

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Generic, NoReturn, Protocol, TypeVar
 
@@ -20,6 +22,7 @@ from proxymux.fields import Setting
 from proxymux.printable import printable
 from proxymux.settings import Settings, nearest
 from proxymux.tap.twistd_options import check_twistd_options
+from proxymux.tap.usage_text import OptionEntry, entries, usage_text
 from proxymux.version import __version__, compiled
 
 
@@ -40,6 +43,16 @@ class Startable(Protocol):
 S = TypeVar("S", bound=Settings)
 Made = TypeVar("Made", bound=Startable)
 _CHECK: Final = "check"
+_CHECK_FLAG: Final[list[str | None]] = [
+    _CHECK,
+    None,
+    "check everything, print ok or what is wrong, and exit without listening",
+]
+#: The flags that Twisted's options have by themselves.
+_TWISTED: Final[list[list[str | None]]] = [
+    ["help", None, "print this and exit"],
+    ["version", None, "print the version"],
+]
 #: What a demo listens on, if the options name nothing: a free port of this machine alone.
 DEMO_LISTEN: Final = "tcp:0:interface=127.0.0.1"
 #: The values of options that are not on the command line: of one value, repeatable, and a flag.
@@ -60,8 +73,13 @@ class SettingsOptions(usage.Options, Generic[S]):
 
     #: The class of the settings.
     kind: ClassVar[type[Settings]]
+    #: The title of the options that no other service has.
+    title: ClassVar[str] = "This service"
+    longdesc: ClassVar[str] = ""
     optParameters: ClassVar[list[list[str | None]]] = []
     optFlags: ClassVar[list[list[str | None]]] = []
+    #: The options by group, as they are shown.
+    groups: ClassVar[Mapping[str, Sequence[OptionEntry]]]
     #: The settings that the command line gives; set when it has been parsed.
     settings: S
 
@@ -74,10 +92,11 @@ class SettingsOptions(usage.Options, Generic[S]):
             *([each.key, None if each.old_name else each.short, None, each.help_line] for each in single),
             *([each.old_name, each.short, None, _old_name(each)] for each in single if each.old_name),
         ]
+        flags = [*cls.__dict__.get("optFlags", ()), _CHECK_FLAG]
+        cls.groups = entries(cls.kind, cls.title, [*flags, *_TWISTED])
         cls.optFlags = [
-            *cls.__dict__.get("optFlags", ()),
+            *flags,
             *([each.key, each.short, each.help_line] for each in options if not each.takes_value),
-            [_CHECK, None, "check everything, print ok or what is wrong, and exit without listening"],
         ]
         for each in options:
             if each.is_repeatable:
@@ -102,6 +121,17 @@ class SettingsOptions(usage.Options, Generic[S]):
             fail(self._reworded(str(error)))
         except ProxymuxError as error:
             fail(error)
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The text of ``--help`` behind the synopsis; called by Twisted.
+
+        :param width: columns; None for those of the variable COLUMNS.
+        """
+        return usage_text(self.groups, self.longdesc, width or _columns())
+
+    def getSynopsis(self) -> str:
+        """The first lines of ``--help``; called by Twisted."""
+        return textwrap.fill(super().getSynopsis(), _columns(), subsequent_indent="    ", break_on_hyphens=False) + "\n"
 
     def opt_version(self) -> None:
         """Display the version and exit."""
@@ -193,6 +223,11 @@ def check_demo(given: Mapping[str, object], own: Iterable[str]) -> None:
         raise usage.UsageError("--demo: brings its own router, which no file has; leave --watch away")
     if "workers" in given:
         raise usage.UsageError("--demo: is all in one process; leave --workers away")
+
+
+def _columns() -> int:
+    """How wide the terminal is, as Twisted takes it."""
+    return int(os.environ.get("COLUMNS", "80"))
 
 
 def _is_option_of(options: usage.Options, name: str) -> bool:

@@ -35,6 +35,7 @@ class Options(SettingsOptions[PoolSettings]):
     """The command line of ``twistd proxymux-pool``."""
 
     kind = PoolSettings
+    title = "The pool"
     synopsis = "[options] --listen ENDPOINT --target HOST:PORT …"
     longdesc = (
         "A connection multiplexer: many clients share few upstream connections. Each --target is one connection. With"

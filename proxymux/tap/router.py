@@ -33,6 +33,7 @@ class Options(SettingsOptions[RouterSettings]):
     """The command line of ``twistd proxymux``."""
 
     kind = RouterSettings
+    title = "The router"
     synopsis = "[options] --router FILE"
     longdesc = (
         "Content-aware TCP routing: the first bytes of each connection go to proxy(data) in the router file, which"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +68,11 @@ def test_it_is_in_the_help(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
         parse("--help")
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     for option, words in [
-        ("--nap-time=", "seconds to sleep between two clients [default: 7]"),
-        ("--bell=", "who is woken up. Repeatable. [default: none]"),
+        ("--nap-time S", "seconds to sleep between two clients [default: 7]"),
+        ("--bell NAME", "who is woken up. Repeatable. [default: none]"),
         ("--snore", "make a noise [default: off]"),
     ]:
-        assert [option, words] in [line.split(maxsplit=1) for line in lines]
+        assert [option, words] in [re.split("  +", line, maxsplit=1) for line in lines]
 
 
 def test_it_is_an_option() -> None:
