@@ -27,11 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: with status 0 for success, 1 for a failure, 2 for a wrong command line."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # otherwise an ASCII one refuses what is no ASCII
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     options.run(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with all commands."""
     parser = argparse.ArgumentParser(prog="proxymux", description="Tools for proxymux, the TCP proxy run by twistd.")
     parser.add_argument("--version", action="version", version=f"proxymux {__version__} (compiled: {compiled()})")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_why(commands)
     _add_fleet(commands)
     _add_migrate(commands)
+    _add_shell(commands)
     return parser
 
 
@@ -226,6 +228,32 @@ def _add_migrate(commands: _Commands) -> None:
     migrate.set_defaults(run=_migrate)
 
 
+def _add_shell(commands: _Commands) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print the script by which a shell completes our command lines",
+        description=(
+            "Print the script by which a shell completes the commands, options and words of proxymux and, but for zsh,"
+            " of its services. bash: source <(proxymux completion bash); zsh, after compinit: source <(proxymux"
+            " completion zsh); fish: proxymux completion fish | source."
+        ),
+    )
+    completion.add_argument("shell", metavar="SHELL", choices=("bash", "fish", "zsh"), help="bash, fish or zsh")
+    completion.set_defaults(run=_completion)
+    man = commands.add_parser(
+        "man",
+        help="print a manual page",
+        description="Print a manual page for man: proxymux man proxymux-pool | man -l -",
+    )
+    man.add_argument(
+        "page",
+        metavar="PAGE",
+        choices=("proxymux", "proxymux-router", "proxymux-gateway", "proxymux-pool"),
+        help="proxymux, proxymux-router, proxymux-gateway or proxymux-pool",
+    )
+    man.set_defaults(run=_man)
+
+
 def _whole_number(text: str, least: int, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a whole number from {least} to {most}")
@@ -269,7 +297,7 @@ def _token(action: str, options: argparse.Namespace) -> None:
 
 def _top(options: argparse.Namespace) -> None:
     if options.json and not options.once:
-        _parser().error("--json: give --once with it")
+        make_parser().error("--json: give --once with it")
     from proxymux.cli.top import top  # here for start-up time
 
     raise SystemExit(
@@ -293,6 +321,18 @@ def _migrate(options: argparse.Namespace) -> None:
     from proxymux.cli.migrate import migrate  # here for start-up time
 
     raise SystemExit(migrate(options.file, sys.stdout, sys.stderr))
+
+
+def _completion(options: argparse.Namespace) -> None:
+    from proxymux.cli.shell import completion  # here for start-up time
+
+    print(completion(options.shell), end="")
+
+
+def _man(options: argparse.Namespace) -> None:
+    from proxymux.cli.shell import page  # here for start-up time
+
+    print(page(options.page), end="")
 
 
 def _seconds(text: str) -> float:

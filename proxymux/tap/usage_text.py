@@ -12,7 +12,7 @@ from proxymux.setting_groups import grouped
 from proxymux.settings import Settings
 
 #: What stands for a file or a folder.
-_PATHS: Final = frozenset({"FILE", "DIR", "MODULE"})
+PATHS: Final = frozenset({"FILE", "DIR", "MODULE", "ROUTER"})
 _INDENT: Final = "  "
 #: Stands for one of many words, which the help has, too.
 _WORD: Final = "WORD"
@@ -41,7 +41,7 @@ class OptionEntry:
     @property
     def is_path(self) -> bool:
         """The value is the name of a file or a folder."""
-        return self.metavar in _PATHS
+        return self.metavar in PATHS
 
     @property
     def usage(self) -> str:
