@@ -48,6 +48,7 @@ FIXED = (
     ("proxymux.discovery.http_connections", "MAX_ANSWER", "bytes", "an answer of etcd or Consul"),
     ("proxymux.core.redis_cluster.resp_values", "MAX_ANSWER", "bytes", "an answer of a Redis Cluster about itself"),
     ("proxymux.pool.following", "MAX_SLOTS", "", "slots of a pool that follows clusters"),
+    ("proxymux.source_files", "MAX_ENTRIES", "", "files and folders that --watch looks at"),
     ("proxymux.fleet.denied", "MAX_NETWORKS", "", "networks in a --deny-cluster"),
 )  # fmt: skip
 _HEAD = """\
