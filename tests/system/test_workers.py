@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import until
 from tests.system.conftest import Start, Twistd, free_port
-from tests.system.workers import FORWARDS, WAITS, children, crew, echo, roll_over, says
+from tests.system.workers import ENOUGH, FORWARDS, WAITS, children, crew, echo, roll_over, says
 
 pytestmark = pytest.mark.slow
 
@@ -29,19 +29,19 @@ def test_two_workers_serve_and_a_session_lives_through_a_rollover(start: Start) 
     with echo() as server:
         proxy = start(FORWARDS.format(port=server.port), "--workers", "2")
         crew(proxy, 2)
-        clients = [proxy.connect() for _ in range(8)]
+        clients = [proxy.connect() for _ in range(ENOUGH)]
         for number, client in enumerate(clients):
-            assert says(client, b"before %d" % number) == b"before %d" % number
+            assert says(client, b"before %02d" % number) == b"before %02d" % number
         roll_over(proxy, 2)
         for number, client in enumerate(clients):
-            assert says(client, b"after %d" % number) == b"after %d" % number
+            assert says(client, b"after %02d" % number) == b"after %02d" % number
             client.close()
-        records = proxy.records(8)
+        records = proxy.records(ENOUGH)
     assert [(record["outcome"], record["bytes_in"], record["bytes_out"]) for record in records] == [
-        ("completed", 15, 15)
-    ] * 8
+        ("completed", 17, 17)
+    ] * ENOUGH
     assert {record["worker"] for record in records} == {1, 2}
-    assert len({record["session"] for record in records}) == 8
+    assert len({record["session"] for record in records}) == ENOUGH
     proxy.signal(signal.SIGTERM)
     assert proxy.wait() == 0
     assert "Traceback" not in proxy.log()

@@ -21,7 +21,7 @@ from proxymux.core.token.legacy import seal_legacy
 from tests.conftest import until
 from tests.services.certificates import Authority
 from tests.system.conftest import Start, Twistd, read_all
-from tests.system.workers import WAITS, crew, echo, roll_over, says
+from tests.system.workers import ENOUGH, WAITS, crew, echo, roll_over, says
 
 pytestmark = pytest.mark.slow
 
@@ -103,12 +103,12 @@ def test_every_worker_of_a_gateway_knows_the_secret(start: Start, tmp_path: Path
         options = ("--workers", "2", "--addr", "127.0.0.1:0")
         proxy = start(None, *given, *options, service="proxymux-gateway", listen=False, **environment)
         crew(proxy, 2)
-        for _ in range(10):
+        for _ in range(ENOUGH):
             with proxy.connect() as client:
                 client.sendall(token + b"\n")
                 assert client.recv(3, socket.MSG_WAITALL) == b"200"
                 assert says(client, b"hello") == b"hello"
-        assert {record["worker"] for record in proxy.records(10)} == {1, 2}
+        assert {record["worker"] for record in proxy.records(ENOUGH)} == {1, 2}
 
 
 def test_every_worker_knows_the_clusters_and_shows_no_password_of_theirs(start: Start) -> None:
@@ -119,10 +119,10 @@ def test_every_worker_knows_the_clusters_and_shows_no_password_of_theirs(start: 
         router = "def proxy(data):\n    return {'remote': 'users'}\n"
         proxy = start(router, *given, "--workers", "2", "--log-level", "debug")
         workers = crew(proxy, 2)
-        for _ in range(10):
+        for _ in range(ENOUGH):
             with proxy.connect() as client:
                 assert says(client, b"hello") == b"hello"
-        assert {record["worker"] for record in proxy.records(10)} == {1, 2}
+        assert {record["worker"] for record in proxy.records(ENOUGH)} == {1, 2}
     for worker in (1, 2):
         proxy.wait_for_log(rf"worker {worker}: cluster shops: 127\.0\.0\.1:1: connection refused; its 0 targets stay")
     shown = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in [proxy.pid, *workers]]

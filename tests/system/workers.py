@@ -19,6 +19,8 @@ from tests.system.conftest import Twistd
 FORWARDS: Final = "def proxy(data):\n    return {{'remote': '127.0.0.1:{port}'}}\n"
 #: Answers with what it was sent, up to a full stop.
 WAITS: Final = "def proxy(data):\n    return {'close': b'done: ' + data} if data.endswith(b'.') else None\n"
+#: Clients of which two workers get some each: the system gives all of them to one once in 8 million times.
+ENOUGH: Final = 24
 _TITLE: Final = re.compile(r"- worker (\d+): ")
 
 
