@@ -15,19 +15,21 @@ from proxymux.core.target import parse_cluster_name
 from proxymux.core.upstream_tls import UpstreamTls, parse_upstream_tls
 from proxymux.errors import BadAddress, BadResult
 
-Policy = Literal["round-robin", "least-connections", "random", "hash", "ketama"]
+Policy = Literal["round-robin", "least-connections", "random", "hash", "ketama", "modula"]
 KeyOf = Literal["client", "key"]
 
-POLICIES: Final[tuple[Policy, ...]] = ("round-robin", "least-connections", "random", "hash", "ketama")
-#: What is hashed with ``policy=hash`` and ``ketama``: the client's address, or the key of a pooled request.
+POLICIES: Final[tuple[Policy, ...]] = ("round-robin", "least-connections", "random", "hash", "ketama", "modula")
+#: Policies that place keys as nutcracker does.
+HASHED: Final = ("ketama", "modula")
+#: What is hashed by policies that place keys: the client's address, or the key of a pooled request.
 KEYS: Final[tuple[KeyOf, ...]] = ("client", "key")
-#: How ``ketama`` hashes a key.
+#: How policies that are :data:`HASHED` hash a key.
 HASHES: Final = (
     *("fnv1a_64", "md5", "crc32", "crc32a", "crc16", "fnv1_64", "fnv1a_32", "fnv1_32"),
     *("one_at_a_time", "hsieh", "murmur", "jenkins"),
 )
 #: Policies that place keys.
-PLACING: Final = ("hash", "ketama")
+PLACING: Final = ("hash", *HASHED)
 #: The options, in the order in which messages name them.
 OPTIONS: Final = (
     *("policy", "hash", "hash_tag", "health", "interval", "timeout", "rise", "fall", "status", "send", "expect"),
@@ -47,9 +49,9 @@ class ClusterSpec:
 
     :param source: where its members come from; may hold a password, so it is never shown.
     :param key_of: what is hashed where the router gives no ``hash_key``; None is not said, which for a router is the
-        client's address, and for a pool with ``ketama`` the key.
-    :param hash_name: how ``ketama`` hashes.
-    :param hash_tag: only what stands between these two characters of a key is hashed, with ``ketama``; may be empty.
+        client's address, and for a pool with a policy that is :data:`HASHED` the key.
+    :param hash_name: how these policies hash.
+    :param hash_tag: of a key they hash only what stands between these two characters; may be empty.
     :param check: how the members are checked; None checks none that is up.
     :param timeout: seconds that a check may take.
     :param connections: upstreams to each member of a pool; connections of a router to each, or None for no limit.
@@ -80,7 +82,7 @@ class ClusterSpec:
     @property
     def shards(self) -> bool:
         """In a pool each key has its member."""
-        return self.key_of == "key" or (self.policy == "ketama" and self.key_of is None)
+        return self.key_of == "key" or (self.policy in HASHED and self.key_of is None)
 
     @property
     def checks_ejected(self) -> bool:
@@ -128,7 +130,7 @@ def _options(parts: list[str]) -> dict[str, str]:
 
 def _make(name: str, source: str, options: Mapping[str, str]) -> ClusterSpec:
     policy = _word("policy", options.get("policy", "round-robin"), POLICIES)
-    for option, policies in (("key_of", PLACING), ("hash", ("ketama",)), ("hash_tag", ("ketama",))):
+    for option, policies in (("key_of", PLACING), ("hash", HASHED), ("hash_tag", HASHED)):
         if option in options and policy not in policies:
             raise BadAddress(f"{option.replace('key_of', 'hash')}: means nothing with policy={policy}")
     health = options.get("health")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from proxymux.core.balancing.ketama import LONGEST_REMEMBERED, MOST_REMEMBERED
+from proxymux.core.balancing.hashed import LONGEST_REMEMBERED, MOST_REMEMBERED
 from proxymux.core.pool_target import PoolTarget
 from proxymux.core.target import Address, Target
 from proxymux.discovery.live_cluster import LiveCluster

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxymux.core.balancing import Allowed
 from proxymux.core.cluster import MANY, MOST_DRAINED, MOST_MEMBERS, PAUSE, Cluster
-from proxymux.core.cluster_spec import parse_cluster
+from proxymux.core.cluster_spec import PLACING, parse_cluster
 from proxymux.core.member import Entry, Member, parse_entry
 from proxymux.core.target import Address, parse_target
 
@@ -175,7 +175,7 @@ def test_one_that_is_held_is_the_last_choice_and_a_new_member_of_a_held_address_
     assert scene.chosen() == C
 
 
-@pytest.mark.parametrize("policy", ["hash", "ketama"])
+@pytest.mark.parametrize("policy", PLACING)
 def test_where_keys_are_placed_a_held_member_keeps_its_own(policy: str) -> None:
     scene = Scene(f";policy={policy}", [A, B])
     scene.cluster.hold(A, True)

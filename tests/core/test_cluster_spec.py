@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxymux.core.check_spec import CheckSpec
-from proxymux.core.cluster_spec import HASHES, OPTIONS, POLICIES, ClusterSpec, parse_cluster
+from proxymux.core.cluster_spec import HASHED, HASHES, OPTIONS, PLACING, POLICIES, ClusterSpec, parse_cluster
 from proxymux.core.health import HealthRules
 from proxymux.core.upstream_tls import UpstreamTls
 from proxymux.errors import BadAddress
@@ -93,16 +93,16 @@ def test_a_check_may_take_an_interval_where_nothing_else_is_said() -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_hash_says_what_or_how_where_the_policy_places_keys(policy: str) -> None:
-    is_placing, is_ketama = policy in ("hash", "ketama"), policy == "ketama"
-    for option, is_taken in (("hash=client", is_placing), ("hash=key", is_placing), ("hash_tag=[]", is_ketama)):
+    is_placing, is_hashed = policy in PLACING, policy in HASHED
+    for option, is_taken in (("hash=client", is_placing), ("hash=key", is_placing), ("hash_tag=[]", is_hashed)):
         if is_taken:
             assert spec(f"policy={policy}", option).policy == policy
         else:
             problem = refusal(f"users={SOURCE};policy={policy};{option}")
             assert problem == f"users: {option.partition('=')[0]}: means nothing with policy={policy}"
     for name in HASHES:
-        if is_ketama:
-            assert spec("policy=ketama", f"hash={name}").hash_name == name
+        if is_hashed:
+            assert spec(f"policy={policy}", f"hash={name}").hash_name == name
         else:
             assert "hash: means nothing" in refusal(f"users={SOURCE};policy={policy};hash={name}")
 

@@ -1,4 +1,4 @@
-"""Ketama beside nutcracker: the same keys through it and through our ring come to the same servers."""
+"""Ketama and modula beside nutcracker: the same keys through it and through ours come to the same servers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONFIG: Final = """\
 pool:
   listen: 127.0.0.1:{port}
   redis: true
-  distribution: ketama
+  distribution: {distribution}
   hash: {hash_name}
   timeout: 20000
 """
@@ -131,21 +131,28 @@ class Case:
         name, which may be empty.
     """
 
-    def __init__(self, entries: Sequence[tuple[str, int, str]], hash_name: str = "fnv1a_64", tag: str = "") -> None:
+    def __init__(
+        self,
+        entries: Sequence[tuple[str, int, str]],
+        hash_name: str = "fnv1a_64",
+        tag: str = "",
+        distribution: str = "ketama",
+    ) -> None:
         self.entries = entries
+        self.distribution = distribution
         self.hash_name = hash_name
         self.tag = tag
 
     def with_folder(self, folder: Path) -> Case:
         """The same, with the folder filled in."""
         entries = [(address.replace("FOLDER", str(folder)), weight, name) for address, weight, name in self.entries]
-        return Case(entries, self.hash_name, self.tag)
+        return Case(entries, self.hash_name, self.tag, self.distribution)
 
     def with_ports(self, ports: Sequence[int]) -> Case:
         """The same, with the ports filled in."""
         pairs = zip(self.entries, ports, strict=True)
         entries = [(address.replace("PORT", str(port)), weight, name) for (address, weight, name), port in pairs]
-        return Case(entries, self.hash_name, self.tag)
+        return Case(entries, self.hash_name, self.tag, self.distribution)
 
     def addresses(self) -> list[tuple[str, int] | str]:
         """Where the servers listen."""
@@ -158,7 +165,7 @@ class Case:
 
     def config(self, port: int) -> str:
         """The configuration of nutcracker."""
-        text = CONFIG.format(port=port, hash_name=self.hash_name)
+        text = CONFIG.format(port=port, distribution=self.distribution, hash_name=self.hash_name)
         if self.tag:
             text += f'  hash_tag: "{self.tag}"\n'
         text += "  servers:\n"
@@ -172,7 +179,7 @@ class Case:
             f"{address} weight={weight}" + (f" name={name}" if name else "") for address, weight, name in self.entries
         ]
         members = [Member(parse_entry(text), 1, Health(HealthRules()), 0.0) for text in texts]
-        options = f"policy=ketama;hash={self.hash_name}" + (f";hash_tag={self.tag}" if self.tag else "")
+        options = f"policy={self.distribution};hash={self.hash_name}" + (f";hash_tag={self.tag}" if self.tag else "")
         balancer = make_balancer(parse_cluster(f"c=127.0.0.1:1;{options}"), lambda: 0.0)
         balancer.update(members, members)
         numbers = {member: number for number, member in enumerate(members)}
@@ -202,6 +209,9 @@ LOW: Final = [("127.0.0.1:PORT", 1, f"n{number}") for number in LOW_NAMES]
         pytest.param(Case([*named(1), ("127.0.0.1:11211", 2, "")]), id="label without a port"),
         pytest.param(Case([*named(2), ("unix:FOLDER/socket", 1, "")]), id="label of a Unix socket"),
         pytest.param(Case([*named(2), ("[::1]:PORT", 1, "")]), id="label of IPv6"),
+        pytest.param(Case(named(12), distribution="modula"), id="modula, sorted names"),
+        pytest.param(Case(named(7), "crc32", tag="{}", distribution="modula"), id="modula, crc32, tag"),
+        pytest.param(Case(WEIGHTED, "murmur", distribution="modula"), id="modula, weights, and labels with ports"),
     ],
 )
 def test_ten_thousand_keys_come_to_the_servers_of_nutcracker(case: Case, server: Server, tmp_path: Path) -> None:

@@ -52,12 +52,14 @@ def test_the_shell_runs_the_script_and_twistd_accepts_each_line(tmp_path: Path) 
         assert (checked.stdout, checked.returncode) == ("ok\n", 0), checked.stderr
 
 
-@pytest.mark.parametrize("directives", ["", "  hash: md5\n  hash_tag: '{}'\n"])
+@pytest.mark.parametrize("directives", ["", "  hash: md5\n  hash_tag: '{}'\n", "  distribution: modula\n"])
 def test_each_key_stays_where_nutcracker_has_it(directives: str, server: Server, tmp_path: Path) -> None:
     nutcracker, keys, file = need("nutcracker"), some_keys(), tmp_path / "nutcracker.yml"
     with stand_ins([("127.0.0.1", 0)] * 4) as ports:
         port = free_port()
         weights = ["200000", "600000 heavy", "200000 x.y", "400000"]  # more than a weight may be here
+        if "modula" in directives:  # which has no weights but these
+            weights = ["2", "6 heavy", "2 x.y", "4"]
         servers = "".join(f"  - 127.0.0.1:{each}:{weight}\n" for each, weight in zip(ports, weights, strict=True))
         file.write_text(f"alpha:\n  listen: 127.0.0.1:{port}\n  redis: true\n{directives}  servers:\n{servers}")
         options = ["-c", str(file), "-a", "127.0.0.1", "-s", str(free_port()), "-p", str(tmp_path / "pid")]

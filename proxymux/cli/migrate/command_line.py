@@ -61,7 +61,7 @@ def command_line_of(pool: NutcrackerPool) -> CommandLine:
     options = [
         *("--listen", _endpoint(pool.listening, notes)),
         *("--mode", "funnel", "--async", "--codec", "resp" if pool.switch("redis") else "memcache"),
-        *("--cluster", f"{cluster}={';'.join((_members(servers), *_placing(pool), *_ejecting(pool, notes)))}"),
+        *("--cluster", f"{cluster}={';'.join((_members(pool, servers), *_placing(pool), *_ejecting(pool, notes)))}"),
         *("--target", cluster),
         *_limits(pool, notes),
         *_redis(pool, cluster, notes),
@@ -87,9 +87,7 @@ def _differences(pool: NutcrackerPool, servers: Sequence[Server]) -> list[str]:
     found: list[str] = []
     if len(servers) == 1 or distribution == "random":
         return found
-    if distribution != "ketama":
-        found.append(f"distribution: {distribution} has no counterpart, ketama has")
-    if max(_weights(servers)) > MAX_WEIGHT:
+    if max(_weights(pool, servers)) > MAX_WEIGHT:
         found.append(f"servers: a weight above {MAX_WEIGHT} has no counterpart; {MAX_WEIGHT} stands in its place")
     if found:
         found.append(
@@ -99,15 +97,17 @@ def _differences(pool: NutcrackerPool, servers: Sequence[Server]) -> list[str]:
     return found
 
 
-def _weights(servers: Sequence[Server]) -> list[int]:
-    """The weights, without a divisor that they have in common: what counts is what they are to each other."""
+def _weights(pool: NutcrackerPool, servers: Sequence[Server]) -> list[int]:
+    """The weights, without a divisor that they have in common where only counts what they are to each other."""
+    if pool.word("distribution", DISTRIBUTIONS) == "modula":
+        return [server.weight for server in servers]
     divisor = math.gcd(*(server.weight for server in servers))
     return [server.weight // divisor for server in servers]
 
 
-def _members(servers: Sequence[Server]) -> str:
+def _members(pool: NutcrackerPool, servers: Sequence[Server]) -> str:
     texts = []
-    for server, weight in zip(servers, _weights(servers), strict=True):
+    for server, weight in zip(servers, _weights(pool, servers), strict=True):
         text = str(server.address)
         if weight != 1:
             text += f" weight={min(weight, MAX_WEIGHT)}"
@@ -116,10 +116,11 @@ def _members(servers: Sequence[Server]) -> str:
 
 
 def _placing(pool: NutcrackerPool) -> list[str]:
-    if pool.word("distribution", DISTRIBUTIONS) == "random":
+    distribution = pool.word("distribution", DISTRIBUTIONS)
+    if distribution == "random":
         return ["policy=random"]
-    hash_name = pool.word("hash", cluster_spec.HASHES)
-    return ["policy=ketama", "hash=key", f"hash={hash_name}", *([f"hash_tag={pool.hash_tag}"] if pool.hash_tag else [])]
+    placing = [f"policy={distribution}", "hash=key", f"hash={pool.word('hash', cluster_spec.HASHES)}"]
+    return [*placing, f"hash_tag={pool.hash_tag}"] if pool.hash_tag else placing
 
 
 def _ejecting(pool: NutcrackerPool, notes: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Final
 from proxymux.core.balancing.bounded_hash import BoundedHash
 from proxymux.core.balancing.ketama import Ketama
 from proxymux.core.balancing.least_connections import LeastConnections
+from proxymux.core.balancing.modula import Modula
 from proxymux.core.balancing.policy import Allowed, Balancer
 from proxymux.core.balancing.round_robin import RoundRobin
 from proxymux.core.balancing.two_choices import TwoChoices
@@ -23,6 +24,7 @@ _POLICIES: Final[dict[str, Callable[[ClusterSpec, Random], Balancer]]] = {
     "random": lambda spec, random: TwoChoices(random),
     "hash": lambda spec, random: BoundedHash(),
     "ketama": lambda spec, random: Ketama(spec.hash_name, spec.hash_tag),
+    "modula": lambda spec, random: Modula(spec.hash_name, spec.hash_tag),
 }
 
 

@@ -71,6 +71,14 @@ def test_one_server_has_all_keys_whatever_the_hash(translate: Translate) -> None
     assert translate("hash: hsieh", "distribution: modula", pool=one).is_faithful
 
 
+def test_modula_stays_with_the_weights_as_they_are(translate: Translate) -> None:
+    two = "alpha:\n  listen: h:1\n  servers: ['a:1:2', 'b:1:4']\n"
+    line = translate("distribution: modula", "hash_tag: '{}'", pool=two)
+    assert line.is_faithful
+    cluster = "alpha=a:1 weight=2,b:1 weight=4;policy=modula;hash=key;hash=fnv1a_64;hash_tag={};"
+    assert value_of(line, "--cluster").startswith(cluster)
+
+
 def test_random_needs_no_place(translate: Translate) -> None:
     line = translate("distribution: random", "hash: hsieh")
     assert line.is_faithful
@@ -87,6 +95,9 @@ def test_a_weight_that_is_too_large_places_keys_elsewhere(translate: Translate) 
     line = translate(pool="alpha:\n  listen: h:1\n  servers: ['a:1:100000', 'b:1:1']\n")
     assert not line.is_faithful
     assert value_of(line, "--cluster").startswith("alpha=a:1 weight=65535,b:1;")
+    equal = "alpha:\n  listen: h:1\n  servers: ['a:1:100000', 'b:1:100000']\n"
+    assert translate(pool=equal).is_faithful
+    assert not translate("distribution: modula", pool=equal).is_faithful
 
 
 def test_what_would_be_out_of_bounds_becomes_the_least(translate: Translate) -> None:

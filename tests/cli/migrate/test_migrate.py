@@ -56,8 +56,8 @@ def test_a_password_is_nowhere_in_it(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_pool_whose_keys_would_be_elsewhere_is_a_comment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, script, _ = migrated(tmp_path, f"{LEAST}  distribution: modula\n", capsys)
-    assert "distribution: modula has no counterpart" in script
+    _, script, _ = migrated(tmp_path, LEAST.replace("11211:1", "11211:65536"), capsys)
+    assert "a weight above 65535 has no counterpart" in script
     assert script.splitlines()[-1].startswith("# twistd ")
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 import pytest
 
-from proxymux.core.balancing.ketama import LONGEST_REMEMBERED, MOST_REMEMBERED, Ketama, _points_of
+from proxymux.core.balancing.hashed import LONGEST_REMEMBERED, MOST_REMEMBERED
+from proxymux.core.balancing.ketama import Ketama, _points_of
 from proxymux.core.balancing.policy import MOST_ASKED
 from proxymux.core.member import Member
 from tests.core.balancing.members import choose, in_use, member, members, place
