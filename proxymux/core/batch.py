@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from proxymux.core.outcome import Outcome
@@ -10,6 +11,7 @@ from proxymux.core.slots import Slot, Work
 
 if TYPE_CHECKING:
     from proxymux.core.lanes import Lane
+    from proxymux.core.woven import Woven
 
 
 class Sender(Protocol):
@@ -75,6 +77,7 @@ class Batch(Work):
 
     __slots__ = (
         "data",
+        "ends",
         "ends_silent",
         "expected",
         "is_begun",
@@ -89,6 +92,7 @@ class Batch(Work):
         "setup",
         "size",
         "slot",
+        "woven",
     )
 
     def __init__(
@@ -126,7 +130,11 @@ class Batch(Work):
         self.sent_at = 0.0
         #: Set if the event ``request`` has listeners.
         self.listener: ReplyListener | None = None
+        #: What the replies are woven into; None if they are passed on as they come.
+        self.woven: Woven | None = None
 
+        #: Only set with ``woven``: where replies end in the part of them that was passed on last.
+        self.ends: Sequence[int]
         #: Only set with ``alone``: what the request is called that wants it, and its bytes, where others may follow.
         self.name: str
         self.size: int

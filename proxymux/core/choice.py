@@ -50,6 +50,12 @@ class Chooser(Protocol):
         :param key: what the codec's ``key_of`` says of it, if that was asked.
         """
 
+    def places_of(self, keys: Sequence[bytes]) -> Sequence[Place] | None:
+        """Return where requests go that have one key each, as they are.
+
+        :returns: None if that is not known of all of them, so that :meth:`choose` is to be asked.
+        """
+
     def claim(self, data: bytes) -> Choice | None:
         """As :meth:`choose`, for a request that wants a slot alone, with all that its client sends after it."""
 
@@ -62,6 +68,9 @@ class KeyPlaces(Protocol):
 
     def place_of(self, key: bytes) -> Place | None:
         """The place of a key; None if nobody serves it."""
+
+    def places_of(self, keys: Sequence[bytes]) -> Sequence[Place] | None:
+        """The places of keys; None if one of them is served by nobody."""
 
     def first(self) -> Place | None:
         """The place of a request without keys; None likewise."""
@@ -88,6 +97,9 @@ class ShardChooser:
         self._key_of = codec.key_of
         self._places = places
         self._place_of = places.place_of
+
+    def places_of(self, keys: Sequence[bytes]) -> Sequence[Place] | None:
+        return self._places.places_of(keys)
 
     def choose(self, data: bytes, key: bytes | None) -> Choice | None:
         if key is None:

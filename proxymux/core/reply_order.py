@@ -22,7 +22,7 @@ class ReplyOrder:
     The replies to the first entry are passed on as they come, those to later ones are kept until their turn.
     """
 
-    __slots__ = ("_begun", "_done", "_kept", "_parts", "_woven", "due", "is_over", "kept_size", "under_way")
+    __slots__ = ("_begun", "_done", "_kept", "_parts", "due", "is_over", "kept_size", "under_way")
 
     def __init__(self) -> None:
         #: The entries whose replies the client has not completely.  Other classes only read it.
@@ -40,8 +40,6 @@ class ReplyOrder:
         self._kept: dict[Batch, list[bytes]] = {}
         #: Those of them, without the parts, whose replies are whole.
         self._done: set[Batch] = set()
-        #: What each batch is woven into.
-        self._woven: dict[Batch, Woven] = {}
         #: Of which request each batch is which part.
         self._parts: dict[Batch, tuple[SplitRequest, int]] = {}
 
@@ -54,7 +52,8 @@ class ReplyOrder:
     def add_woven(self, woven: Woven) -> None:
         """Append the replies to requests that went to several places."""
         self.add(woven)
-        self._woven.update(dict.fromkeys(woven.batches, woven))
+        for batch in woven.batches:
+            batch.woven = woven
 
     def add_part(self, batch: Batch, whole: SplitRequest, number: int) -> None:
         """Take note that ``batch`` is a part of ``whole``, which is an entry."""
@@ -66,7 +65,7 @@ class ReplyOrder:
         :returns: what the client is sent now.
         """
         batch.is_begun = True
-        woven = self._woven.get(batch)
+        woven = batch.woven
         if woven is not None:
             return self._weave(woven, batch, data)
         is_first = self.due[0] is batch
@@ -82,8 +81,9 @@ class ReplyOrder:
 
     def done(self, batch: Batch, data: bytes) -> None:
         """Take the last part of the replies to ``batch``; :meth:`deliver` has to be called next."""
-        woven = self._woven.pop(batch, None)
+        woven = batch.woven
         if woven is not None:
+            batch.woven = None
             if data:
                 self.kept_size += len(data)
                 woven.add(batch, data)
@@ -100,6 +100,15 @@ class ReplyOrder:
         self.kept_size -= sum(map(len, before or ()))
         self.add_to(*part, data if before is None else b"".join([*before, data]))
 
+    def weave(self, batch: Batch, data: bytes) -> list[bytes]:
+        """As :meth:`done` and :meth:`deliver`, for a batch that is woven into others and not the last."""
+        woven = batch.woven
+        assert woven is not None
+        batch.woven = None
+        self.kept_size += len(data)
+        woven.add(batch, data)
+        return self.deliver() if self.due[0] is woven and woven.has_next else []
+
     def add_to(self, whole: SplitRequest, number: int, reply: bytes) -> None:
         """Take the whole reply to a part of a request."""
         before = whole.held
@@ -109,7 +118,7 @@ class ReplyOrder:
     def entry_of(self, batch: Batch) -> Entry:
         """The request that a batch is a part of, or the batch itself."""
         part = self._parts.get(batch)
-        return self._woven.get(batch, batch) if part is None else part[0]
+        return batch.woven or batch if part is None else part[0]
 
     def end(self, batch: Batch) -> None:
         """Take note that no more will come of the replies to a batch."""
@@ -121,7 +130,7 @@ class ReplyOrder:
 
         :returns: False if the client has been sent more.
         """
-        if batch in self._woven:
+        if batch.woven is not None:
             return True  # which passes on nothing else
         _, tail = self._begun.get(batch, (0, 0))
         if tail == SENT:
@@ -135,7 +144,7 @@ class ReplyOrder:
 
     def fail(self, batch: Batch, reply: bytes) -> None:
         """Have ``reply`` stand for each reply to ``batch`` that is still to come, after :meth:`cut`."""
-        woven = self._woven.pop(batch, None)
+        woven, batch.woven = batch.woven, None
         if woven is None:
             self.done(batch, reply * batch.replies)
             return
@@ -150,7 +159,7 @@ class ReplyOrder:
 
     def _taken(self, woven: Woven) -> bytes:
         before = woven.held
-        data = b"".join(woven.take())
+        data = woven.take()
         self.kept_size += woven.held - before
         return data
 
@@ -204,13 +213,13 @@ class ReplyOrder:
         split = {id(each) for each in dropped if isinstance(each, SplitRequest)}
         batches = [each for each in dropped if isinstance(each, Batch)]
         woven = [batch for each in dropped if isinstance(each, Woven) for batch in each.batches]
-        batches += [batch for batch in woven if batch in self._woven]
+        batches += [batch for batch in woven if batch.woven is not None]
         batches += [batch for batch, (whole, _) in self._parts.items() if id(whole) in split]
         for batch in batches:
             self._kept.pop(batch, None)
             self._parts.pop(batch, None)
             self._begun.pop(batch, None)
-            self._woven.pop(batch, None)
+            batch.woven = None
         unfinished = [batch for batch in batches if batch not in self._done]
         self._done.difference_update(batches)
         self.under_way = sum(map(count_of, self.due))

@@ -139,6 +139,10 @@ class RequestCutter:
         """What a request that wants an upstream alone is called in logs and counts, where its codec does not say."""
         return f"a request of {self._rules.codec.name}"
 
+    def whole(self, data: bytes, count: int) -> Batch:
+        """Return the batch of ``count`` PLAIN requests without hints, which ``data`` is; nothing may be kept."""
+        return self._complete(Batch(data, [(None, count)], count))
+
     def cut_kept(self) -> Batch | list[Batch | Answer]:
         """As :meth:`cut`, for the bytes given to :meth:`keep`, which silence has ended."""
         return self.cut(self._take_kept(b""))

@@ -16,6 +16,7 @@ from proxymux.core import pipeline_orders
 from proxymux.core.batch import Batch
 from proxymux.core.choice import OTHERS, Choice, Chooser
 from proxymux.core.client_pipeline import ClientPipeline, transitions_of
+from proxymux.core.codecs import KeyedScanner
 from proxymux.core.pipeline_orders import Failure, Input, Order, PipelineRules, State
 from proxymux.core.reply_order import ReplyOrder
 from proxymux.core.routed_turns import RoutedTurns
@@ -32,11 +33,14 @@ class RoutedPipeline(ClientPipeline[RoutedTurns]):
     :param chooser: chooses the places of this client's requests.
     """
 
-    __slots__ = ("_chooser",)
+    __slots__ = ("_chooser", "_keyed")
 
     def __init__(self, rules: PipelineRules, chooser: Chooser) -> None:
         self._chooser = chooser
         super().__init__(rules, RoutedTurns(rules.codec, rules.max_outstanding, chooser))
+        scanner = self._requests.scanner
+        #: Finds the usual requests with their keys, if the codec can.
+        self._keyed = scanner if isinstance(scanner, KeyedScanner) else None
 
     @property
     def replies(self) -> ReplyOrder:
@@ -44,17 +48,39 @@ class RoutedPipeline(ClientPipeline[RoutedTurns]):
         return self._turns.replies
 
     def _received(self, data: bytes) -> list[Order]:
+        if self._keyed is not None and not self._requests.kept_size:
+            found = self._keyed.cut_keyed(data)
+            if found is not None:
+                return self._received_keyed(data, *found)
         cut = self._requests.cut(data)
         turns = self._turns
         if type(cut) is not Batch or cut.replies != 1 or turns.outstanding or turns.waiting or self._is_output_full:
             return self._enqueue(cut)
         if cut.setup is not None and type(cut.setup) is Change:
             return self._enqueue(cut)
-        choice = self._chooser.choose(cut.data, None)
-        if choice is None or isinstance(choice, OTHERS):
-            turns.add_chosen(cut, choice)
+        return self._begin(cut, self._chooser.choose(cut.data, None))
+
+    def _received_keyed(self, data: bytes, ends: list[int], keys: list[bytes]) -> list[Order]:
+        """Take requests with one key each."""
+        turns, count = self._turns, len(keys)
+        batch = self._requests.whole(data, count)
+        if turns.outstanding or turns.waiting or self._is_output_full or count > self.window.most:
+            turns.add_keyed(batch, ends, keys)
             return self._go_on()
-        return [turns.begin(cut, choice)]  # nothing is before it: the usual case
+        if count == 1:
+            return self._begin(batch, self._chooser.choose(data, keys[0]))
+        places = self._chooser.places_of(keys)
+        if places is not None:
+            return turns.begin_all(batch, ends, places)
+        turns.add_keyed(batch, ends, keys)
+        return self._go_on()
+
+    def _begin(self, batch: Batch, choice: Choice | None) -> list[Order]:
+        """Have a batch of one request go where was chosen, as nothing is before it."""
+        if choice is None or isinstance(choice, OTHERS):
+            self._turns.add_chosen(batch, choice)
+            return self._go_on()
+        return [self._turns.begin(batch, choice)]
 
     def _go_on(self, _: None = None) -> list[Order]:
         orders = super()._go_on()
@@ -114,7 +140,9 @@ class RoutedPipeline(ClientPipeline[RoutedTurns]):
             return []
         turns = self._turns
         due = turns.outstanding
-        if len(due) == 1 and due[0] is batch and not (turns.waiting or batch.is_last) and self.state is _OPEN:
+        if batch.is_last or turns.waiting or batch.lane.waiting or self.state is not _OPEN:
+            return self._settle(batch, data)
+        if len(due) == 1 and due[0] is batch:
             due.clear()  # nothing is before it nor behind it: the usual case
             turns.replies.end(batch)
             turns.replies.under_way = 0
@@ -122,6 +150,9 @@ class RoutedPipeline(ClientPipeline[RoutedTurns]):
             if not self._requests.scanner.interim:
                 return [data] if data else []
             return [data, *self._send_interim()]
+        if batch.woven is not None:
+            turns.last_place = batch.lane.place
+            return [*turns.replies.weave(batch, data)]
         return self._settle(batch, data)
 
     def _settle(self, batch: Batch, data: bytes, is_failed: bool = False) -> list[Order]:

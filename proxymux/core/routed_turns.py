@@ -15,7 +15,7 @@ from proxymux.core.outcome import Ending, Outcome
 from proxymux.core.pipeline_orders import Follow, Order, Withdraw
 from proxymux.core.reply_order import Entry, ReplyOrder, count_of
 from proxymux.core.request_cutter import NO_SPARE_UPSTREAM, Answer
-from proxymux.core.routing_run import Run
+from proxymux.core.routing_run import Run, divided
 from proxymux.core.setup import Change, settled
 from proxymux.core.turns import ANSWER, PLENTY
 from proxymux.core.window import Window
@@ -105,6 +105,11 @@ class RoutedTurns:
         else:
             self._waiting_bytes += len(item.data)
 
+    def add_keyed(self, batch: Batch, ends: Sequence[int], keys: Sequence[bytes]) -> None:
+        """Append requests of which is known where each ends, and its one key."""
+        self.waiting.append(Run(batch, list(zip(ends, keys, strict=True))))
+        self._waiting_bytes += len(batch.data)
+
     def add_chosen(self, batch: Batch, choice: Choice | None) -> None:
         """Append one request for which was chosen; None has asked, see :meth:`decided`."""
         self.waiting.append(Run.chosen(batch, choice))
@@ -124,6 +129,25 @@ class RoutedTurns:
         self.replies.under_way = 1
         self._is_counting = False
         return batch
+
+    def begin_all(self, batch: Batch, ends: Sequence[int], places: Sequence[Place]) -> list[Order]:
+        """As :meth:`begin`, for requests that came together; return the orders.
+
+        :param ends: where each of them ends.
+        :param places: where each of them goes.
+        """
+        batches = divided(batch, batch.data, ends, places)
+        if len(batches) == 1:
+            self.outstanding.append(batch)
+            batches = {places[0]: batch}
+        else:
+            self.replies.add_woven(Woven([batches[place] for place in places]))
+        self.replies.under_way = len(places)
+        self._is_counting = False
+        for place, each in batches.items():
+            lane = each.lane = self._lanes.to(place)
+            lane.outstanding.append(each)
+        return [*batches.values()]
 
     def decided(self, choice: Choice) -> None:
         """Take the choice for the request that was asked about; nothing changes if that waits no more."""
@@ -231,7 +255,7 @@ class RoutedTurns:
 
     def _weave(self, batches: Mapping[Place, Batch], places: Sequence[Place]) -> None:
         """Have requests that came together go to several places, as one batch to each."""
-        woven = Woven(self._codec, list(batches.values()), [batches[place] for place in places])
+        woven = Woven([batches[place] for place in places])
         self.replies.add_woven(woven)
         self.window.ask(woven.count)
         self._assign((batch, place) for place, batch in batches.items())

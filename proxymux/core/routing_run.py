@@ -15,17 +15,17 @@ class Run:
     """Requests that were cut as one batch, and which of them have their places.
 
     :param batch: of one request, or of several with one reply each and without hints; or one that wants a slot alone.
+    :param ends: where each request ends, with its key if that is known; if not given they are found when wanted.
     """
 
     __slots__ = ("_at", "_choice", "_ends", "_start", "batch", "is_asked")
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, ends: Sequence[tuple[int, bytes | None]] = ()) -> None:
         self.batch = batch
         #: The place of the next request has been asked for, and :meth:`decided` will tell it.
         self.is_asked = False
         self._choice: Choice | None = None
-        #: Where each request ends, with its key if that is known; found when they are wanted.
-        self._ends: Sequence[tuple[int, bytes | None]] = ()
+        self._ends = ends
         self._at = self._start = 0
 
     @classmethod
@@ -94,21 +94,19 @@ class Run:
         if len(self._ends) == 1:
             self.take()
             return {place: self.batch}, (place,)
-        pieces: dict[Place, list[bytes]] = {}
+        first, start = self._at, self._start
         places: list[Place] = []
         choice: Choice | None = place
         while choice is not None and not isinstance(choice, OTHERS):
             places.append(choice)
-            piece = self.take()
-            if choice in pieces:
-                pieces[choice].append(piece)
-            else:
-                pieces[choice] = [piece]
+            self._start, _ = self._ends[self._at]
+            self._at += 1
+            self._choice = None
             if self.is_over or len(places) >= most:
                 break
             choice = self.choose(codec, chooser)
-        batches = {each: self._like(b"".join(data), [(None, len(data))], len(data)) for each, data in pieces.items()}
-        return batches, places
+        ends = [end - start for end, _ in self._ends[first : self._at]]
+        return divided(self.batch, self.batch.data[start : self._start], ends, places), places
 
     def instead(self, data: bytes, codec: Codec) -> Batch:
         """Return the batch of one request that is sent in the place of one of these, or is a part of it."""
@@ -123,3 +121,26 @@ class Run:
         batch = Batch(data, expected, replies, is_last=self.batch.is_last)
         batch.setup = self.batch.setup
         return batch
+
+
+def divided(batch: Batch, data: bytes, ends: Sequence[int], places: Sequence[Place]) -> dict[Place, Batch]:
+    """Divide requests that came together into a batch for each place.
+
+    :param batch: that they are, or are a part of; each has one reply and no hint.
+    :param data: these requests.
+    :param ends: where each of them ends.
+    :param places: where each of them goes.
+    """
+    pieces: dict[Place, list[bytes]] = {}
+    start = 0
+    for end, place in zip(ends, places, strict=True):
+        if place in pieces:
+            pieces[place].append(data[start:end])
+        else:
+            pieces[place] = [data[start:end]]
+        start = end
+    batches: dict[Place, Batch] = {}
+    for place, its in pieces.items():
+        made = batches[place] = Batch(b"".join(its), [(None, len(its))], len(its), is_last=batch.is_last)
+        made.setup = batch.setup
+    return batches

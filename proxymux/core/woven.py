@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 
 from proxymux.core.batch import Batch
-from proxymux.core.codecs import Codec, ReplyScanner
 
 
 class Woven:
@@ -17,67 +16,69 @@ class Woven:
     :param turns: the batch of each request.
     """
 
-    __slots__ = ("_parts", "_turns", "batches", "count", "held")
+    __slots__ = ("_at", "_rests", "_turns", "_whole", "held")
 
-    def __init__(self, codec: Codec, batches: Sequence[Batch], turns: Sequence[Batch]) -> None:
-        self.batches = batches
-        self._turns = deque(turns)
-        self._parts = {batch: _Part(codec.replies(), batch.replies) for batch in batches}
-        #: How many requests there are.
-        self.count = len(turns)
+    def __init__(self, turns: Sequence[Batch]) -> None:
+        self._turns = turns
+        #: How many replies have been taken.
+        self._at = 0
+        #: Of each batch the replies that are whole, and have not been taken.
+        self._whole: dict[Batch, deque[bytes]] = {}
+        for batch in turns:
+            if batch not in self._whole:
+                self._whole[batch] = deque()
+        #: The beginning of the next one, of the batches that have such.
+        self._rests: dict[Batch, bytes] = {}
         #: Bytes that are kept.
         self.held = 0
 
     @property
+    def count(self) -> int:
+        """How many requests there are."""
+        return len(self._turns)
+
+    @property
+    def batches(self) -> Sequence[Batch]:
+        """The batches, each once."""
+        return list(self._whole)
+
+    @property
     def is_over(self) -> bool:
         """True once all replies have been taken."""
-        return not self._turns
+        return self._at == len(self._turns)
+
+    @property
+    def has_next(self) -> bool:
+        """True if a reply is there whose turn has come."""
+        return bool(self._whole[self._turns[self._at]])
 
     def add(self, batch: Batch, data: bytes) -> None:
-        """Take what has come of the replies to a batch."""
-        self._parts[batch].add(data)
+        """Take what has come of the replies to a batch; ``batch.ends`` says where replies end in it."""
+        whole, start = self._whole[batch], 0
+        for end in batch.ends:
+            whole.append(data[start:end])
+            start = end
         self.held += len(data)
+        if self._rests and batch.ends and batch in self._rests:
+            whole[-len(batch.ends)] = self._rests.pop(batch) + whole[-len(batch.ends)]
+        if start < len(data):
+            self._rests[batch] = self._rests.get(batch, b"") + data[start:]
 
     def fail(self, batch: Batch, reply: bytes) -> None:
         """Have ``reply`` stand for each reply of a batch that is not whole, and nothing else will come."""
-        self.held += self._parts[batch].fail(reply, batch.replies)
+        self.held += len(reply) * batch.replies - len(self._rests.pop(batch, b""))
+        self._whole[batch].extend([reply] * batch.replies)
 
-    def take(self) -> list[bytes]:
+    def take(self) -> bytes:
         """Remove the replies whose turn has come."""
         out: list[bytes] = []
-        turns, parts = self._turns, self._parts
-        while turns and parts[turns[0]].whole:
-            out.append(parts[turns.popleft()].whole.popleft())
-        self.held -= sum(map(len, out))
-        return out
-
-
-class _Part:
-    """The replies to one batch: those that are whole, and the beginning of the next."""
-
-    __slots__ = ("_rest", "_scanner", "whole")
-
-    def __init__(self, scanner: ReplyScanner, count: int) -> None:
-        scanner.expect(None, count)
-        self._scanner = scanner
-        self._rest: list[bytes] = []
-        self.whole: deque[bytes] = deque()
-
-    def add(self, data: bytes) -> None:
-        start = 0
-        for end in self._scanner.feed(data):
-            part = data[start:end]
-            if self._rest:
-                part = b"".join([*self._rest, part])
-                self._rest = []
-            self.whole.append(part)
-            start = end
-        if start < len(data):
-            self._rest.append(data[start:])
-
-    def fail(self, reply: bytes, count: int) -> int:
-        """Append a reply ``count`` times in the place of the beginning; return by how many bytes that is more."""
-        more = len(reply) * count - sum(map(len, self._rest))
-        self._rest = []
-        self.whole.extend([reply] * count)
-        return more
+        turns, whole = self._turns, self._whole
+        for at in range(self._at, len(turns)):
+            replies = whole[turns[at]]
+            if not replies:
+                break
+            out.append(replies.popleft())
+        self._at += len(out)
+        data = b"".join(out)
+        self.held -= len(data)
+        return data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -46,6 +46,9 @@ class RouteChooser:
         if view.can_split:
             return self._choose_parts(view, [])
         return self._ask(view, self._told)
+
+    def places_of(self, keys: Sequence[bytes]) -> Sequence[Place] | None:
+        return None  # the router is asked about requests, one by one
 
     def claim(self, data: bytes) -> Choice | None:
         return self._ask(self._codec.view(data), self._told)

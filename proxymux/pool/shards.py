@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from proxymux.core.balancing.hashed import LONGEST_REMEMBERED, MOST_REMEMBERED
 from proxymux.core.pool_target import PoolTarget
@@ -55,6 +55,13 @@ class Shards:
     def place_of(self, key: bytes) -> Pool | None:
         """The pool of the member that has a key; None if none does."""
         return self._remembered.get(key) or self._find(key)
+
+    def places_of(self, keys: Sequence[bytes]) -> Sequence[Pool] | None:
+        """The pools of the members that have some keys; None if nobody has one of them."""
+        pools = [*filter(None, map(self._remembered.get, keys))]
+        if len(pools) < len(keys):
+            pools = [*filter(None, map(self.place_of, keys))]
+        return pools if len(pools) == len(keys) else None
 
     def _find(self, key: bytes) -> Pool | None:
         member = self._cluster.cluster.owner(key, self._now())

@@ -230,7 +230,7 @@ class Upstream:
             self.close("it speaks before it is asked" if self.slot.is_opening else "an unsolicited message")
             return
         self.used_at = self._now()
-        if len(self._outstanding) == 1:
+        if len(self._outstanding) == 1 and self._outstanding[0].woven is None:
             count = self._scanner.count(data)
             if count is not None and count == self._outstanding[0].replies:
                 self._complete(self._outstanding[0], data)  # the usual case
@@ -249,6 +249,8 @@ class Upstream:
         while done < len(ends):
             batch = self._outstanding[0]
             count = min(batch.replies, len(ends) - done)
+            if batch.woven is not None:
+                batch.ends = [end - start for end in ends[done : done + count]]
             done += count
             end = ends[done - 1]
             if count == batch.replies:
@@ -261,6 +263,7 @@ class Upstream:
         if problem is not None:
             self._break(str(problem))
         elif start < len(data):
+            self._outstanding[0].ends = ()
             self._pass_on(self._outstanding[0], data[start:], 0)
         if self._rules.codec.gap and not self.is_gone:
             self._wait_for_silence()
@@ -344,6 +347,7 @@ class Upstream:
         if self._outstanding and self._scanner.finish():
             batch = self._outstanding[0]
             self._scanner.must_close = True
+            batch.ends = (0,)
             self._pass_on(batch, b"", 1)
         if self._outstanding:
             self._break("the upstream closed", True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from hypothesis import given, settings
@@ -92,6 +93,11 @@ class World:
             return None
         return self.choice(data)
 
+    def places_of(self, keys: Sequence[bytes]) -> Sequence[Server] | None:
+        if any(key.startswith((b"late", b"mine", b"other", b"apart")) for key in keys):
+            return None
+        return [self.place(key) for key in keys]
+
     def claim(self, data: bytes) -> Choice | None:
         return self.choose(data, None)
 
@@ -177,8 +183,14 @@ class World:
         if in_parts:
             whole = b"".join(found)
             middle = len(whole) // 2
+            ends = list(accumulate(map(len, found)))
+            batch.ends = [end for end in ends if end <= middle]
+            batch.replies -= len(batch.ends)
             self.take(Input.REPLY, (batch, whole[:middle]))
             found = [whole[middle:]]
+            batch.ends = [end - middle for end in ends if end > middle]
+        else:
+            batch.ends = list(accumulate(map(len, found)))
         server.queue.popleft()
         batch.replies = 0
         self.take(Input.DONE, (batch, b"".join(found)))
@@ -190,8 +202,10 @@ class World:
             found = replies_of(first.data)[0]
             first.replies -= 1
             server.executed.append(found[1:-2])
+            first.ends = [len(found)]
             self.take(Input.REPLY, (first, found))
         elif first is not None and self.pipeline.replies.due[0] is not first:
+            first.ends = ()
             self.take(Input.REPLY, (first, b"+hal"))
         while server.queue:
             self.take(Input.FAILED, Failure(server.queue.popleft(), Ending(Outcome.UPSTREAM_ABORTED, "it is gone")))

@@ -10,8 +10,8 @@ from proxymux.core.balancing.policy import Allowed
 from proxymux.core.balancing.walking import first_allowed
 from proxymux.core.member import Member
 
-#: Keys whose members are remembered, and the most bytes of one.  They take 2 MB.  To place a key takes more than 1 µs.
-MOST_REMEMBERED: Final = 8192
+#: Keys whose members are remembered, and the most bytes of one.  They take 7 MB.  To place a key takes more than 1 µs.
+MOST_REMEMBERED: Final = 32768
 LONGEST_REMEMBERED: Final = 100
 
 

@@ -25,6 +25,7 @@ from proxymux.errors import BadCodec
 __all__ = [
     "Codec",
     "CodecBase",
+    "KeyedScanner",
     "Kind",
     "ReplyScanner",
     "Request",
@@ -100,6 +101,8 @@ class RequestScanner(Protocol):
     It may have the methods ``pack()``, which returns what the scanner of another process needs to go on with the client
     between two requests, as JSON can hold it, or None if that cannot be said; and ``unpack(packed)``.  The clients of
     one that has none stay with their worker at a rollover.
+
+    A scanner that has the method ``cut_keyed`` is a :class:`KeyedScanner`, too.
     """
 
     #: Bytes to be sent to the client at once (HTTP's 100 Continue); the caller sends them and resets this to ``b""``.
@@ -119,6 +122,19 @@ class RequestScanner(Protocol):
     @property
     def is_between(self) -> bool:
         """True if no request is unfinished."""
+
+
+@runtime_checkable
+class KeyedScanner(Protocol):
+    """A request scanner that finds the usual requests of a pool that routes, and their keys, in one pass."""
+
+    def cut_keyed(self, data: bytes) -> tuple[list[int], list[bytes]] | None:
+        """Return where each request in ``data`` ends, and its key, if all are whole, PLAIN, without a hint, and have
+        exactly one key.
+
+        :returns: None if that is not so, or cannot be told at a glance.  Nothing is taken note of then, and the caller
+            has to call ``feed`` with the same data.
+        """
 
 
 @runtime_checkable

@@ -127,6 +127,8 @@ SPECIAL: Final[dict[bytes, Verdict | Callable[[Sequence[bytes]], Verdict]]] = {
 #: The first words of an HTTP request that a web page made a browser send to Redis.  Redis closes such a connection, and
 #: the codec refuses it.
 HTTP_NAMES: Final = frozenset((b"POST", b"HOST:"))
+#: The names of the commands that are not PLAIN, or may not be.
+EXCEPTIONAL: Final = HTTP_NAMES.union(SPECIAL)
 
 
 #: The name of an inline command with quotes, for logs.

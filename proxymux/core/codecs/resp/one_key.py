@@ -5,9 +5,10 @@ For a command that is written in the usual way a dictionary and one split of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from proxymux.core.codecs.resp.commands import LENGTHS
+from proxymux.core.codecs.resp.commands import EXCEPTIONAL, LENGTHS
 from proxymux.core.codecs.resp.key_rules import FixedRule
 from proxymux.core.codecs.resp.key_table import KEY_TABLE, ONE
 
@@ -34,6 +35,9 @@ ALONE: Final = {
     if list(rules) == [FixedRule(1, -1, step)]
     for spelt in (name, name.lower())
 }
+#: The names, and first lines with names, of those of them that need not be examined.
+_ONE_KEY: Final = frozenset(name for name in KNOWN if name.upper() not in EXCEPTIONAL)
+_ONE_KEY_ALONE: Final = frozenset(both for both in ALONE if both[1].upper() not in EXCEPTIONAL)
 
 
 def key_of(data: bytes) -> bytes | None:
@@ -95,6 +99,38 @@ def _cut_small(data: bytes, end: int, found: list[tuple[int, bytes | None]]) -> 
         has_one = (name in known and after - at > _PIECES_OF_NAME) or (first, name) in alone
         found.append((end, pieces[at + 4] if has_one else None))
         at = after
+
+
+def cut_keyed(data: bytes, lengths: Mapping[bytes, int]) -> tuple[list[int], list[bytes]] | None:
+    """Where each of several small commands ends, and its key, if each has one and none is to be examined.
+
+    :param lengths: those of :data:`~proxymux.core.codecs.resp.commands.LENGTHS` that an argument may have.
+    :returns: None if that cannot be told at a glance, or the last is not whole.
+    """
+    pieces = data.split(b"\r\n")
+    ends: list[int] = []
+    keys: list[bytes] = []
+    end = at = 0
+    last = len(pieces) - 1
+    while at < last:
+        first = pieces[at]
+        after = at + _PIECES.get(first, last + 1)
+        if after > last:
+            return None
+        name = pieces[at + 2]
+        if (name not in _ONE_KEY or after - at <= _PIECES_OF_NAME) and (first, name) not in _ONE_KEY_ALONE:
+            return None
+        end += len(first) + 2 * (after - at)
+        for place in range(at + 1, after, 2):
+            line = pieces[place]
+            length = lengths.get(line)
+            if length != len(pieces[place + 1]):
+                return None
+            end += len(line) + length
+        ends.append(end)
+        keys.append(pieces[at + 4])
+        at = after
+    return None if pieces[last] else (ends, keys)
 
 
 def _end_of(data: bytes, at: int) -> int:

@@ -93,7 +93,9 @@ class RespReplies(Due):
     def feed(self, data: bytes) -> list[int]:
         ends: list[int] = []
         try:
-            self._scan(data, ends)
+            at = self._scan_simple(data, ends) if self.is_between else 0
+            if at < len(data):
+                self._scan(data, at, ends)
         except BadMessage as bad:
             bad.finished = ends
             raise
@@ -104,8 +106,36 @@ class RespReplies(Due):
         # The shortest value has three bytes: a null.
         return self._block.left + 3 * sum(self._values_left)
 
-    def _scan(self, data: bytes, ends: list[int]) -> None:
-        at, size = 0, len(data)
+    def _scan_simple(self, data: bytes, ends: list[int]) -> int:
+        """Append the ends of the small values at the beginning of ``data``, which most are; return the last of them.
+
+        :meth:`_scan` finds the same, in twice the time.
+        """
+        at, size, due, lengths = 0, len(data), self._due, self._lengths
+        while at < size and due:
+            if data[at] == _BULK:
+                head = data.find(b"\r\n", at, at + 7)
+                length = None if head < 0 else lengths.get(data[at:head])
+                if length is None:
+                    break
+                end = head + length + 4
+                if data[end - 2 : end] != b"\r\n":
+                    break
+            elif data.startswith(b"+OK\r\n", at):
+                end = at + 5
+            else:
+                line = _IS_LINE.match(data, at, at + _SHORT)
+                if line is None:
+                    break
+                end = line.end()
+            ends.append(end)
+            due -= 1
+            at = end
+        self._due = due
+        return at
+
+    def _scan(self, data: bytes, at: int, ends: list[int]) -> None:
+        size = len(data)
         opened, block = self._values_left, self._block
         is_line_begun = not self._line.is_empty
         while at < size:

@@ -17,6 +17,7 @@ from proxymux.core.codecs.limits import DEFAULT_LIMITS
 from proxymux.core.codecs.pieces import Block, PartialLine
 from proxymux.core.codecs.resp.client import RespClient
 from proxymux.core.codecs.resp.commands import (
+    EXCEPTIONAL,
     HTTP_NAMES,
     LENGTHS,
     SMALL,
@@ -27,6 +28,7 @@ from proxymux.core.codecs.resp.commands import (
     Verdict,
     number_in,
 )
+from proxymux.core.codecs.resp.one_key import cut_keyed
 from proxymux.core.setup import UNCHANGED
 from proxymux.errors import BadMessage
 
@@ -44,8 +46,6 @@ _BULK: Final = 36  # $
 _CONTROL: Final = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")
 _QUOTE: Final = re.compile(rb"[\"']")
 _EMPTY: Final = Verdict(Kind.REFUSED)
-#: Names of the commands that the fast scan has to examine.
-_EXCEPTIONAL: Final = HTTP_NAMES.union(SPECIAL)
 
 
 class _Everything:
@@ -75,7 +75,7 @@ class RespRequests:
         self._bulk_limit = bulk_limit
         self._client = client
         #: Names of the commands that are judged; the others are PLAIN.
-        self._examined: Container[bytes] = _EVERYTHING if client.is_watchful else _EXCEPTIONAL
+        self._examined: Container[bytes] = _EVERYTHING if client.is_watchful else EXCEPTIONAL
         self._lengths = LENGTHS if bulk_limit >= SMALL else dict(islice(LENGTHS.items(), bulk_limit + 1))
         # True while a request is unfinished, and after QUIT.
         self._is_busy = False
@@ -93,7 +93,7 @@ class RespRequests:
 
     def unpack(self, packed: dict[str, Any]) -> None:
         self._client.unpack(packed)
-        self._examined = _EVERYTHING if self._client.is_watchful else _EXCEPTIONAL
+        self._examined = _EVERYTHING if self._client.is_watchful else EXCEPTIONAL
 
     @property
     def is_between(self) -> bool:
@@ -120,6 +120,11 @@ class RespRequests:
             bad.finished = requests
             raise
         return requests
+
+    def cut_keyed(self, data: bytes) -> tuple[list[int], list[bytes]] | None:
+        if self._is_busy or self._examined is not EXCEPTIONAL or len(data) > _WINDOW:
+            return None
+        return cut_keyed(data, self._lengths)
 
     def _scan(self, data: bytes, pieces: list[bytes] | None, requests: list[Request]) -> None:
         """Append the requests that end in ``data`` to ``requests``.
@@ -258,7 +263,7 @@ class RespRequests:
         self._words = []
         client = self._client
         self._add_by_verdict(client.judge(words), end, requests)
-        self._examined = _EVERYTHING if client.is_watchful else _EXCEPTIONAL
+        self._examined = _EVERYTHING if client.is_watchful else EXCEPTIONAL
 
     def _add_by_verdict(self, what: Verdict, end: int, requests: list[Request]) -> None:
         """Append a request that ends at ``end``, with the kind and the answer of the verdict."""
