@@ -114,10 +114,13 @@ class Bench:
         conf.write_text(HAPROXY.format(port=port, upstream=self.web, connections=UPSTREAMS))
         return ["haproxy", "-q", "-db", "-f", str(conf)]
 
-    def redis_load(self, port: int, command: str, depth: int) -> float:
-        """Requests a second of redis-benchmark."""
+    def redis_load(self, port: int, command: str, depth: int, *more: str) -> float:
+        """Requests a second of redis-benchmark.
+
+        :param more: further options of its own.
+        """
         requests = self._requests * (4 if depth > 1 else 1)
-        argv = ["redis-benchmark", "-p", str(port), "-c", str(CLIENTS), "-n", str(requests), "-P", str(depth)]
+        argv = ["redis-benchmark", "-p", str(port), "-c", str(CLIENTS), "-n", str(requests), "-P", str(depth), *more]
         said = run_for_output([*argv, "-t", command, "--csv"], LONGEST)
         self.done = requests
         match = re.search(rf'"{command.upper()}","([0-9.]+)"', said)
