@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Container
 from dataclasses import fields
 from typing import Final
@@ -50,7 +49,6 @@ def route_of(result: object, request: bytes, codec: Codec, clusters: Container[s
     raise BadResult(f"returned {excerpt(result, 80)}, which is no decision about a request, which is whole")
 
 
-@functools.lru_cache(maxsize=1024)
 def _forward_to(remote: str) -> Forward:
     return Forward(remote)
 

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -21,6 +21,9 @@ from proxymux.user_code import describe, place_of
 SLOW: Final = 0.05
 #: Seconds between two such reports, at least.
 _SLOW_PAUSE: Final = 60.0
+
+#: What functions return most, and nobody awaits.
+_PLAIN: Final = frozenset((dict, str, type(None)))
 
 _T = TypeVar("_T")
 
@@ -60,6 +63,8 @@ class HookCaller:
         self._warned_at: float | None = None
         #: Where the last decision was made.
         self.decided_at = place
+        #: Texts that need not be read again when a function returns them, and what they are.
+        self.known: dict[str, Any] = {}
         #: How many calls took more than :data:`SLOW` seconds.
         self.slow = 0
 
@@ -72,10 +77,10 @@ class HookCaller:
         """
         started = self._monotonic()
         try:
-            result = hook(*arguments)
+            result = hook.function(*arguments[: hook.takes])
             if self._returns is not None:
                 self.decided_at = self._place_of_return(hook)
-            if type(result) is not dict and isinstance(result, Awaitable):  # to ask an abstract class takes long
+            if type(result) not in _PLAIN and isinstance(result, Awaitable):  # to ask an abstract class takes long
                 place = [self.decided_at]
                 waiting = self._run_coroutine(self._awaited(hook, read, result, place))
                 return waiting.addCallbacks(self._note_place, self._failed_awaiting, (place,), {}, (hook,))
@@ -85,6 +90,9 @@ class HookCaller:
             taken = self._monotonic() - started
             if taken > SLOW:
                 self._note_slow(hook, taken)
+        if type(result) is str and result in self.known:
+            value: _T = self.known[result]
+            return value
         return self._read(hook, read, result)
 
     def _failed_awaiting(self, failure: Failure, hook: Hook) -> NoReturn:

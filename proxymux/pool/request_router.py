@@ -21,6 +21,8 @@ from proxymux.hooks.hook import Hook, make_hook
 from proxymux.user_code import find
 
 _ROUTE: Final = ("request", "client")
+#: Texts whose meaning is remembered: a router may make any number of them.
+MOST_KNOWN: Final = 1024
 _WANTED: Final = "the file that defines route(request)"
 
 
@@ -61,7 +63,13 @@ class RequestRouter:
         return self._caller.call(self._route, functools.partial(self._read, request.data), request, client)
 
     def _read(self, request: bytes, result: object) -> Route:
-        return route_of(result, request, self._codec, self._clusters)
+        route = route_of(result, request, self._codec, self._clusters)
+        if type(result) is str:
+            known = self._caller.known
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+            known[result] = route
+        return route
 
 
 def load_router(name: str, codec: Codec, log: Logger, clusters: Container[str]) -> RequestRouter:

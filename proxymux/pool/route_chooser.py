@@ -43,7 +43,9 @@ class RouteChooser:
 
     def choose(self, data: bytes, key: bytes | None) -> Choice | None:
         view = self._codec.view(data)
-        if view.can_split:
+        if key is not None:
+            view.note_key(key)
+        elif view.can_split:
             return self._choose_parts(view, [])
         return self._ask(view, self._told)
 

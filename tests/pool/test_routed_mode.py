@@ -259,6 +259,45 @@ async def test_each_key_goes_to_its_member(start_pool: StartPool, net: Net) -> N
 
 
 @in_reactor
+async def test_requests_that_came_together_are_answered_in_order_however_the_replies_come(
+    start_pool: StartPool, net: Net
+) -> None:
+    targets = [net.upstream() for _ in range(3)]
+    pool = start_pool("cache", cluster=[shards(*targets)], codec="resp", retry_idempotent="off")
+    client = await pool.connect()
+    keys = [f"k{number}" for number in range(8)]
+    places = [str(pool.service.leases.first_shards.place_of(key.encode()).leasing.slots[0].target) for key in keys]
+    assert set(places) == {target.remote for target in targets}
+    await client.send(b"".join(redis("GET", key) for key in keys))
+    peers = {target.remote: await opened(pool, target) for target in targets}
+    for remote, peer in peers.items():
+        asked = b"".join(redis("GET", key) for key, place in zip(keys, places, strict=True) if place == remote)
+        assert await peer.receive(len(asked)) == asked
+    replies = {key: b"$4\r\n%b\r\n" % key.encode().rjust(4) for key in keys}
+    # The first reply comes last and in pieces, and some of the others in one with the beginning of the next.
+    for remote in sorted(peers, key=lambda remote: remote == places[0]):
+        data = b"".join(replies[key] for key, place in zip(keys, places, strict=True) if place == remote)
+        for piece in filter(None, (data[:7], data[7:14], data[14:18], data[18:])):
+            await peers[remote].send(piece)
+            await settle()
+    whole = b"".join(replies.values())
+    assert await client.receive(len(whole)) == whole
+    # A member that is gone fails its own requests only.
+    await client.send(b"".join(redis("GET", key) for key in keys))
+    for remote, peer in peers.items():
+        asked = b"".join(redis("GET", key) for key, place in zip(keys, places, strict=True) if place == remote)
+        assert await peer.receive(len(asked)) == asked
+        if remote == places[1]:
+            peer.reset()
+        else:
+            await peer.send(b"+OK\r\n" * places.count(remote))
+    for place in places:
+        assert await client.receive(4) == (b"-ERR" if place == places[1] else b"+OK\r")
+        while await client.receive(1) != b"\n":
+            pass
+
+
+@in_reactor
 async def test_a_command_with_keys_of_several_members_that_cannot_be_split_is_refused(
     start_pool: StartPool, net: Net
 ) -> None:

@@ -36,6 +36,9 @@ class RequestView:
         """
         return ()
 
+    def note_key(self, key: bytes) -> None:
+        """Take note that the request has this key and no other, which saves to look for it."""
+
     @property
     def can_split(self) -> bool:
         """True if it has several keys, which may go to different places: see :meth:`split`."""

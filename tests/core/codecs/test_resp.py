@@ -391,3 +391,11 @@ def test_a_pipeline_of_100_000_commands_is_one_run() -> None:
 def test_what_stands_in_the_place_of_an_argument_is_told_in_redis_own_words(got: bytes, shown: str) -> None:
     bad = bad_requests(resp, b"*3\r\n$3\r\nSET\r\n$1\r\nx\r\n" + got + b"ooz\r\n")
     assert bad.answer == f"-ERR Protocol error: expected '$', got '{shown}'\r\n".encode()
+
+
+def test_a_length_that_is_cut_off_behind_whole_replies_ends_none() -> None:
+    scanner = make_codec("resp").replies()
+    scanner.expect(None, 3)
+    assert scanner.feed(b"+abcd\r\n$4\r") == [7]
+    assert scanner.feed(b"\n1234\r\n$2\r\nab") == [7]
+    assert scanner.feed(b"\r\n") == [2]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxymux.core.codecs import Request, make_codec
+from proxymux.core.codecs import KeyedScanner, Request, make_codec
+from proxymux.core.codecs.resp.commands import EXCEPTIONAL
 from proxymux.core.codecs.resp.one_key import ALONE, KNOWN, cut_run, key_of
 from proxymux.core.codecs.resp.view import RespView
 from proxymux.core.codecs.resp.words import MOST_WORDS, CommandWords, array_of, as_array, line_words
@@ -134,6 +135,36 @@ def test_a_run_is_cut_where_each_command_ends(several: list[list[bytes]]) -> Non
     assert cut_run(b"*1\r\n$3\r\nGET\r\n" * 2) == [(13, None), (26, None)]
     run = [array_of(words) for words in ([b"get", b"a"], [b"DEL", b"a"], [b"DEL", b"a", b"b"], [b"Get", b"a"])]
     assert [key for _, key in cut_run(b"".join(run))] == [b"a", b"a", None, None]
+
+
+@quick
+@given(st.lists(commands, min_size=1, max_size=6), st.binary(max_size=3))
+@example([[b"GET", b"a"], [b"SET", b"b", b"\r\n"], [b"DEL", b"c"]], b"")
+@example([[b"GET", b"a"], [b"set", b"b", b"c", b"EX", b"1"], [b"MSET", b"d", b"e"]], b"")
+def test_what_is_found_with_keys_in_one_pass_is_what_the_others_find(several: list[list[bytes]], more: bytes) -> None:
+    data = b"".join(map(array_of, several)) + more
+    scanner = make_codec("resp").requests()
+    assert isinstance(scanner, KeyedScanner)
+    found = scanner.cut_keyed(data)
+    if found is None:
+        assert more or any(b"\r\n" in word for some in several for word in some) or not all(map(is_usual, several))
+    else:
+        assert list(zip(*found, strict=True)) == cut_run(data)
+        assert scanner.feed(data) == [Request(len(data), count=len(several))]  # nothing was taken note of
+
+
+def is_usual(some: list[bytes]) -> bool:
+    return key_of(array_of(some)) is not None and some[0].upper() not in EXCEPTIONAL
+
+
+def test_what_is_not_plain_or_not_whole_is_not_found_with_keys() -> None:
+    get = array_of([b"GET", b"a"])
+    for data in (b"GET a\r\n", get[:-1], get + b"*", array_of([b"WATCH", b"a"]), array_of([b"MGET", b"a", b"b"]), b""):
+        scanner = make_codec("resp").requests()
+        assert isinstance(scanner, KeyedScanner)
+        assert scanner.cut_keyed(get + data if data else b"\r\n") is None
+        scanner.feed(get[:5])
+        assert scanner.cut_keyed(get) is None
 
 
 def test_both_ways_know_the_same_names() -> None:

@@ -52,6 +52,9 @@ class RespView(RequestView):
         assert self._keys is not None
         return self._keys
 
+    def note_key(self, key: bytes) -> None:
+        self._keys = (key,)
+
     def _read(self) -> None:
         """Set the command, and the keys of one that is written in the usual way."""
         pieces = self.data[:BEGINNING].split(b"\r\n", 5)
