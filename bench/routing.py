@@ -1,10 +1,11 @@
-"""Measure a pool that routes each request over four Redis servers, beside FIFO and nutcracker.
+"""Measure a pool that routes each request, beside FIFO with one Redis server, and beside nutcracker with four.
 
     python bench/routing.py
 
 ``ketama`` is a cluster that places keys, without a router; ``route`` a router that looks at the key and names that
-cluster.  FIFO has one of the servers.  Keys are drawn from 10,000.  Rounds are interleaved, CPU time is that of the
-proxy's process.  The figures and every raw value are written to ``results/routing.json``.
+cluster.  The cluster has FIFO's server, or, with ``x4``, the four of nutcracker: then four servers are woken, and four
+connections are written to, for as many requests.  Keys are drawn from 10,000.  Rounds are interleaved, CPU time is that
+of the proxy's process.  The figures and every raw value are written to ``results/routing.json``.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def route(request):
     key = request.key
     return "cache" if key is not None and key.startswith(b"key:") else None
 """
-#: Requests for a CPU second, compared with FIFO: 1.15 and 1.5 times its CPU time for a request, one at a time.
+#: Of each mode: requests for a CPU second, compared with FIFO's with the same server: at 1.15 and 1.5 times its CPU
+#: time for a request, one at a time.
 OF_FIFO: Final = {"ketama": 1 / 1.15, "route": 1 / 1.5}
 #: The same compared with nutcracker, by whether requests are pipelined.
 OF_NUTCRACKER: Final = {False: 0.7, True: 0.8}
@@ -62,7 +64,8 @@ def metrics() -> Iterator[Metric]:
         for mode, bound in OF_FIFO.items():
             yield Metric(f"{mode} {load}", UNIT, None, f"fifo {load}", both(bound) if depth == 1 else None, more=True)
             of_peer = both(OF_NUTCRACKER[depth > 1]) if mode == "ketama" else None
-            yield Metric(f"{mode} {load}", UNIT, "nutcracker", load, of_peer, more=True)
+            yield Metric(f"{mode} x{SERVERS} {load}", UNIT, "nutcracker", load, of_peer, more=True)
+            yield Metric(f"{mode} x{SERVERS} {load}", UNIT, None, f"fifo {load}", more=True)
 
 
 class RoutingBench(Bench):
@@ -91,9 +94,9 @@ class RoutingBench(Bench):
         conf.write_text(NUTCRACKER.format(port=port) + servers)
         return ["nutcracker", "-c", str(conf), "-s", str(free_port()), "-a", "127.0.0.1", "-m", "16384"]
 
-    def routing(self, build: Build, port: int, *more: str) -> list[str]:
-        """The command of a pool with a cluster over all servers."""
-        members = ",".join(f"127.0.0.1:{each}" for each in self.servers)
+    def routing(self, build: Build, port: int, count: int, *more: str) -> list[str]:
+        """The command of a pool with a cluster over the first ``count`` servers."""
+        members = ",".join(f"127.0.0.1:{each}" for each in self.servers[:count])
         cluster = [f"--cluster=cache={members};policy=ketama", "--target=cache"]
         return self.pool(build, port, self.redis, "resp", 0, *cluster, *more)
 
@@ -101,8 +104,8 @@ class RoutingBench(Bench):
 def group_of(bench: RoutingBench, builds: list[Build]) -> Group:
     """Each build in each mode, and nutcracker."""
 
-    def of_build(build: Build, *more: str) -> Callable[[int], list[str]]:
-        return lambda port: bench.routing(build, port, *more)
+    def routing(build: Build, count: int, *more: str) -> Callable[[int], list[str]]:
+        return lambda port: bench.routing(build, port, count, *more)
 
     def fifo(build: Build) -> Callable[[int], list[str]]:
         return lambda port: bench.pool(build, port, bench.redis, "resp", 1)
@@ -113,8 +116,9 @@ def group_of(bench: RoutingBench, builds: list[Build]) -> Group:
     contenders = [Contender("nutcracker", "", bench.sharded_nutcracker)] if shutil.which("nutcracker") else []
     for build in builds:
         contenders.append(Contender(build.peer, "fifo ", fifo(build)))
-        contenders.append(Contender(build.peer, "ketama ", of_build(build)))
-        contenders.append(Contender(build.peer, "route ", of_build(build, f"--router={bench.router}")))
+        for count, shown in ((1, ""), (SERVERS, f"x{SERVERS} ")):
+            for mode, more in {"ketama": [], "route": [f"--router={bench.router}"]}.items():
+                contenders.append(Contender(build.peer, f"{mode} {shown}", routing(build, count, *more)))
     return Group("routing", tuple(metrics()), contenders, {name: load(*of) for name, of in REDIS_LOADS.items()})
 
 
