@@ -136,11 +136,11 @@ class RoutedTurns:
         :param ends: where each of them ends.
         :param places: where each of them goes.
         """
-        batches = divided(batch, batch.data, ends, places)
-        if len(batches) == 1:
-            self.outstanding.append(batch)
+        if places.count(places[0]) == len(places):
             batches = {places[0]: batch}
+            self.outstanding.append(batch)
         else:
+            batches = divided(batch, batch.data, ends, places)
             self.replies.add_woven(Woven([batches[place] for place in places]))
         self.replies.under_way = len(places)
         self._is_counting = False
