@@ -4,8 +4,9 @@
 
 ``ketama`` is a cluster that places keys, without a router; ``route`` a router that looks at the key and names that
 cluster.  The cluster has FIFO's server, or, with ``x4``, the four of nutcracker: then four servers are woken, and four
-connections are written to, for as many requests.  Keys are drawn from 10,000.  Rounds are interleaved, CPU time is that
-of the proxy's process.  The figures and every raw value are written to ``results/routing.json``.
+connections are written to, for as many requests.  Keys are drawn from 10,000.  All processes live through all rounds,
+of which each loads one after the other: a machine that is busy for a while is so for all of them.  CPU time is that of
+the proxy's process.  The figures and every raw value are written to ``results/routing.json``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +29,11 @@ from bench.builds import Build, add_options, chosen  # noqa: E402
 from bench.figures import Metric, both  # noqa: E402
 from bench.machine import Machine  # noqa: E402
 from bench.options import add_rounds, settings  # noqa: E402
-from bench.pool import Bench, Contender, Group, Load, measure  # noqa: E402
+from bench.pool import Bench, Contender, Group, Load  # noqa: E402
 from bench.pool_metrics import REDIS_LOADS, UNIT  # noqa: E402
 from bench.ports import free_port  # noqa: E402
-from bench.processes import await_listener, exit_at_term, running  # noqa: E402
-from bench.rounds import numbers  # noqa: E402
+from bench.processes import await_listener, cpu_seconds, exit_at_term, running  # noqa: E402
+from bench.rounds import Tries, numbers, turned  # noqa: E402
 
 SERVERS: Final = 4
 KEYS: Final = 10_000
@@ -87,6 +89,12 @@ class RoutingBench(Bench):
                 await_listener(port, stack.enter_context(redis))
             yield
 
+    def burst(self, port: int, pid: int, key: str, load: Load) -> dict[str, float]:
+        """Load a process: requests for each of its CPU seconds."""
+        before = cpu_seconds(pid)
+        load(port)
+        return {key: self.done / (cpu_seconds(pid) - before)}
+
     def sharded_nutcracker(self, port: int) -> list[str]:
         """The command of nutcracker over all servers."""
         conf = self.place / f"{port}.yml"
@@ -122,11 +130,34 @@ def group_of(bench: RoutingBench, builds: list[Build]) -> Group:
     return Group("routing", tuple(metrics()), contenders, {name: load(*of) for name, of in REDIS_LOADS.items()})
 
 
+def measure(bench: RoutingBench, group: Group, rounds: Iterator[int]) -> Tries:
+    """Load each contender once a round, in another order each time."""
+    tries = Tries()
+    with ExitStack() as stack:
+        ports: dict[str, tuple[int, int]] = {}
+        for contender in group.contenders:
+            port = free_port()
+            pid = stack.enter_context(running(contender.command(port), bench.place / f"{port}.log"))
+            await_listener(port, pid)
+            ports[contender.name] = port, pid
+        contenders = {contender.name: contender for contender in group.contenders}
+        for load in group.loads.values():  # a warm-up
+            for port, _ in ports.values():
+                load(port)
+        for number in rounds:
+            for name, load in group.loads.items():
+                for each in turned(list(contenders), number):
+                    contender = contenders[each]
+                    taken = partial(bench.burst, *ports[each], f"{contender.prefix}{name}", load)
+                    tries.take(number, group.name, contender.peer, taken)
+    return tries
+
+
 def main() -> int:
     """Print the table, write the figures, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_rounds(parser, rounds=7, seconds=1.0)
-    parser.add_argument("--requests", type=int, default=40_000, help="of one measurement [default: 40000]")
+    add_rounds(parser, rounds=15)
+    parser.add_argument("--requests", type=int, default=20_000, help="of one measurement [default: 20000]")
     add_options(parser)
     options = parser.parse_args()
     builds = chosen(parser, options)
@@ -136,7 +167,7 @@ def main() -> int:
         bench = RoutingBench(Path(place), options.requests)
         group = group_of(bench, builds)
         with bench.upstreams():
-            tries = measure(bench, [group], numbers(options.rounds, options.minutes))
+            tries = measure(bench, group, numbers(options.rounds, options.minutes))
     about, how = machine.describe(), settings(options)
     report.publish(options.out / "routing.json", about, how, {group.name: group.metrics}, tries.samples, tries.skipped)
     return 1 if tries.broken else 0
