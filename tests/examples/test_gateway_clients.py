@@ -227,7 +227,8 @@ def started(tmp_path: Path) -> Iterator[Callable[[str], Twistd]]:
 
 def test_the_readmes_gateway(started: Callable[[str], Twistd], serve: Serve, tmp_path: Path) -> None:
     readme = DOCS.parent / "README.rst"
-    keys, start, seal = commands(readme, "(umask 077", "twistd -n proxymux-gateway", "token=$(proxymux token seal")
+    gateway = "twistd -n --pidfile= proxymux-gateway --key-file"
+    keys, start, seal = commands(readme, "(umask 077", gateway, "token=$(proxymux token seal")
     assert shell(tmp_path, keys).returncode == 0
     proxy = started(start)
     seal = re.sub(r"--target \S+", f"--target 127.0.0.1:{serve(Megabyte)}", seal)

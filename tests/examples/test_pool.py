@@ -243,7 +243,7 @@ def test_the_docs_name_every_command_of_redis_that_pins() -> None:
 
 def test_the_readmes_pool_serves(begin_command: Callable[[str], Twistd], server: Server, tmp_path: Path) -> None:
     readme = (EXAMPLES.parents[1] / "README.rst").read_text()
-    found = re.search(r"^    (twistd -n proxymux-pool .*\\\n.*)$", readme, re.MULTILINE)
+    found = re.search(r"^    (twistd -n --pidfile= proxymux-pool --listen .*\\\n.*)$", readme, re.MULTILINE)
     assert found is not None
     port = str(redis(server, tmp_path))
     proxy = begin_command(found[1].replace("6379", port).replace("tcp:6380", "tcp:0:interface=127.0.0.1"))

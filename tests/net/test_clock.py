@@ -26,6 +26,7 @@ OF_THE_DAY = {
     "admin/log_outputs.py",
     "tap/wiring.py",
     "tap/gateway.py",
+    "tap/demo/gateway.py",
     "tap/supervising.py",
     "tap/sharing.py",
     "cli/token.py",

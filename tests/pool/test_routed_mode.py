@@ -229,7 +229,7 @@ async def test_an_address_that_is_named_is_dropped_after_a_minute_without_use(ro
 
 
 #: So many that each member has some.
-KEYS = 40
+KEYS = 80
 
 
 def shards(*targets: Upstream) -> str:
@@ -265,9 +265,13 @@ async def test_requests_that_came_together_are_answered_in_order_however_the_rep
     targets = [net.upstream() for _ in range(3)]
     pool = start_pool("cache", cluster=[shards(*targets)], codec="resp", retry_idempotent="off")
     client = await pool.connect()
-    keys = [f"k{number}" for number in range(8)]
-    places = [str(pool.service.leases.first_shards.place_of(key.encode()).leasing.slots[0].target) for key in keys]
-    assert set(places) == {target.remote for target in targets}
+    ring = pool.service.leases.first_shards
+    by_place: dict[str, list[str]] = {target.remote: [] for target in targets}
+    for key in (f"k{number}" for number in range(10 * KEYS)):
+        by_place[str(ring.place_of(key.encode()).leasing.slots[0].target)].append(key)
+    # In turns, so that each place has some of the few that are under way at a time.
+    keys = [key for turn in zip(*by_place.values(), strict=False) for key in turn][:8]
+    places = [*by_place, *by_place, *by_place][:8]
     await client.send(b"".join(redis("GET", key) for key in keys))
     peers = {target.remote: await opened(pool, target) for target in targets}
     for remote, peer in peers.items():
