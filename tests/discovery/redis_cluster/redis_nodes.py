@@ -37,6 +37,7 @@ class RedisNodes:
         place.mkdir(exist_ok=True)
         options = ["--port", str(port), "--bind", HOST, "--dir", str(place), "--save", "", "--appendonly", "no"]
         options += ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+        options += ["--repl-diskless-sync-delay", "0"]
         if not (place / "nodes.conf").exists():
             (place / "bus").write_text(str(free_port()))  # without it that would be the port + 10000
         options += ["--cluster-port", (place / "bus").read_text()]
@@ -59,7 +60,13 @@ class RedisNodes:
         until(lambda: all("cluster_state:ok" in self.ask(port, "CLUSTER", "INFO") for port in ports), "a whole cluster")
         count = primaries * replicas
         until(lambda: self.ask(ports[0], "CLUSTER", "NODES").count(" slave ") == count, "the replicas")
+        # One that has no data yet does not take over from a primary that is gone.
+        until(lambda: all(map(self.is_in_step, ports[primaries:])), "the replicas' data")
         return ports
+
+    def is_in_step(self, port: int) -> bool:
+        """True if a replica has the data of its primary."""
+        return "master_link_status:up" in self.ask(port, "INFO", "replication")
 
     def ask(self, port: int, *words: str) -> str:
         """What a node answers to a command."""
@@ -82,7 +89,7 @@ class RedisNodes:
         def is_primary() -> bool:
             if self.ask(port, "ROLE").startswith("master"):
                 return True
-            if "master_link_status:up" in self.ask(port, "INFO", "replication"):
+            if self.is_in_step(port):
                 self.ask(port, "CLUSTER", "FAILOVER")
             return False
 
