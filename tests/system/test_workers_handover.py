@@ -127,7 +127,8 @@ def survivors(proxy: Twistd, clients: list[socket.socket], victim: str, pause: f
     new = until(lambda: set(serving(proxy)) - {old}, "the successor").pop()
     threading.Event().wait(pause)
     killed = old if victim == "old" else new
-    os.kill(killed, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # the old one may be done by now
+        os.kill(killed, signal.SIGKILL)
     until(lambda: not is_alive(killed), "it to be gone")
     alive = [client for client in clients if lives(client)]
     # No worker has a session besides, which another has as well, or which carries nothing.
