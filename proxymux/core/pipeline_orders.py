@@ -156,6 +156,11 @@ class Withdraw:
 
 
 @dataclass(slots=True)
+class GoOn:
+    """Give the input GO_ON once the orders before this one are carried out: what they send may let more go on."""
+
+
+@dataclass(slots=True)
 class HandOver:
     """Join the client to the upstream in the slot of ``batch``, and send the batch's data there first.
 
@@ -200,6 +205,6 @@ class Leave:
 
 
 #: Orders that have a class of their own.
-_Action = Follow | Requeue | Withdraw | HandOver | StartGap | StopGap | Pause | Resume | BreakOff | End | Leave
+_Action = Follow | Requeue | Withdraw | GoOn | HandOver | StartGap | StopGap | Pause | Resume | BreakOff | End | Leave
 #: A batch is to be submitted; bytes are to be sent to the client.
 Order = Batch | bytes | _Action

@@ -12,7 +12,7 @@ from proxymux.core.codecs import Codec
 from proxymux.core.codecs.view import SplitRequest
 from proxymux.core.lanes import Lane, Lanes, Place
 from proxymux.core.outcome import Ending, Outcome
-from proxymux.core.pipeline_orders import Follow, Order, Withdraw
+from proxymux.core.pipeline_orders import Follow, GoOn, Order, Withdraw
 from proxymux.core.reply_order import Entry, ReplyOrder, count_of
 from proxymux.core.request_cutter import NO_SPARE_UPSTREAM, Answer
 from proxymux.core.routing_run import Run, divided
@@ -173,7 +173,11 @@ class RoutedTurns:
                 self._enter(first)
             elif (first.batch.alone and self.outstanding) or not self._choose(first):
                 break
+        due = len(self.outstanding)
         orders += self.replies.deliver()
+        if self.waiting and len(self.outstanding) < due:
+            # Answers of our own are over already, and no reply will come that has the next items go on.
+            orders.append(GoOn())
         return orders
 
     def _submit(self, lane: Lane, pipelined: bool, orders: list[Order]) -> None:

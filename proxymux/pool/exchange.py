@@ -335,6 +335,9 @@ class DetachedExchange:
     def _withdraw(self, order: orders.Withdraw) -> None:
         self._pool.withdraw(order.batch)
 
+    def _go_on(self, _: orders.GoOn) -> None:
+        self._take(Input.GO_ON)
+
     def _pause(self, _: orders.Pause) -> None:
         self._connection.pause()
 
@@ -435,6 +438,7 @@ def orders_of(kind: type[DetachedExchange]) -> Orders:
         orders.Follow: kind._follow,
         orders.Requeue: kind._requeue,
         orders.Withdraw: kind._withdraw,
+        orders.GoOn: kind._go_on,
         orders.HandOver: kind._hand_over,
         orders.StartGap: kind._start_gap,
         orders.StopGap: kind._stop_gap,

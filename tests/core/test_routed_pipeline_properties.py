@@ -14,7 +14,18 @@ from proxymux.core.batch import Batch, Sender
 from proxymux.core.choice import Apart, Choice, Replaced, of_places
 from proxymux.core.codecs import make_codec
 from proxymux.core.outcome import Ending, Outcome
-from proxymux.core.pipeline_orders import End, Failure, Follow, Input, Order, Pause, PipelineRules, Requeue, Resume
+from proxymux.core.pipeline_orders import (
+    End,
+    Failure,
+    Follow,
+    GoOn,
+    Input,
+    Order,
+    Pause,
+    PipelineRules,
+    Requeue,
+    Resume,
+)
 from proxymux.core.pool_target import parse_pool_target
 from proxymux.core.request_cutter import Answer
 from proxymux.core.routed_pipeline import RoutedPipeline
@@ -159,6 +170,8 @@ class World:
                     self.take(Input.GO_ON)
         elif isinstance(order, Requeue):
             self.server_of(order.batch).waiting.appendleft(order.batch)
+        elif isinstance(order, GoOn):
+            self.take(Input.GO_ON)
         elif isinstance(order, (Pause, Resume)):
             self.is_paused = isinstance(order, Pause)
         else:
@@ -220,7 +233,9 @@ class World:
         self.take(Input.GO_ON)
 
     def give(self, server: Server) -> None:
-        """What waits gets a slot."""
+        """What waits gets a slot; a pipeline is not told to go on where nothing has changed."""
+        if not server.waiting and not server.refuses:
+            return
         server.refuses = False
         while server.waiting:
             batch = server.waiting.popleft()

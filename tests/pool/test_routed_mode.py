@@ -389,3 +389,32 @@ def test_a_cluster_that_places_keys_is_the_only_target() -> None:
     assert not PoolSettings.read({**given, "target": ["cache"], "codec": "raw"}).routes
     by_client = {**given, "target": ["cache"], "cluster": ["cache=a:1;policy=ketama;hash=client"]}
     assert not PoolSettings.read(by_client).routes
+
+
+@pytest.mark.parametrize("last", ["mine", "a1"])
+@in_reactor
+async def test_what_waits_behind_answers_of_the_router_is_served(routed: Routed, last: str) -> None:
+    """More answers than the replies that may be under way, so that some wait and no upstream will speak."""
+    client = await routed.pool.connect()
+    await client.send(redis("GET", "mine") * 40 + redis("GET", last))
+    assert await client.receive(40 * 7) == b"+mine\r\n" * 40
+    if last == "a1":
+        peer = await routed.open(routed.a)
+        assert await peer.receive(len(redis("GET", "a1"))) == redis("GET", "a1")
+        await peer.send(b"+done\r\n")
+        assert await client.receive(7) == b"+done\r\n"
+    else:
+        assert await client.receive(7) == b"+mine\r\n"
+
+
+@in_reactor
+async def test_a_request_that_needs_an_upstream_alone_waits_for_no_answer_of_the_router(
+    start_pool: StartPool, net: Net, tmp_path: Path
+) -> None:
+    routed = Routed(start_pool, net, tmp_path, connections_per_target=2)
+    client = await routed.pool.connect()
+    asked = redis("BLPOP", "b1", "0")
+    await client.send(redis("GET", "mine") + asked)
+    assert await client.receive(7) == b"+mine\r\n"
+    peer = await routed.open(routed.b)
+    assert await peer.receive(len(asked)) == asked
