@@ -188,6 +188,7 @@ def test_a_factory_that_builds_nothing_is_an_error() -> None:
 
 
 def test_twisted_knows_it_by_its_description() -> None:
-    endpoint = endpoints.clientFromString(Clock(), r"gateway:tcp\:gw.example\:8000:token=pm1.k1.AAAA:timeout=3")
+    endpoint = endpoints.clientFromString(Clock(), r"gateway:tcp\:gw.example\:8000:token=pm1.k1.AAAA:timeout=3m")
     assert isinstance(endpoint, GatewayClientEndpoint)
+    assert endpoint._timeout == 180.0
     assert "gw.example" not in repr(endpoint) or "pm1" not in repr(endpoint)

@@ -86,7 +86,14 @@ GOOD: list[tuple[str, Any, Any]] = [
     *[(name, 7, 7) for name in ("max_connections", "max_per_client", "max_buffer", "backlog")],
     *[(name, "off", None) for name in ("max_connections", "max_per_client", "max_rate")],
     *[("max_rate", given, Rate(5, 1.0)) for given in ("5", 5, "5/1", Rate(5, 1.0))],
-    ("max_rate", "100/60", Rate(100, 60.0)),
+    *[("max_rate", given, Rate(100, 60.0)) for given in ("100/60", "100/1m", "100/60s")],
+    *[("rate", given, 65536) for given in ("64k", "64K", "65536")],
+    *[("max_buffer", given, number) for given, number in (("1.5k", 1536), ("1M", 1 << 20), ("1g", 1 << 30))],
+    *[("idle_timeout", given, value) for given, value in (("500ms", 0.5), ("10s", 10.0), ("1.5m", 90.0), ("0s", 0.0))],
+    *[("drain_timeout", given, value) for given, value in (("1h", 3600.0), ("1d", 86400.0))],
+    ("rollover_timeout", "2h", 7200.0),
+    ("tcp_keepalive", "5m", 300),
+    ("tcp_user_timeout", "100ms", 0.1),
     ("queue_limit", "5", 5),
     ("queue_timeout", "0.5", 0.5),
     *[("rate", given, number) for given, number in (("1", 1), (1000, 1000), ("off", None))],
@@ -128,7 +135,28 @@ GOOD: list[tuple[str, Any, Any]] = [
 ]
 
 NO_COUNTS = ["0", "-1", "1.5", "1e3", "+1", " 1", "1 ", "1_000", "0x10", "many", "", "\N{SUPERSCRIPT TWO}"]
-NO_SECONDS = ["-1", "-0.001", "nan", "NaN", "inf", "-inf", "infinity", "1e999", "10s", "1,5", "1 2", "soon", "", "0x10"]
+NO_SECONDS = [
+    "-1",
+    "-0.001",
+    "nan",
+    "NaN",
+    "inf",
+    "-inf",
+    "infinity",
+    "1e999",
+    "10S",
+    "10 s",
+    "s",
+    "1w",
+    "-1s",
+    "1m30s",
+    "1e3s",
+    "1,5",
+    "1 2",
+    "soon",
+    "",
+    "0x10",
+]
 NO_NETWORKS = ["nonsense", "10.0.0.1/8", "10.0.0.0/33", "localhost", "", "10.0.0.0/8,192.0.2.0/24"]
 
 BAD: list[tuple[str, Any]] = [
@@ -139,8 +167,11 @@ BAD: list[tuple[str, Any]] = [
     *[(name, "9" * 5000) for name in ("max_connections", "max_buffer", "backlog")],
     *[("queue_limit", text) for text in (*NO_COUNTS, "off")],
     *[("queue_timeout", text) for text in (*NO_SECONDS, "0", "off")],
-    *[("rate", given) for given in (*NO_COUNTS, "1k", 0, True, 1.5)],
-    *[("max_rate", given) for given in (*NO_COUNTS, "5/0", "5/x", "5/", "/5", 0, True, 1.5, (5, 1))],
+    *[("rate", given) for given in (*NO_COUNTS, "1kB", "k", "1 k", "0k", "1t", "2G", "0.3k", 0, True, 1.5)],
+    *[
+        ("max_rate", given)
+        for given in (*NO_COUNTS, "5k", "5/0", "5/m", "5/2d", "5/x", "5/", "/5", 0, True, 1.5, (5, 1))
+    ],
     *[("workers", given) for given in (*NO_COUNTS, "33", "999999", 0, 33, True, 1.5, "Auto")],
     *[("rollover_timeout", text) for text in (*NO_SECONDS, "0", 0, True)],
     ("backlog", "99999999999"),  # more than the system's listen() can be told
@@ -170,7 +201,7 @@ BAD: list[tuple[str, Any]] = [
     *[("admin", given) for given in ("", b"9090", ["9090"], True)],
     ("admin_token_file", b"token"),
     *[("admin_host", given) for given in ("", [b"proxy.example"])],
-    *[("tcp_keepalive", text) for text in (*NO_COUNTS, "32768", 0, True, 1.5)],
+    *[("tcp_keepalive", text) for text in (*NO_COUNTS, "32768", "1d", "1500ms", 0, True, 1.5)],
     *[("tcp_user_timeout", text) for text in (*NO_SECONDS, "0", "0.0009", "86401", 0, True)],
     # A list where one value belongs, and a list of what is no text.
     *[(name, ["1"]) for name, default in DEFAULTS.items() if not isinstance(default, tuple) and name not in WORDS],
@@ -251,8 +282,13 @@ def test_a_bad_value_is_refused_in_one_short_line_that_names_the_option(name: st
         ("queue_limit", "x", "a whole number of at least 1"),
         ("queue_timeout", "x", "seconds greater than 0"),
         ("rate", "x", "a whole number of bytes of at least 1, or off"),
-        ("decide_timeout", "x", "seconds greater than 0"),
-        ("max_buffer", "x", "a whole number of bytes"),
+        ("decide_timeout", "x", "seconds greater than 0, or with a unit such as 500ms, 10s, 5m, 1h or 1d is"),
+        ("tcp_keepalive", "x", "from 1 to 32767, or off, or with a unit such as 500ms, 10s, 5m, 1h or 1d is"),
+        (
+            "max_buffer",
+            "x",
+            "a whole number of bytes of at least 1, or with a unit such as 64k, 10M or 1G, below 2G, is",
+        ),
         ("backlog", "x", "a whole number"),
         ("idle_timeout", "x", "seconds of at least 0"),
         ("drain_timeout", "x", "seconds of at least 0"),

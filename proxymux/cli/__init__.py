@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from proxymux.core.decision import MAX_SECONDS
 from proxymux.core.excerpt import excerpt
+from proxymux.core.quantity import EXAMPLES, SECONDS, in_plain, with_units
 from proxymux.printable import printable
 from proxymux.version import __version__, compiled
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from proxymux.net.reactor.twisted_types import Reactor
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+#: Begins the help of an option that is a duration.
+_IN_SECONDS = f"{SECONDS} ({EXAMPLES[SECONDS][0]})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="S",
         type=_seconds,
         default=5.0,
-        help="seconds that an async router may take for all splits of a sample together [default: 5]",
+        help=f"{_IN_SECONDS} that an async router may take for all splits of a sample together [default: 5]",
     )
     check.add_argument(
         "--codec", metavar="NAME", help="the router is a pool's, with route(request), and the samples are its requests"
@@ -129,8 +132,10 @@ def _add_token(commands: _Commands) -> None:
         required=True,
         help="or the name of a gateway's --cluster; repeat it for several, tried in order",
     )
-    seal.add_argument("--expires-in", metavar="S", type=_whole_seconds, help="seconds that the token is good for")
-    seal.add_argument("--not-before-in", metavar="S", type=_whole_seconds, help="seconds until it is good")
+    seal.add_argument(
+        "--expires-in", metavar="S", type=_whole_seconds, help=f"{_IN_SECONDS} that the token is good for"
+    )
+    seal.add_argument("--not-before-in", metavar="S", type=_whole_seconds, help=f"{_IN_SECONDS} until it is good")
     seal.add_argument("--client", metavar="CIDR", help="where the client must come from")
     seal.add_argument("--audience", metavar="NAME", help="which gateways are meant")
     seal.add_argument("--once", action="store_true", help="it opens a gateway one time")
@@ -167,7 +172,7 @@ def _add_top(commands: _Commands) -> None:
     top.add_argument("url", metavar="URL", help=_URL_HELP)
     top.add_argument("--token-file", metavar="FILE", help="the token for actions [default: PROXYMUX_ADMIN_TOKEN]")
     top.add_argument(
-        "--interval", metavar="S", type=_seconds, default=1.0, help="seconds between two looks [default: 1]"
+        "--interval", metavar="S", type=_seconds, default=1.0, help=f"{_IN_SECONDS} between two looks [default: 1]"
     )
     top.add_argument(
         "--sessions",
@@ -262,11 +267,13 @@ def _whole_number(text: str, least: int, most: int) -> int:
 
 def _whole_seconds(text: str) -> int:
     try:
-        value = int(text)
+        value = int(in_plain(text, SECONDS))
     except ValueError:
         value = -1
     if not 0 <= value <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a whole number of seconds from 0 to {MAX_SECONDS}")
+        raise argparse.ArgumentTypeError(
+            f"{excerpt(text)} is not a whole number of seconds from 0 to {MAX_SECONDS}{with_units(SECONDS)}"
+        )
     return value
 
 
@@ -337,11 +344,13 @@ def _man(options: argparse.Namespace) -> None:
 
 def _seconds(text: str) -> float:
     try:
-        value = float(text)
+        value = float(in_plain(text, SECONDS))
     except ValueError:
         value = 0
     if not 0 < value <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a number of seconds above 0, up to {MAX_SECONDS}")
+        raise argparse.ArgumentTypeError(
+            f"{excerpt(text)} is not a number of seconds above 0, up to {MAX_SECONDS}{with_units(SECONDS)}"
+        )
     return value
 
 

@@ -11,6 +11,7 @@ from proxymux.core.check_spec import CheckSpec, parse_check
 from proxymux.core.excerpt import excerpt
 from proxymux.core.health import HealthRules
 from proxymux.core.member import parse_weight
+from proxymux.core.quantity import SECONDS, in_plain, with_units
 from proxymux.core.target import parse_cluster_name
 from proxymux.core.upstream_tls import UpstreamTls, parse_upstream_tls
 from proxymux.errors import BadAddress, BadResult
@@ -182,10 +183,11 @@ def _number(
     if text is None:
         return default
     pattern = "[0-9]{1,9}" if is_whole else r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}"
-    if not re.fullmatch(pattern, text, re.ASCII) or not low <= float(text) <= high:
-        kind = "a whole number" if is_whole else "a number of seconds"
-        raise BadAddress(f"{name}: {excerpt(text)} is not accepted; {kind} from {low:g} to {high:g} is")
-    return float(text)
+    plain = text if is_whole else in_plain(text, SECONDS)
+    if not re.fullmatch(pattern, plain, re.ASCII) or not low <= float(plain) <= high:
+        kind, units = ("a whole number", "") if is_whole else ("a number of seconds", with_units(SECONDS))
+        raise BadAddress(f"{name}: {excerpt(text)} is not accepted; {kind} from {low:g} to {high:g}{units} is")
+    return float(plain)
 
 
 def _part(text: str) -> float:

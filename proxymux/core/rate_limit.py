@@ -12,6 +12,8 @@ import ipaddress
 from collections import OrderedDict
 from typing import Final, NamedTuple, Protocol
 
+from proxymux.core.quantity import SECONDS, in_plain
+
 #: The most addresses whose times are kept in one process; beyond it the one that has not connected for longest is
 #: forgotten, and has its whole burst again.  They take up to 10 MB.
 MOST_ADDRESSES: Final = 65536
@@ -39,13 +41,15 @@ class Rate(NamedTuple):
 
 
 def parse_rate(text: str) -> Rate:
-    """Read ``N/S``, or ``N``, which is ``N/1``.
+    """Read ``N/S``, or ``N``, which is ``N/1``; S may have a unit, as in ``100/1m``.
 
     :raises ValueError: if N is not a whole number from 1 to :data:`MOST`, or S not one of seconds from 0.001 to
         :data:`LONGEST`.
     """
     count, slash, seconds = text.partition("/")
-    rate = Rate(int(count) if count.isascii() and count.isdecimal() else 0, float(seconds) if slash else 1.0)
+    rate = Rate(
+        int(count) if count.isascii() and count.isdecimal() else 0, float(in_plain(seconds, SECONDS)) if slash else 1.0
+    )
     if not 1 <= rate.most <= MOST or not 0.001 <= rate.seconds <= LONGEST:
         raise ValueError
     return rate

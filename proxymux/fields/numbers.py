@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxymux.core.decision import MAX_SECONDS
+from proxymux.core.quantity import BYTES, EXAMPLES, in_plain, with_units
 from proxymux.core.rate_limit import LONGEST, MOST, Rate, parse_rate
 from proxymux.fields.setting import Given, Setting, Value
 
@@ -46,7 +47,9 @@ class Bounds:
     def accepted(self) -> str:
         """The accepted numbers in words, for error messages."""
         number = f"a {'whole ' if self.is_whole else ''}number{f' of {self.unit}' if self.unit else ''}"
-        return number + self._range() + ("; 0 is off" if self.is_zero_off else "") + (", or off" * self.takes_off)
+        off = ("; 0 is off" * self.is_zero_off) + (", or off" * self.takes_off)
+        below = ", below 2G," if self.unit == BYTES and self.high is None else ""  # a size is easily that large
+        return number + self._range() + off + with_units(self.unit) + below
 
     @property
     def in_help(self) -> str:
@@ -54,22 +57,28 @@ class Bounds:
         limits = f", {self.low:.16g} to {self.high:.16g}" if self.high is not None else ""
         return limits + (", 0 is off" * self.is_zero_off) + (", or off" * self.takes_off)
 
+    @property
+    def unit_in_help(self) -> str:
+        """The unit, and examples of other units that may be given; empty for a count."""
+        return f"{self.unit} ({EXAMPLES[self.unit][0]})" if self.unit in EXAMPLES else self.unit
+
     def whole(self, text: str) -> int:
-        """Convert ``text`` to a whole number.
+        """Convert ``text`` to a whole number; it may have a unit.
 
         :raises ValueError: if it is not a whole number within the bounds.
         """
         high = _MAX_WHOLE if self.high is None else self.high
+        text = in_plain(text, self.unit)
         if not text.isascii() or not text.isdecimal() or len(text) > 10 or not self.low <= int(text) <= high:
             raise ValueError
         return int(text)
 
     def real(self, text: str) -> float:
-        """Convert ``text`` to a number.
+        """Convert ``text`` to a number; it may have a unit.
 
         :raises ValueError: if it is not a number within the bounds.
         """
-        value = float(text)
+        value = float(in_plain(text, self.unit))
         if not self.low <= value <= (MAX_SECONDS if self.high is None else self.high):
             raise ValueError
         if self.is_open and value == self.low:
@@ -88,7 +97,7 @@ class _Number(Setting[Value, Given]):
     def __init__(self, default: Given, help: str, bounds: Bounds, accepted: str, presentation: Presentation) -> None:
         self.metavar = _METAVARS[bounds.unit]
         super().__init__(default, help, accepted or bounds.accepted, **presentation)
-        self.unit = bounds.unit
+        self.unit = bounds.unit_in_help
         self.bounds_text = bounds.in_help
         self._bounds = bounds
 
@@ -200,7 +209,7 @@ class OptionalRate(Setting[Rate | None, Rate | int | str | None]):
     def __init__(self, default: Rate | None, help: str, **presentation: Unpack[Presentation]) -> None:
         accepted = f"N or N/S, a whole number from 1 to {MOST} in S seconds from 0.001 to {LONGEST:g}, or off,"
         super().__init__(default, help, accepted, **presentation)
-        self.bounds_text = f", N from 1 to {MOST} in S seconds (1), or off"
+        self.bounds_text = f", N from 1 to {MOST} in S seconds (1; or 1m, 1h), or off"
 
     def _convert(self, given: object) -> Rate | None:
         if given is None or given == _OFF:

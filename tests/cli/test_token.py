@@ -158,10 +158,20 @@ def test_what_a_token_says_is_printed_in_printable_characters(keys: str, capsys:
     assert said.replace("\n", "").isprintable()
 
 
-@pytest.mark.parametrize("seconds", ["-5", "x", "1.5", "9999999999", ""])
+@pytest.mark.parametrize("seconds", ["-5", "x", "1.5", "500ms", "9999999999", ""])
 def test_seconds_that_are_none_are_told_with_what_is_accepted(
     keys: str, seconds: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, _, complaint = run(capsys, "seal", "--key-file", keys, "--target", "a:1", "--expires-in", seconds)
     assert status == 2
-    assert complaint.endswith(f"--expires-in: {seconds!r} is not a whole number of seconds from 0 to 3153600000\n")
+    assert complaint.endswith(
+        f"--expires-in: {seconds!r} is not a whole number of seconds from 0 to 3153600000,"
+        " or with a unit such as 500ms, 10s, 5m, 1h or 1d\n"
+    )
+
+
+def test_seconds_may_have_a_unit(keys: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = int(time.time())
+    _, token, _ = run(capsys, "seal", "--key-file", keys, "--target", "a:1", "--expires-in", "1h")
+    claims = parse_keys([KEYS]).open(token.strip().encode())
+    assert before + 3600 <= (claims.expires or 0) <= int(time.time()) + 3600

@@ -88,6 +88,8 @@ def test_health_off_sends_no_check_at_all() -> None:
 
 def test_a_check_may_take_an_interval_where_nothing_else_is_said() -> None:
     assert spec("interval=0.5").timeout == 0.5
+    assert spec("interval=500ms").timeout == 0.5
+    assert spec("slow_start=2m").slow_start == 120.0
     assert spec("interval=0.5", "timeout=3").timeout == 3.0
 
 
@@ -131,17 +133,25 @@ def test_hash_says_what_or_how_where_the_policy_places_keys(policy: str) -> None
         ("users=a:1;policy=ketama;hash_tag=äö", "hash_tag: 'äö' is not accepted"),
         ("users=a:1;health=ping", "users: health: 'ping' is not accepted; off, tcp"),
         ("users=a:1;send=x", "users: send: means nothing with health=off"),
-        ("users=a:1;interval=0", "interval: '0' is not accepted; a number of seconds from 0.01 to 86400 is"),
+        (
+            "users=a:1;interval=0",
+            "interval: '0' is not accepted; a number of seconds from 0.01 to 86400, or with a unit such as",
+        ),
         ("users=a:1;interval=1e3", "interval: '1e3' is not accepted"),
         ("users=a:1;interval=inf", "interval: 'inf' is not accepted"),
         ("users=a:1;timeout=-1", "timeout: '-1' is not accepted"),
+        ("users=a:1;timeout=2d", "timeout: '2d' is not accepted"),
+        ("users=a:1;rise=1k", "rise: '1k' is not accepted"),
         ("users=a:1;timeout=86401", "timeout: '86401' is not accepted"),
         ("users=a:1;rise=0", "rise: '0' is not accepted; a whole number from 1 to 1000 is"),
         ("users=a:1;fall=1.0", "fall: '1.0' is not accepted; a whole number from 1 to 1000 is"),
         ("users=a:1;fall=\uff11", "fall: '\uff11' is not accepted"),
         ("users=a:1;connections=0", "connections: '0' is not accepted; a whole number from 1 to 1e+06 is"),
         ("users=a:1;weight=65536", "weight: '65536' is not a whole number from 0 to 65535"),
-        ("users=a:1;slow_start=x", "slow_start: 'x' is not accepted; a number of seconds from 0 to 86400 is"),
+        (
+            "users=a:1;slow_start=x",
+            "slow_start: 'x' is not accepted; a number of seconds from 0 to 86400, or with a unit",
+        ),
         ("users=a:1;max_ejected=50", "max_ejected: '50' is not accepted; a percentage from 0% to 100% is"),
         ("users=a:1;max_ejected=101%", "max_ejected: '101%' is not accepted"),
         ("users=a:1;tls=a b", "users: tls: 'a b' is not a server name"),

@@ -31,6 +31,8 @@ def taken(some: RateLimit, count: int, now: float) -> int:
         ("5/1", Rate(5, 1)),
         ("100/60", Rate(100, 60)),
         ("1/0.5", Rate(1, 0.5)),
+        ("1/500ms", Rate(1, 0.5)),
+        ("100/1h", Rate(100, 3600)),
         ("1000000", (10**6, 1)),
     ],
 )

@@ -228,7 +228,7 @@ def test_target_rules_are_repeatable() -> None:
         (["--retry", "many"], ["--retry: ", "'many'"]),
         (["--timeout", "0"], ["--timeout: ", "'0'", "greater than 0"]),
         (["--timeout", "nan"], ["--timeout: "]),
-        (["--timeout", "3s"], ["--timeout: "]),
+        (["--timeout", "3 s"], ["--timeout: "]),
         (["--buffer", "0"], ["--buffer: ", "'0'", "1024 to 16777216"]),
         (["--buffer", "1023"], ["--buffer: "]),
         (["--buffer", "16777217"], ["--buffer: "]),

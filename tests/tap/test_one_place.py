@@ -68,7 +68,7 @@ def test_it_is_in_the_help(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
         parse("--help")
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     for option, words in [
-        ("--nap-time S", "seconds to sleep between two clients [default: 7]"),
+        ("--nap-time S", "seconds (500ms, 5m, 1h) to sleep between two clients [default: 7]"),
         ("--bell NAME", "who is woken up. Repeatable. [default: none]"),
         ("--snore", "make a noise [default: off]"),
     ]:
@@ -91,7 +91,7 @@ def test_it_is_a_keyword_argument() -> None:
 
 def test_it_is_in_the_docs() -> None:
     made = script("option_tables").table(MoreSettings)
-    assert "   * - ``--nap-time S``\n     - 7\n     - seconds to sleep between two clients\n" in made
+    assert "   * - ``--nap-time S``\n     - 7\n     - seconds (500ms, 5m, 1h) to sleep between two clients\n" in made
     assert "   * - ``--bell NAME``\n     - none\n     - who is woken up. Repeatable.\n" in made
     assert "   * - ``--snore``\n     - off\n     - make a noise\n" in made
     assert "--decide-timeout" not in made

@@ -321,7 +321,7 @@ BAD: list[tuple[str, str]] = [
     *[
         (option, value)
         for option in ("--decide-timeout", "--idle-timeout", "--drain-timeout")
-        for value in ("-1", "soon", "nan", "inf", "10s", "")
+        for value in ("-1", "soon", "nan", "inf", "10w", "")
     ],
     ("--decide-timeout", "0"),
     ("--backlog", "99999999999"),

@@ -105,7 +105,7 @@ def test_workers_divide_targets_but_no_clusters() -> None:
             "--memcache-auth: needs an upstream for each client that logs in; fifo has one for all",
         ),
         ((*LISTEN, *TWO, "--max-message", "0"), "--max-message: '0' is not accepted"),
-        ((*LISTEN, *TWO, "--max-message", "1k"), "--max-message: '1k' is not accepted"),
+        ((*LISTEN, *TWO, "--max-message", "1x"), "--max-message: '1x' is not accepted"),
         ((*LISTEN, *TWO[:2], "--async", "--codec", "resp"), "--async: is for funnel mode; this is fifo mode"),
         ((*LISTEN, *TWO, "--send-proxy", "v1"), "--send-proxy: is for proxy mode"),
         ((*LISTEN, *TWO, "--queue-limit", "0"), "--queue-limit: '0' is not accepted"),

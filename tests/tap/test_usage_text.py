@@ -42,10 +42,10 @@ What a service is for, in more words than there
 are columns.
 
 This:
-  --nap-time S      seconds to sleep between two
-                    clients, if there is nothing
-                    else that has to be done
-                    [default: 7]
+  --nap-time S      seconds (500ms, 5m, 1h) to
+                    sleep between two clients, if
+                    there is nothing else that has
+                    to be done [default: 7]
   -s, --sheep N     to be counted [default: 3]
   --colour red|green|blue
                     of the blanket: red, green or

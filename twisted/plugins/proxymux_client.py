@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
 class _GatewayParser:
-    """Reads ``gateway:ENDPOINT:token=TOKEN``, and ``timeout=`` in seconds."""
+    """Reads ``gateway:ENDPOINT:token=TOKEN``, and ``timeout=``, seconds or such as ``5m``."""
 
     prefix = "gateway"
 
@@ -28,8 +28,10 @@ class _GatewayParser:
         from twisted.internet.endpoints import clientFromString
 
         from proxymux.client import GatewayClientEndpoint
+        from proxymux.core.quantity import SECONDS, in_plain
 
-        return GatewayClientEndpoint(reactor, clientFromString(reactor, endpoint), token, float(timeout))
+        seconds = float(in_plain(timeout, SECONDS))
+        return GatewayClientEndpoint(reactor, clientFromString(reactor, endpoint), token, seconds)
 
 
 gateway_client = _GatewayParser()
