@@ -112,9 +112,11 @@ class DecisionFailed(ProxymuxError):
     :param problem: the text.
     :param details: the traceback, or an empty text.
     :param is_cancelled: True if the decision was cancelled by its caller, which is no fault of the decider.
+    :param fault: the same for each failure of that kind at that place, whatever the data; the text if nothing is given.
     """
 
-    def __init__(self, problem: str, details: str = "", is_cancelled: bool = False) -> None:
+    def __init__(self, problem: str, details: str = "", is_cancelled: bool = False, fault: str = "") -> None:
         super().__init__(problem)
         self.details = details
         self.is_cancelled = is_cancelled
+        self.fault = fault or problem

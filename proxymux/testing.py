@@ -32,7 +32,6 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.admission import Admission
-from proxymux.core.codecs import Codec
 from proxymux.core.decision import (
     NEED_DATA,
     Decision,
@@ -51,6 +50,8 @@ from proxymux.core.member import Member
 from proxymux.core.outcome import Outcome
 from proxymux.coroutines import OwnLoop, RunCoroutine, run
 from proxymux.errors import BadResult, DecisionFailed
+from proxymux.hooks.calling import SLOW
+from proxymux.hooks.interruption import interrupting, is_interrupted
 from proxymux.interfaces import IDecider
 from proxymux.net.connecting import ConnectListener
 from proxymux.net.connection import Connection
@@ -59,6 +60,7 @@ from proxymux.net.memory import MemoryConnection
 from proxymux.net.reactor.relay import join_connections
 from proxymux.net.timers import Timers
 from proxymux.pool.loading import load_codec
+from proxymux.pool.request_router import RequestRouter
 from proxymux.pool.route_trial import as_request_router, decide_all
 from proxymux.router.loading import Router, from_object, load
 from proxymux.router.router_decider import RouterDecider
@@ -70,6 +72,8 @@ from proxymux.settings import Settings
 CLIENT: Final = Client(("192.0.2.1", 50000), ("192.0.2.2", 5432))
 #: The most seconds that :func:`decide` waits for a router.
 TIMEOUT: Final = 5.0
+#: Seconds after which a call is interrupted where slow ones are looked for; at the latest after twice as many.
+STUCK: Final = 2 * SLOW
 #: The most bytes for which :func:`every_split` yields every possible split.
 _MAX_EXHAUSTIVE: Final = 10
 
@@ -137,7 +141,8 @@ def decide(
         :func:`decide_later` then.
     """
     if codec is not None:
-        return _decide_request(router, load_codec(codec), chunks, client, timeout)
+        found = decide_each(router, *chunks, codec=codec, client=client, timeout=timeout)
+        return found[-1] if found else NEED_DATA
     return converse(router, *chunks, client=client, timeout=timeout).decision
 
 
@@ -168,16 +173,49 @@ def _run(timeout: float, begin: Callable[[RunCoroutine], Deferred[_T]]) -> _T:
     return result
 
 
-def _decide_request(router: AnyRouter, codec: Codec, chunks: tuple[bytes, ...], client: Client, timeout: float) -> Any:
+def decide_each(
+    router: AnyRouter, *chunks: bytes, codec: str, client: Client = CLIENT, timeout: float = TIMEOUT
+) -> list[Any]:
+    """As :func:`decide` with ``codec``, and return the decisions about all whole requests, in their order."""
+    found_codec = load_codec(codec)
     client = replace(client, state=Notes(client.state))
     found = _run(
         timeout,
-        lambda run: ensureDeferred(decide_all(as_request_router(router, codec, run), codec, chunks, client)),
+        lambda run: ensureDeferred(
+            decide_all(as_request_router(router, found_codec, run), found_codec, chunks, client)
+        ),
     )
-    if not found:
-        return NEED_DATA
-    routes = [each.route for each in found[-1]]
-    return routes[0] if all(route == routes[0] for route in routes) else tuple(routes)
+    decisions = [[each.route for each in one] for one in found]
+    return [routes[0] if all(route == routes[0] for route in routes) else tuple(routes) for routes in decisions]
+
+
+def slow_calls(
+    router: AnyRouter, *chunks: bytes, client: Client = CLIENT, timeout: float = TIMEOUT, codec: str | None = None
+) -> int:
+    """How many calls of the functions of ``router`` block for longer than 50 ms, of which a service warns.
+
+    A call that does not come back is interrupted; so this is for the main thread.  What the router
+    decides, or that it fails, makes no difference.  The parameters are those of :func:`decide`.
+    """
+    asked: list[RouterDecider | RequestRouter] = []
+
+    def begin(run: RunCoroutine) -> Deferred[Any]:
+        if codec is None:
+            decider = as_decider(router, run)
+            asked.append(decider)
+            return converse_later(decider, *chunks, client=client)
+        found_codec = load_codec(codec)
+        request_router = as_request_router(router, found_codec, run)
+        asked.append(request_router)
+        of = replace(client, state=Notes(client.state))
+        return ensureDeferred(decide_all(request_router, found_codec, chunks, of))
+
+    with interrupting(STUCK):
+        try:
+            _run(timeout, begin)
+        except DecisionFailed as error:
+            return max(asked[0].slow, is_interrupted(error))
+    return asked[0].slow
 
 
 def forward_of(found: object) -> Forward:
@@ -277,7 +315,8 @@ async def _converse(decider: RouterDecider, chunks: tuple[bytes, ...], client: C
             await recording.until_decided()
     ending = runner.ending
     if ending is not None and ending.outcome is not Outcome.REJECTED:
-        raise DecisionFailed(f"{decider.place}: {ending.reason}")
+        fault = f"{decider.decided_at}: {ending.outcome.value}"
+        raise DecisionFailed(f"{decider.place}: {ending.reason}", fault=fault)
     decision = recording.decision if isinstance(recording.decision, (Forward, Reject, Terminate)) else NEED_DATA
     sent = connection.sent if connector.sent_before is None else connector.sent_before
     return Conversation(decision, sent, connector.upstream.sent)

@@ -8,22 +8,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from proxymux.core.decision import MAX_SECONDS
-from proxymux.core.excerpt import excerpt
-from proxymux.core.quantity import EXAMPLES, SECONDS, in_plain, with_units
+from proxymux.cli.check_command import add_check
+from proxymux.cli.numbers import IN_SECONDS, seconds, whole_number, whole_seconds
 from proxymux.printable import printable
 from proxymux.version import __version__, compiled
 
-if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
-    from proxymux.net.reactor.twisted_types import Reactor
-
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-#: Begins the help of an option that is a duration.
-_IN_SECONDS = f"{SECONDS} ({EXAMPLES[SECONDS][0]})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,38 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"proxymux {__version__} (compiled: {compiled()})")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_drafts(commands)
-    check = commands.add_parser(
-        "check",
-        help="load a router and try it on recorded first bytes",
-        description=(
-            "Load a router and, for each sample of a connection's first bytes, print what it decides and whether"
-            " every way of splitting the sample leads to the same. Exits with 1 if not, or if a sample of --replay is"
-            " decided otherwise."
-        ),
-    )
-    check.add_argument("router", help="router file, or package.module[:attribute]")
-    check.add_argument(
-        "--sample", metavar="FILE", nargs="+", action="extend", default=[], help="files of recorded first bytes"
-    )
-    check.add_argument(
-        "--replay",
-        metavar="DIR",
-        help="folder of --capture; list each of its samples that the router decides about otherwise than was recorded",
-    )
-    check.add_argument(
-        "--against", metavar="ROUTER", help="compare the samples of --replay with another router's decisions instead"
-    )
-    check.add_argument(
-        "--timeout",
-        metavar="S",
-        type=_seconds,
-        default=5.0,
-        help=f"{_IN_SECONDS} that an async router may take for all splits of a sample together [default: 5]",
-    )
-    check.add_argument(
-        "--codec", metavar="NAME", help="the router is a pool's, with route(request), and the samples are its requests"
-    )
-    check.set_defaults(run=_check, parser=check)
+    add_check(commands)
     _add_connect(commands)
     _add_token(commands)
     _add_top(commands)
@@ -132,10 +93,8 @@ def _add_token(commands: _Commands) -> None:
         required=True,
         help="or the name of a gateway's --cluster; repeat it for several, tried in order",
     )
-    seal.add_argument(
-        "--expires-in", metavar="S", type=_whole_seconds, help=f"{_IN_SECONDS} that the token is good for"
-    )
-    seal.add_argument("--not-before-in", metavar="S", type=_whole_seconds, help=f"{_IN_SECONDS} until it is good")
+    seal.add_argument("--expires-in", metavar="S", type=whole_seconds, help=f"{IN_SECONDS} that the token is good for")
+    seal.add_argument("--not-before-in", metavar="S", type=whole_seconds, help=f"{IN_SECONDS} until it is good")
     seal.add_argument("--client", metavar="CIDR", help="where the client must come from")
     seal.add_argument("--audience", metavar="NAME", help="which gateways are meant")
     seal.add_argument("--once", action="store_true", help="it opens a gateway one time")
@@ -172,12 +131,12 @@ def _add_top(commands: _Commands) -> None:
     top.add_argument("url", metavar="URL", help=_URL_HELP)
     top.add_argument("--token-file", metavar="FILE", help="the token for actions [default: PROXYMUX_ADMIN_TOKEN]")
     top.add_argument(
-        "--interval", metavar="S", type=_seconds, default=1.0, help=f"{_IN_SECONDS} between two looks [default: 1]"
+        "--interval", metavar="S", type=seconds, default=1.0, help=f"{IN_SECONDS} between two looks [default: 1]"
     )
     top.add_argument(
         "--sessions",
         metavar="N",
-        type=functools.partial(_whole_number, least=1, most=10**9),
+        type=functools.partial(whole_number, least=1, most=10**9),
         default=200,
         help="sessions that are looked at, the oldest; the instance lists 10,000 at most [default: 200]",
     )
@@ -199,7 +158,7 @@ def _add_why(commands: _Commands) -> None:
     why.add_argument(
         "session",
         metavar="SESSION",
-        type=functools.partial(_whole_number, least=1, most=10**18 - 1),
+        type=functools.partial(whole_number, least=1, most=10**18 - 1),
         help="its number, as in the access log",
     )
     why.add_argument("--json", action="store_true", help="print JSON, for scripts")
@@ -257,24 +216,6 @@ def _add_shell(commands: _Commands) -> None:
         help="proxymux, proxymux-router, proxymux-gateway or proxymux-pool",
     )
     man.set_defaults(run=_man)
-
-
-def _whole_number(text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
-        raise argparse.ArgumentTypeError(f"{excerpt(text)} is not a whole number from {least} to {most}")
-    return int(text)
-
-
-def _whole_seconds(text: str) -> int:
-    try:
-        value = int(in_plain(text, SECONDS))
-    except ValueError:
-        value = -1
-    if not 0 <= value <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(
-            f"{excerpt(text)} is not a whole number of seconds from 0 to {MAX_SECONDS}{with_units(SECONDS)}"
-        )
-    return value
 
 
 def _draft(function: str, options: argparse.Namespace) -> None:
@@ -340,51 +281,3 @@ def _man(options: argparse.Namespace) -> None:
     from proxymux.cli.shell import page  # here for start-up time
 
     print(page(options.page), end="")
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(in_plain(text, SECONDS))
-    except ValueError:
-        value = 0
-    if not 0 < value <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(
-            f"{excerpt(text)} is not a number of seconds above 0, up to {MAX_SECONDS}{with_units(SECONDS)}"
-        )
-    return value
-
-
-def _check(options: argparse.Namespace) -> None:
-    # Here for start-up time, and so that the other commands install no reactor.  A router may want asyncio's.
-    from twisted.internet import asyncioreactor
-
-    if options.against is not None and options.replay is None:
-        options.parser.error("--against: is for --replay; name a folder of samples")
-    if options.codec is not None and options.replay is not None:
-        options.parser.error("--replay: is for routers of connections, not with --codec")
-    asyncioreactor.install()
-
-    from twisted.internet.task import deferLater, react
-
-    from proxymux.cli.check import check_router
-    from proxymux.cli.check_requests import check_requests
-    from proxymux.net.clock import monotonic
-
-    def run(reactor: Reactor) -> Deferred[None]:
-        clock = monotonic(reactor)
-        common = (options.sample, options.timeout, sys.stdout, sys.stderr)
-
-        def check(_: None) -> Deferred[bool]:
-            if options.codec is not None:
-                return check_requests(clock, options.router, options.codec, *common)
-            return check_router(clock, options.router, *common, options.replay, options.against)
-
-        running: Deferred[None] = deferLater(clock, 0, lambda: None)  # asyncio's loop does not run before
-        return running.addCallback(check).addCallback(_exit)
-
-    react(run)
-
-
-def _exit(good: bool) -> None:
-    if not good:
-        raise SystemExit(1)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, Final
+from typing import IO
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 
+from proxymux.cli.progress import Progress
 from proxymux.cli.replay import Replay
-from proxymux.cli.trying import Trial, excerpt_of, tell
+from proxymux.cli.trying import Trial, show_pieces, tell
 from proxymux.errors import RouterError
 from proxymux.printable import printable
 from proxymux.router.router_decider import RouterDecider
 from proxymux.testing import Conversation, as_decider, every_split
-
-#: Seconds between two lines of progress.
-_PROGRESS_PAUSE: Final = 0.2
-#: Goes to the beginning of a terminal's line and erases it.
-_ERASE: Final = "\r\033[K"
 
 
 def check_router(
@@ -98,20 +94,19 @@ class _Sample:
         self._data = data
         self._timeout = timeout
         self._out = out
-        self._terminal = err if err.isatty() else None
-        self._told_at = clock.seconds()
+        self._progress = Progress(clock, err)
 
     async def check(self) -> bool:
-        trial = Trial(self._clock, self._decider, self._timeout)
-        whole = await trial.converse((self._data,))
+        trial = Trial(self._clock, self._timeout)
+        whole = await trial.converse(self._decider, (self._data,))
         self._say(f"{self._name} ({len(self._data)} bytes): {tell(whole)}")
         if isinstance(whole, str):
             return False
         count = 0
         for chunks in every_split(self._data):
             count += 1
-            self._tell_progress(count)
-            found = await trial.converse(chunks)
+            self._progress.tell(f"  {self._name}: split {count}")
+            found = await trial.converse(self._decider, chunks)
             if trial.is_late:
                 self._say(f"  {found}; {count - 1} splits were tried before")
                 return False
@@ -124,21 +119,8 @@ class _Sample:
     def _show_difference(self, chunks: tuple[bytes, ...], found: Conversation | str, whole: Conversation) -> None:
         self._say("  NOT split-invariant: what it does depends on how the bytes arrive")
         self._say(f"  in one piece: {tell(whole)}")
-        self._say(f"  {_show(chunks)}: {tell(found)}")
-
-    def _tell_progress(self, count: int) -> None:
-        now = self._clock.seconds()
-        if self._terminal is not None and now - self._told_at >= _PROGRESS_PAUSE:
-            self._told_at = now
-            print(f"{_ERASE}  {self._name}: split {count}", end="", file=self._terminal, flush=True)
+        self._say(f"  {show_pieces(chunks)}: {tell(found)}")
 
     def _say(self, line: str) -> None:
-        if self._terminal is not None:
-            print(_ERASE, end="", file=self._terminal, flush=True)
+        self._progress.clear()
         print(printable(line), file=self._out)
-
-
-def _show(chunks: tuple[bytes, ...]) -> str:
-    if len(chunks) > 3:
-        return f"in {len(chunks)} pieces"
-    return "as " + " | ".join(excerpt_of(chunk) for chunk in chunks)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO
 
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 
-from proxymux.cli.trying import excerpt_of
+from proxymux.cli.trying import Trial, excerpt_of
 from proxymux.core.codecs import Codec
 from proxymux.core.decision import in_words
 from proxymux.core.identity import Notes
-from proxymux.errors import ConfigError, DecisionFailed, RouterError
+from proxymux.errors import ConfigError, RouterError
 from proxymux.pool.loading import load_codec
 from proxymux.pool.request_router import RequestRouter
 from proxymux.pool.route_trial import Decided, as_request_router, decide_all
@@ -66,12 +66,9 @@ class _RequestSample:
     """One sample, and what a router decides over its splits."""
 
     def __init__(self, clock: IReactorTime, router: RequestRouter, codec: Codec, timeout: float) -> None:
-        self._clock = clock
         self._router = router
         self._codec = codec
-        self._timeout = timeout
-        self._deadline = clock.seconds() + timeout
-        self._is_late = False
+        self._trial = Trial(clock, timeout)
 
     async def check(self, name: str, data: bytes, out: IO[str]) -> bool:
         """Try it, and say what was decided."""
@@ -96,19 +93,7 @@ class _RequestSample:
 
     async def _decide(self, chunks: Sequence[bytes]) -> _Found:
         client = replace(CLIENT, state=Notes())
-        deciding = ensureDeferred(decide_all(self._router, self._codec, chunks, client))
-        timer = self._clock.callLater(max(0.0, self._deadline - self._clock.seconds()), self._expired, deciding)
-        try:
-            return await deciding
-        except (DecisionFailed, CancelledError) as error:
-            return f"no decision within {self._timeout:g} s, which is --timeout" if self._is_late else str(error)
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    def _expired(self, deciding: Deferred[list[list[Decided]]]) -> None:
-        self._is_late = True
-        deciding.cancel()
+        return await self._trial.run(lambda: ensureDeferred(decide_all(self._router, self._codec, chunks, client)))
 
 
 def _tell(decided: Decided) -> str:

@@ -92,7 +92,7 @@ class Replay:
         return is_same
 
     async def _try(self, router: RouterDecider, data: bytes) -> Conversation | str:
-        return await Trial(self._clock, router, self._timeout).converse((data,))
+        return await Trial(self._clock, self._timeout).converse(router, (data,))
 
     def _complain(self, problem: str) -> bool:
         print(printable(f"proxymux: --replay: {problem}"), file=self._err)

@@ -93,7 +93,7 @@ class HookCaller:
         if type(result) is str and result in self.known:
             value: _T = self.known[result]
             return value
-        return self._read(hook, read, result)
+        return self._read(hook, read, result, self.decided_at)
 
     def _failed_awaiting(self, failure: Failure, hook: Hook) -> NoReturn:
         failure.trap(DecisionFailed, GeneratorExit, CancelledError)
@@ -122,13 +122,14 @@ class HookCaller:
             raise
         except BaseException as error:
             raise self._failed(hook, error) from None
-        return self._read(hook, read, value)
+        return self._read(hook, read, value, place[0])
 
-    def _read(self, hook: Hook, read: Callable[[object], _T], value: object) -> _T:
+    def _read(self, hook: Hook, read: Callable[[object], _T], value: object, place: str) -> _T:
         try:
             return read(value)
         except BadResult as error:
-            raise DecisionFailed(f"{hook.place}: {hook.name} {error}") from None
+            fault = f"{place}: {type(error).__name__}"
+            raise DecisionFailed(f"{hook.place}: {hook.name} {error}", fault=fault) from None
         except BaseException as error:  # of a result whose own methods raise, or exit
             raise self._failed(hook, error) from None
 
@@ -137,7 +138,8 @@ class HookCaller:
         details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         remedy = f"; {REMEDY}" if lacks_asyncio(error) else ""
         is_cancelled = isinstance(error, (CancelledError, asyncio.CancelledError))
-        return DecisionFailed(f"{place}: {hook.name} raised {describe(error)}{remedy}", details, is_cancelled)
+        problem = f"{place}: {hook.name} raised {describe(error)}{remedy}"
+        return DecisionFailed(problem, details, is_cancelled, f"{place}: {type(error).__name__}")
 
     def _note_slow(self, hook: Hook, taken: float) -> None:
         self.slow += 1

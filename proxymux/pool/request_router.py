@@ -54,6 +54,11 @@ class RequestRouter:
         self._clusters = clusters
         self._caller = HookCaller(filename, monotonic, log, route.place, run_coroutine=run_coroutine)
 
+    @property
+    def slow(self) -> int:
+        """How many calls took more than :data:`~proxymux.hooks.calling.SLOW` seconds."""
+        return self._caller.slow
+
     def decide(self, request: RequestView, client: Client) -> Route | Deferred[Route]:
         """Decide about one request.
 
