@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 from collections.abc import Callable
 from typing import cast
@@ -97,7 +99,12 @@ class TransportConnection(Protocol):
             self.owner.received(data)
 
     def readConnectionLost(self) -> None:
-        if self._tls is not None:
+        if not self.is_finished and self.is_reset:
+            # Twisted takes a hang-up without anything to read for a FIN (24.11 and 26.10, epoll and poll).  After a FIN
+            # the peer has all that it was sent, after a reset it has not.
+            self._failure = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            self.abort()
+        elif self._tls is not None:
             self._tls.fin_received(self)
         else:
             self.note_finished()
