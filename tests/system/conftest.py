@@ -132,11 +132,21 @@ class Twistd:
         raise AssertionError("no VmRSS")
 
     def signal(self, number: signal.Signals) -> None:
+        """Send a signal, once it does not end the process as that has no handler yet: the reactor brings those."""
+        until(lambda: self.process.poll() is not None or takes(self.pid, number), f"a handler of {number.name}")
         self.process.send_signal(number)
 
     def wait(self, seconds: float = 30) -> int:
         """Its exit status."""
         return self.process.wait(seconds)
+
+
+def takes(pid: int, number: signal.Signals) -> bool:
+    """True if a process has a handler for a signal, or nobody has: for KILL, STOP and CONT."""
+    if number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT):
+        return True
+    masks = re.findall(r"^Sig(?:Cgt|Ign):\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def read_all(client: socket.socket) -> bytes:
