@@ -19,6 +19,7 @@ from proxymux import NEED_DATA, Forward, Reject
 
 GRANTED = b"\0\x5a" + bytes(6)
 REJECTED = b"\0\x5b" + bytes(6)
+LONGEST = 8 + 2 * 256  # bytes of a request whose user and host name are as long as names are
 
 
 def proxy(data):
@@ -30,7 +31,7 @@ def proxy(data):
         name, end, rest = rest.partition(b"\0")
         host = name.decode("ascii", "replace")
     if not end:
-        return NEED_DATA
+        return NEED_DATA if len(data) < LONGEST else Reject(REJECTED)
     try:
         return Forward(f"{host}:{port}", data=rest, reply_on_connect=GRANTED, reply_on_failure=REJECTED, retries=0)
     except ValueError:  # port 0, or a name that cannot be one
