@@ -14,6 +14,8 @@ from proxymux.cli.numbers import IN_SECONDS, seconds, whole_number
 from proxymux.core.excerpt import excerpt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
 
@@ -116,22 +118,27 @@ async def _check_and_fuzz(reactor: Reactor, options: argparse.Namespace) -> None
     from proxymux.net.clock import monotonic
 
     clock = monotonic(reactor)
+    fuzzing = None if options.fuzz is None else _fuzzing(clock, options)
     common = (options.sample, options.timeout, sys.stdout, sys.stderr)
     await deferLater(clock, 0)  # asyncio's loop does not run before
     if options.codec is not None:
         good = await check_requests(clock, options.router, options.codec, *common)
     else:
         good = await check_router(clock, options.router, *common, options.replay, options.against)
-    if options.fuzz is not None:
-        good = await _fuzz(clock, options) and good
+    if fuzzing is not None:
+        good = await fuzzing() and good
     if not good:
         raise SystemExit(1)
 
 
-def _fuzz(clock: IReactorTime, options: argparse.Namespace) -> Deferred[bool]:
-    from proxymux.cli.fuzz.running import FuzzOptions, fuzz_router
+def _fuzzing(clock: IReactorTime, options: argparse.Namespace) -> Callable[[], Coroutine[Deferred[None], None, bool]]:
+    """Load the router for --fuzz, and return what tries it."""
+    from proxymux.cli.fuzz.running import FuzzOptions, fuzz_router, load_subject
 
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     folder = "fuzz_found" if options.fuzz_out is None else options.fuzz_out
     asked = FuzzOptions(options.router, options.sample, options.codec, options.timeout, options.fuzz, seed, folder)
-    return fuzz_router(clock, time.perf_counter, asked, sys.stdout, sys.stderr)
+    subject = load_subject(clock, time.perf_counter, asked, sys.stderr)
+    if subject is None:
+        raise SystemExit(1)
+    return functools.partial(fuzz_router, clock, subject, asked, sys.stdout, sys.stderr)

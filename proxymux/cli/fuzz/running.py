@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Final
 
-from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 
 from proxymux.cli.fuzz.budget import Budget
@@ -48,28 +47,32 @@ class FuzzOptions:
     folder: str
 
 
-def fuzz_router(
-    clock: IReactorTime, monotonic: Callable[[], float], options: FuzzOptions, out: IO[str], err: IO[str]
-) -> Deferred[bool]:
-    """Try a router on mutated samples.
+def load_subject(
+    clock: IReactorTime, monotonic: Callable[[], float], options: FuzzOptions, err: IO[str]
+) -> Subject | None:
+    """Load the router.
 
-    :param clock: for timeouts and the budget.
+    :param clock: for the timeout.
     :param monotonic: a clock in seconds, for how long a call of the router blocks.
-    :param out: for what is found.
-    :param err: for what cannot be loaded or written, and on a terminal for the progress.
-    :returns: True if nothing was found.
+    :param err: is told why it cannot be loaded; the result is None then.
     """
-    return ensureDeferred(_fuzz(clock, monotonic, options, out, err))
-
-
-async def _fuzz(
-    clock: IReactorTime, monotonic: Callable[[], float], options: FuzzOptions, out: IO[str], err: IO[str]
-) -> bool:
     try:
-        subject = _subject(clock, monotonic, options)
+        if options.codec is not None:
+            return RequestSubject(clock, options.router, options.codec, options.timeout, monotonic)
+        return ConnectionSubject(clock, options.router, options.timeout, monotonic)
     except (ConfigError, RouterError) as error:
         print(printable(f"proxymux: {error}"), file=err)
-        return False
+        return None
+
+
+async def fuzz_router(clock: IReactorTime, subject: Subject, options: FuzzOptions, out: IO[str], err: IO[str]) -> bool:
+    """Try a router on mutated samples.
+
+    :param clock: for the budget.
+    :param out: for what is found.
+    :param err: for a folder that cannot be written to, and on a terminal for the progress.
+    :returns: True if nothing was found.
+    """
     print(f"fuzz: seed {options.seed}, which --seed repeats", file=out)
     progress = Progress(clock, err)
     report = _Report(options, progress, out, err)
@@ -83,12 +86,6 @@ async def _fuzz(
         print("fuzz: it does not always act alike on the same bytes, so splits could not be compared", file=out)
     print(f"fuzz: {summary}", file=out)
     return not campaign.count
-
-
-def _subject(clock: IReactorTime, monotonic: Callable[[], float], options: FuzzOptions) -> Subject:
-    if options.codec is not None:
-        return RequestSubject(clock, options.router, options.codec, options.timeout, monotonic)
-    return ConnectionSubject(clock, options.router, options.timeout, monotonic)
 
 
 def _read(name: str) -> bytes | None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from proxymux.cli import main
 from proxymux.cli.fuzz.budget import Budget
-from proxymux.cli.fuzz.running import FuzzOptions, fuzz_router
+from proxymux.cli.fuzz.running import FuzzOptions, fuzz_router, load_subject
 from proxymux.errors import DecisionFailed
 from proxymux.testing import StillDeciding
 
@@ -74,7 +75,11 @@ class Fuzz:
         router, found = str(self.folder / "router.py"), str(self.folder / "found")
         options = FuzzOptions(router, names, codec, 1.0, inputs or Budget(60), seed, found)
         results: list[bool] = []
-        running = fuzz_router(self.clock, self._monotonic, options, self.out, self.err).addCallback(results.append)
+        subject = load_subject(self.clock, self._monotonic, options, self.err)
+        if subject is None:
+            return False
+        running = ensureDeferred(fuzz_router(self.clock, subject, options, self.out, self.err))
+        running.addCallback(results.append)
         for _ in range(seconds):
             self.clock.advance(1)
         running.addErrback(lambda failure: failure.raiseException())
