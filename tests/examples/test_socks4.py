@@ -54,6 +54,13 @@ def test_it_waits_for_the_whole_request_however_it_comes(data: bytes) -> None:
         assert converse(ROUTER, *chunks).in_effect() == whole
 
 
+@pytest.mark.parametrize("address", [b"\x7f\0\0\1", b"\0\0\0\1"], ids=["user", "name"])
+def test_a_name_without_an_end_is_not_waited_for(address: bytes) -> None:
+    begin = request(80, address) if address[0] == 0 else request(80, address)[:-1]
+    assert decide(ROUTER, begin + 500 * b"x") is NEED_DATA
+    assert decide(ROUTER, begin + 600 * b"x") == Reject(REJECTED)
+
+
 def test_check_finds_it_split_invariant(example: Example) -> None:
     router = example("socks4.py")
     checked = check(router, request(80), request(80, b"\0\0\0\1") + b"a.example\0GET /", request(80, command=2))
