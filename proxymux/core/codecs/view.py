@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from mypy_extensions import mypyc_attr
 
-
-@mypyc_attr(allow_interpreted_subclasses=True)
 class RequestView:
     """One whole request.  It is parsed when an attribute is asked for, not before.
 

@@ -120,7 +120,12 @@ def test_where_most_refuse_the_others_are_found() -> None:
     made = balancer(some)
     assert {choose(made, key, allowed=lambda each: each is some[7]) for key in MANY[:50]} == {some[7]}
     asked: list[Member] = []
-    assert made.choose(b"key", asked.append) is None  # type: ignore[arg-type]
+
+    def refuse(each: Member) -> bool:
+        asked.append(each)
+        return False
+
+    assert made.choose(b"key", refuse) is None
     assert set(asked) == set(some)
     assert len(asked) == len(some) + 1  # its own member once more
 

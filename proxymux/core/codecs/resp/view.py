@@ -22,6 +22,7 @@ class RespView(RequestView):
     :param data: a whole command, as the request scanner found it.
     """
 
+    codec = "resp"
     # Of the class while nothing has been parsed: the router of a pool may ask for neither.
     _command: str | None = None
     _keys: tuple[bytes, ...] | None = None
@@ -30,7 +31,6 @@ class RespView(RequestView):
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.codec = "resp"
 
     @property
     def command(self) -> str | None:
