@@ -56,6 +56,8 @@ class Dnsmasq:
             self._process.terminate()
             self._process.wait(30)
             self._process = None
+            # It has a child for each TCP connection, which has the port a little longer, and answers nothing there.
+            conftest.until(self._is_gone, "the end of dnsmasq's children")
 
     def is_truncated(self) -> bool:
         """True if its answer over UDP says that it is not whole."""
@@ -67,6 +69,14 @@ class Dnsmasq:
             answer = question.read(client.recv(65535))
         assert answer is not None
         return bool(answer.trunc)
+
+    def _is_gone(self) -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            try:
+                client.bind(("127.0.0.1", self.port))
+            except OSError:
+                return False
+        return True
 
     def _listens(self) -> bool:
         with socket.socket() as client:
