@@ -30,8 +30,10 @@ def proxy(data):
     if end and host.startswith("0.0.0.") and host != "0.0.0.0":  # 4a: the name follows
         name, end, rest = rest.partition(b"\0")
         host = name.decode("ascii", "replace")
+    if len(data) - len(rest) > LONGEST:  # as far as it was read, whether its end has come or not
+        return Reject(REJECTED)
     if not end:
-        return NEED_DATA if len(data) < LONGEST else Reject(REJECTED)
+        return NEED_DATA
     try:
         return Forward(f"{host}:{port}", data=rest, reply_on_connect=GRANTED, reply_on_failure=REJECTED, retries=0)
     except ValueError:  # port 0, or a name that cannot be one
