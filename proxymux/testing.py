@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from proxymux.core.admission import Admission
+from proxymux.core.codecs import Codec
 from proxymux.core.decision import (
     NEED_DATA,
     Decision,
@@ -61,7 +62,7 @@ from proxymux.net.reactor.relay import join_connections
 from proxymux.net.timers import Timers
 from proxymux.pool.loading import load_codec
 from proxymux.pool.request_router import RequestRouter
-from proxymux.pool.route_trial import as_request_router, decide_all
+from proxymux.pool.route_trial import Decided, as_request_router, decide_all
 from proxymux.router.loading import Router, from_object, load
 from proxymux.router.router_decider import RouterDecider
 from proxymux.session.context import Context
@@ -178,15 +179,18 @@ def decide_each(
 ) -> list[Any]:
     """As :func:`decide` with ``codec``, and return the decisions about all whole requests, in their order."""
     found_codec = load_codec(codec)
-    client = replace(client, state=Notes(client.state))
     found = _run(
-        timeout,
-        lambda run: ensureDeferred(
-            decide_all(as_request_router(router, found_codec, run), found_codec, chunks, client)
-        ),
+        timeout, lambda run: _decide_all(as_request_router(router, found_codec, run), found_codec, chunks, client)
     )
     decisions = [[each.route for each in one] for one in found]
     return [routes[0] if all(route == routes[0] for route in routes) else tuple(routes) for routes in decisions]
+
+
+def _decide_all(
+    router: RequestRouter, codec: Codec, chunks: tuple[bytes, ...], client: Client
+) -> Deferred[list[list[Decided]]]:
+    """Have ``router`` decide about requests of a client whose notes are its own."""
+    return ensureDeferred(decide_all(router, codec, chunks, replace(client, state=Notes(client.state))))
 
 
 def slow_calls(
@@ -207,8 +211,7 @@ def slow_calls(
         found_codec = load_codec(codec)
         request_router = as_request_router(router, found_codec, run)
         asked.append(request_router)
-        of = replace(client, state=Notes(client.state))
-        return ensureDeferred(decide_all(request_router, found_codec, chunks, of))
+        return _decide_all(request_router, found_codec, chunks, client)
 
     with interrupting(STUCK):
         try:

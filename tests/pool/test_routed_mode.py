@@ -237,16 +237,21 @@ def shards(*targets: Upstream) -> str:
     return f"cache={where};policy=ketama;hash=key;hash=md5;health=off;max_ejected=0%"
 
 
+def keys_by_place(pool: Running, count: int) -> dict[str, list[str]]:
+    """So many keys, by the address that each goes to."""
+    found: dict[str, list[str]] = {}
+    for key in (f"k{number}" for number in range(count)):
+        place = pool.service.leases.first_shards.place_of(key.encode())
+        found.setdefault(str(place.leasing.slots[0].target), []).append(key)
+    return found
+
+
 @in_reactor
 async def test_each_key_goes_to_its_member(start_pool: StartPool, net: Net) -> None:
     targets = [net.upstream() for _ in range(4)]
     pool = start_pool("cache", cluster=[shards(*targets)], codec="resp")
     client = await pool.connect()
-    places = pool.service.leases.first_shards
-    by_place: dict[str, list[str]] = {}
-    for number in range(KEYS):
-        place = places.place_of(b"k%d" % number)
-        by_place.setdefault(str(place.leasing.slots[0].target), []).append(f"k{number}")
+    by_place = keys_by_place(pool, KEYS)
     assert set(by_place) == {target.remote for target in targets}
     peers: dict[str, Peer] = {}
     for target in targets:
@@ -265,10 +270,8 @@ async def test_requests_that_came_together_are_answered_in_order_however_the_rep
     targets = [net.upstream() for _ in range(3)]
     pool = start_pool("cache", cluster=[shards(*targets)], codec="resp", retry_idempotent="off")
     client = await pool.connect()
-    ring = pool.service.leases.first_shards
-    by_place: dict[str, list[str]] = {target.remote: [] for target in targets}
-    for key in (f"k{number}" for number in range(10 * KEYS)):
-        by_place[str(ring.place_of(key.encode()).leasing.slots[0].target)].append(key)
+    by_place = keys_by_place(pool, 10 * KEYS)
+    assert set(by_place) == {target.remote for target in targets}
     # In turns, so that each place has some of the few that are under way at a time.
     keys = [key for turn in zip(*by_place.values(), strict=False) for key in turn][:8]
     places = [*by_place, *by_place, *by_place][:8]

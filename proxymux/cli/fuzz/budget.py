@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from proxymux.core.quantity import SECONDS, in_plain
+
 #: The most seconds that a number of inputs may take.
 LONGEST: Final = 300
 #: What may be asked for.
 _MOST_INPUTS: Final = 10**9
 _MOST_SECONDS: Final = 86400
-_UNITS: Final = {"": None, "s": 1, "m": 60, "h": 3600}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,10 @@ def read_budget(text: str) -> Budget:
     :raises ValueError: with what is accepted.
     """
     match = re.fullmatch(r"([0-9]{1,10})([smh]?)", text)
-    number, unit = (int(match[1]), _UNITS[match[2]]) if match else (0, None)
-    if unit is None and 0 < number <= _MOST_INPUTS:
+    number = int(in_plain(text, SECONDS)) if match else 0
+    if match and match[2]:
+        if 0 < number <= _MOST_SECONDS:
+            return Budget(None, number)
+    elif 0 < number <= _MOST_INPUTS:
         return Budget(number)
-    if unit is not None and 0 < number * unit <= _MOST_SECONDS:
-        return Budget(None, number * unit)
     raise ValueError(f"not a number of inputs up to {_MOST_INPUTS}, nor a time such as 30s, 5m or 1h up to a day")
