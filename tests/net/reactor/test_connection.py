@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +13,7 @@ from twisted.logger import Logger
 
 from proxymux.net.reactor.connection import TransportConnection
 from proxymux.net.timers import Timers
-from tests.services.peers import in_reactor
+from tests.services.peers import Net, Peer, in_reactor
 
 
 class Owner:
@@ -43,23 +41,14 @@ class Owner:
         self.lost_is.callback(None)
 
 
-def reset(client: socket.socket) -> None:
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
-
-
-def finish(client: socket.socket) -> None:
-    client.shutdown(socket.SHUT_WR)
-
-
 @pytest.mark.parametrize(
     ("end", "told"),
-    [(reset, [ConnectionResetError]), (finish, ["finished", type(None)])],
+    [(Peer.reset, [ConnectionResetError]), (Peer.finish, ["finished", type(None)])],
     ids=["reset", "FIN"],
 )
 @in_reactor
 async def test_a_hang_up_is_a_fin_only_if_the_peer_has_finished(
-    end: Callable[[socket.socket], None], told: list[object]
+    net: Net, end: Callable[[Peer], None], told: list[object]
 ) -> None:
     """Twisted reports both alike where an event says that it is the end, and not that there is something to read."""
     from twisted.internet import reactor
@@ -70,7 +59,7 @@ async def test_a_hang_up_is_a_fin_only_if_the_peer_has_finished(
     factory = Factory.forProtocol(lambda: connection)
     factory.noisy = False
     port = listens.listenTCP(0, factory, interface="127.0.0.1")
-    client = socket.create_connection(("127.0.0.1", port.getHost().port))
+    client = await net.connect(f"127.0.0.1:{port.getHost().port}")
     await owner.made_is
     transport: Any = connection.transport
     transport.stopReading()  # its own look at the socket would tell them apart
@@ -80,5 +69,4 @@ async def test_a_hang_up_is_a_fin_only_if_the_peer_has_finished(
         connection.close()
     await owner.lost_is
     assert owner.told == told
-    client.close()
     await port.stopListening()
